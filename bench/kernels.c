@@ -1,0 +1,411 @@
+/* Speed of products, convolutions and pooling, beside the processor's own peak of multiply-adds
+ * measured in the same run.
+ *
+ *   bench_kernels [--threads N] [--kernels portable|avx2|avx512] [--f64] [--ms N] [filter ...]
+ *
+ * Prints for each case the time of a call, GFLOP/s, and the share of the peak of N threads at the same
+ * moment. Taps on zero padding count as operations. */
+#include <kata/base.h>
+#include "base/clock.h"
+#include "base/parallel.h"
+#include "kernel/conv.h"
+#include "kernel/gemm.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+static kata_context *context;
+static kata_dtype dtype = KATA_F32;
+static double chain_flops; /* of one call of the peak's chains */
+static double budget_ms = 60;
+static char **filters;
+static int n_filters;
+
+/* ---- the peak: independent chains of multiply-adds that the compiler can neither drop nor join ---- */
+
+enum { CHAINS = 12, ROUNDS = 20000 };
+
+#if defined(__x86_64__)
+__attribute__((target("avx512f"))) static double chains_512(void) {
+    __m512 x[CHAINS], a = _mm512_set1_ps(0.999f), b = _mm512_set1_ps(0.001f);
+    for (int c = 0; c < CHAINS; c++) {
+        x[c] = _mm512_set1_ps((float)c);
+    }
+    for (int i = 0; i < ROUNDS; i++) {
+        __asm__ volatile("vfmadd213ps %13, %12, %0\n\tvfmadd213ps %13, %12, %1\n\t"
+                         "vfmadd213ps %13, %12, %2\n\tvfmadd213ps %13, %12, %3\n\t"
+                         "vfmadd213ps %13, %12, %4\n\tvfmadd213ps %13, %12, %5\n\t"
+                         "vfmadd213ps %13, %12, %6\n\tvfmadd213ps %13, %12, %7\n\t"
+                         "vfmadd213ps %13, %12, %8\n\tvfmadd213ps %13, %12, %9\n\t"
+                         "vfmadd213ps %13, %12, %10\n\tvfmadd213ps %13, %12, %11"
+                         : "+v"(x[0]), "+v"(x[1]), "+v"(x[2]), "+v"(x[3]), "+v"(x[4]), "+v"(x[5]),
+                           "+v"(x[6]), "+v"(x[7]), "+v"(x[8]), "+v"(x[9]), "+v"(x[10]), "+v"(x[11])
+                         : "v"(a), "v"(b));
+    }
+    return 2.0 * 16 * CHAINS * ROUNDS;
+}
+
+__attribute__((target("avx2,fma"))) static double chains_256(void) {
+    __m256 x[CHAINS], a = _mm256_set1_ps(0.999f), b = _mm256_set1_ps(0.001f);
+    for (int c = 0; c < CHAINS; c++) {
+        x[c] = _mm256_set1_ps((float)c);
+    }
+    for (int i = 0; i < ROUNDS; i++) {
+        __asm__ volatile("vfmadd213ps %13, %12, %0\n\tvfmadd213ps %13, %12, %1\n\t"
+                         "vfmadd213ps %13, %12, %2\n\tvfmadd213ps %13, %12, %3\n\t"
+                         "vfmadd213ps %13, %12, %4\n\tvfmadd213ps %13, %12, %5\n\t"
+                         "vfmadd213ps %13, %12, %6\n\tvfmadd213ps %13, %12, %7\n\t"
+                         "vfmadd213ps %13, %12, %8\n\tvfmadd213ps %13, %12, %9\n\t"
+                         "vfmadd213ps %13, %12, %10\n\tvfmadd213ps %13, %12, %11"
+                         : "+x"(x[0]), "+x"(x[1]), "+x"(x[2]), "+x"(x[3]), "+x"(x[4]), "+x"(x[5]),
+                           "+x"(x[6]), "+x"(x[7]), "+x"(x[8]), "+x"(x[9]), "+x"(x[10]), "+x"(x[11])
+                         : "x"(a), "x"(b));
+    }
+    return 2.0 * 8 * CHAINS * ROUNDS;
+}
+#endif
+
+/* Without fused instructions: a vector of 4 multiplied and added. */
+static double chains_128(void) {
+    typedef float vector __attribute__((vector_size(16)));
+    vector x[CHAINS], a = {0.999f, 0.999f, 0.999f, 0.999f}, b = {0.001f, 0.001f, 0.001f, 0.001f};
+    for (int c = 0; c < CHAINS; c++) {
+        x[c] = b * (float)c;
+    }
+    for (int i = 0; i < ROUNDS; i++) {
+#define STEP(c) x[c] = x[c] * a + b;
+        STEP(0) STEP(1) STEP(2) STEP(3) STEP(4) STEP(5) STEP(6) STEP(7) STEP(8) STEP(9) STEP(10)
+        STEP(11)
+#undef STEP
+    }
+    float sum = 0;
+    for (int c = 0; c < CHAINS; c++) {
+        sum += x[c][0] + x[c][3];
+    }
+    static volatile float sink;
+    sink = sum;
+    (void)sink;
+    return 2.0 * 4 * CHAINS * ROUNDS;
+}
+
+static double (*chains)(void) = chains_128;
+
+static void run_chains(void *argument, int64_t chunk, int worker) {
+    (void)argument;
+    (void)chunk;
+    (void)worker;
+    chains();
+}
+
+/* GFLOP/s of all threads, the better of two runs. It changes with the clock, which falls when wide
+ * vectors are busy: so it is measured again beside every repetition of a case. */
+static double measure_peak(void) {
+    const int threads = kata_context_threads(context);
+    double best = 0;
+    for (int i = 0; i < 2; i++) {
+        const uint64_t start = kata__clock_ns();
+        kata__parallel(context, threads, run_chains, NULL);
+        const double rate = chain_flops * threads / (double)(kata__clock_ns() - start);
+        best = rate > best ? rate : best;
+    }
+    return best * (dtype == KATA_F64 ? 0.5 : 1);
+}
+
+static void choose_chains(void) {
+#if defined(__x86_64__)
+    if (!strcmp(kata_context_kernels(context), "avx512")) {
+        chains = chains_512;
+    } else if (!strcmp(kata_context_kernels(context), "avx2")) {
+        chains = chains_256;
+    }
+#endif
+    chain_flops = chains();
+}
+
+/* ---- cases ---- */
+
+static bool wanted(const char *name) {
+    for (int i = 0; i < n_filters; i++) {
+        if (strstr(name, filters[i])) {
+            return true;
+        }
+    }
+    return n_filters == 0;
+}
+
+static void *numbers(int64_t count) {
+    void *block = NULL;
+    if (posix_memalign(&block, 64, (size_t)(count + 1) * kata_dtype_size(dtype)) != 0) {
+        fprintf(stderr, "bench_kernels: out of memory\n");
+        exit(1);
+    }
+    for (int64_t i = 0; i < count; i++) {
+        kata_store(dtype, block, i, (double)(i * 7919 % 2003) / 1001.5 - 1);
+    }
+    return block;
+}
+
+static void *bytes(size_t n_bytes) {
+    return numbers((int64_t)(n_bytes / kata_dtype_size(dtype)) + 1);
+}
+
+typedef void (*work)(void *argument);
+
+enum { MOST_REPETITIONS = 400 };
+
+struct time {
+    double seconds; /* a call */
+    double peak;    /* GFLOP/s beside it */
+};
+
+static int compare(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Repetitions of at least 0.3 ms, each beside a measurement of the peak, until the budget is used.
+ * The faster quarter's end is taken of both: what other programs take away does not count. */
+static struct time measure(work run, void *argument) {
+    static double times[MOST_REPETITIONS], peaks[MOST_REPETITIONS];
+    run(argument);
+    uint64_t start = kata__clock_ns();
+    run(argument);
+    const double once = (double)(kata__clock_ns() - start) + 1;
+    const int calls = (int)(3e5 / once) + 1;
+    int n = 0;
+    const uint64_t begin = kata__clock_ns();
+    do {
+        start = kata__clock_ns();
+        for (int i = 0; i < calls; i++) {
+            run(argument);
+        }
+        times[n] = (double)(kata__clock_ns() - start) / calls;
+        peaks[n++] = measure_peak();
+    } while ((double)(kata__clock_ns() - begin) < budget_ms * 1e6 && n < MOST_REPETITIONS);
+    qsort(times, (size_t)n, sizeof times[0], compare);
+    qsort(peaks, (size_t)n, sizeof peaks[0], compare);
+    return (struct time){times[n / 4] * 1e-9, peaks[n - 1 - n / 4]};
+}
+
+static void report(const char *name, double flops, struct time time) {
+    const double rate = flops / time.seconds * 1e-9;
+    printf("%-46s %10.1f us %8.1f GFLOP/s %5.1f %%\n", name, time.seconds * 1e6, rate,
+           100 * rate / time.peak);
+    fflush(stdout);
+}
+
+struct gemm_case {
+    kata__gemm g;
+    void *workspace;
+};
+
+static void run_gemm(void *argument) {
+    struct gemm_case *c = argument;
+    kata__gemm_run(context, dtype, &c->g, c->workspace);
+}
+
+static void bench_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b) {
+    char name[96];
+    snprintf(name, sizeof name, "gemm %lldx%lldx%lld%s%s", (long long)m, (long long)n, (long long)k,
+             transpose_a ? " A^T" : "", transpose_b ? " B^T" : "");
+    if (!wanted(name)) {
+        return;
+    }
+    void *a = numbers(m * k), *b = numbers(k * n), *c = numbers(m * n);
+    struct gemm_case one = {.g = {.m = m, .n = n, .k = k, .a = a, .b = b, .c = c,
+                                  .lda = transpose_a ? m : k, .ldb = transpose_b ? k : n, .ldc = n,
+                                  .transpose_a = transpose_a, .transpose_b = transpose_b,
+                                  .alpha = 1}};
+    one.workspace = bytes(kata__gemm_workspace(context, dtype, &one.g));
+    report(name, 2.0 * (double)m * (double)n * (double)k, measure(run_gemm, &one));
+    free(one.workspace);
+    free(a);
+    free(b);
+    free(c);
+}
+
+struct conv_case {
+    kata__conv g;
+    void *x, *weight, *y, *bias, *workspace;
+    int32_t *index;
+};
+
+static void run_forward(void *argument) {
+    struct conv_case *c = argument;
+    kata__conv_forward(context, dtype, &c->g, c->x, c->weight, c->bias, true, c->y, c->workspace);
+}
+
+static void run_input(void *argument) {
+    struct conv_case *c = argument;
+    kata__conv_input(context, dtype, &c->g, c->y, c->weight, c->x, c->workspace);
+}
+
+static void run_weight(void *argument) {
+    struct conv_case *c = argument;
+    kata__conv_weight(context, dtype, &c->g, c->x, c->y, c->weight, c->workspace);
+}
+
+static void bench_conv(int64_t n, int64_t channels, int64_t size, int64_t f, int64_t k, int64_t pad,
+                       int64_t stride, int64_t groups) {
+    static const char *const passes[] = {"forward", "input", "weight"};
+    static const work runs[] = {run_forward, run_input, run_weight};
+    for (int pass = 0; pass < 3; pass++) {
+        char name[96];
+        snprintf(name, sizeof name, "conv %lldx%lldx%lld->%lld k%lld p%lld s%lld g%lld %s",
+                 (long long)n, (long long)channels, (long long)size, (long long)f, (long long)k,
+                 (long long)pad, (long long)stride, (long long)groups, passes[pass]);
+        if (!wanted(name)) {
+            continue;
+        }
+        const int64_t out = (size + 2 * pad - k) / stride + 1;
+        struct conv_case one = {.g = {.n = n, .c = channels, .h = size, .w = size, .f = f, .kh = k,
+                                      .kw = k, .oh = out, .ow = out, .stride_h = stride,
+                                      .stride_w = stride, .dilation_h = 1, .dilation_w = 1,
+                                      .pad_top = pad, .pad_left = pad, .groups = groups}};
+        one.x = numbers(n * channels * size * size);
+        one.weight = numbers(f * channels / groups * k * k);
+        one.bias = numbers(f);
+        one.y = numbers(n * f * out * out);
+        one.workspace = bytes(kata__conv_workspace(context, dtype, &one.g, (kata__conv_what)pass));
+        const double flops =
+            2.0 * (double)(n * f * out * out) * (double)(channels / groups * k * k);
+        report(name, flops, measure(runs[pass], &one));
+        free(one.x);
+        free(one.weight);
+        free(one.bias);
+        free(one.y);
+        free(one.workspace);
+    }
+}
+
+static void run_pool(void *argument) {
+    struct conv_case *c = argument;
+    kata__max_pool(context, dtype, &c->g, c->x, c->y, c->index);
+}
+
+static void run_pool_gradient(void *argument) {
+    struct conv_case *c = argument;
+    kata__max_pool_gradient(context, dtype, &c->g, c->y, c->index, c->x);
+}
+
+static void run_bias(void *argument) {
+    struct conv_case *c = argument;
+    kata__conv_bias(context, dtype, &c->g, c->x, c->bias);
+}
+
+/* Bandwidth instead of operations: bytes of input and output. */
+static void bench_pool(int64_t n, int64_t channels, int64_t size) {
+    const int64_t count = n * channels * size * size;
+    struct conv_case one = {.g = {.n = n, .c = channels, .h = size, .w = size, .f = channels,
+                                  .kh = 2, .kw = 2, .oh = size / 2, .ow = size / 2, .stride_h = 2,
+                                  .stride_w = 2, .dilation_h = 1, .dilation_w = 1, .groups = 1}};
+    static const char *const passes[] = {"max pool", "max pool gradient", "conv bias gradient"};
+    static const work runs[] = {run_pool, run_pool_gradient, run_bias};
+    one.x = numbers(count);
+    one.y = numbers(count / 4);
+    one.bias = numbers(channels);
+    one.index = bytes((size_t)count * sizeof(int32_t));
+    run_pool(&one);
+    for (int pass = 0; pass < 3; pass++) {
+        char name[96];
+        snprintf(name, sizeof name, "%s %lldx%lldx%lld", passes[pass], (long long)n,
+                 (long long)channels, (long long)size);
+        if (!wanted(name)) {
+            continue;
+        }
+        kata__conv planes = one.g;
+        if (pass == 2) {
+            one.g.oh = one.g.h;
+            one.g.ow = one.g.w;
+        }
+        const double seconds = measure(runs[pass], &one).seconds;
+        one.g = planes;
+        const double moved = (double)count * (double)kata_dtype_size(dtype) *
+                                 (pass == 2 ? 1.0 : 1.25) +
+                             (pass == 2 ? 0 : (double)count);
+        printf("%-46s %10.1f us %8.1f GB/s\n", name, seconds * 1e6, moved / seconds * 1e-9);
+    }
+    free(one.x);
+    free(one.y);
+    free(one.bias);
+    free(one.index);
+}
+
+int main(int argc, char **argv) {
+    kata_context_options options = {.threads = 1};
+    int at = 1;
+    for (; at < argc && argv[at][0] == '-'; at++) {
+        if (!strcmp(argv[at], "--threads") && at + 1 < argc) {
+            options.threads = atoi(argv[++at]);
+        } else if (!strcmp(argv[at], "--kernels") && at + 1 < argc) {
+            options.kernels = argv[++at];
+        } else if (!strcmp(argv[at], "--ms") && at + 1 < argc) {
+            budget_ms = atof(argv[++at]);
+        } else if (!strcmp(argv[at], "--f64")) {
+            dtype = KATA_F64;
+        } else {
+            fprintf(stderr, "usage: bench_kernels [--threads N] [--kernels portable|avx2|avx512] "
+                            "[--f64] [--ms N] [filter ...]\n");
+            return 2;
+        }
+    }
+    filters = argv + at;
+    n_filters = argc - at;
+    if (kata_context_new(&context, &options) != KATA_OK) {
+        fprintf(stderr, "bench_kernels: %s\n", kata_error_message());
+        return 1;
+    }
+    choose_chains();
+    printf("%s, %d thread%s, %s: peak %.1f GFLOP/s\n", kata_context_kernels(context),
+           kata_context_threads(context), kata_context_threads(context) == 1 ? "" : "s",
+           kata_dtype_name(dtype), measure_peak());
+
+    bench_gemm(512, 512, 512, false, false);
+    bench_gemm(512, 512, 512, true, false);
+    bench_gemm(512, 512, 512, false, true);
+    bench_gemm(768, 768, 768, false, false);
+    bench_gemm(1024, 1024, 1024, false, false);
+    bench_gemm(1024, 1024, 1024, true, true);
+    bench_gemm(100, 50, 784, false, false);
+    bench_gemm(784, 50, 100, true, false);
+    bench_gemm(100, 784, 50, false, true);
+    bench_gemm(100, 10, 50, false, false);
+    bench_gemm(57600, 30, 25, false, false);
+    bench_gemm(100, 100, 4320, false, false);
+    bench_gemm(4320, 100, 100, true, false);
+    bench_gemm(100, 4320, 100, false, true);
+    bench_gemm(20, 800, 200, false, false);
+    bench_gemm(700, 10000, 200, false, false);
+    bench_gemm(1, 50, 784, false, false);
+    bench_gemm(1, 100, 4320, false, false);
+    bench_gemm(1, 1000, 1000, false, false);
+    bench_gemm(1, 1000, 1000, false, true);
+    bench_gemm(1000, 1, 1000, false, false);
+    bench_gemm(8, 8, 8, false, false);
+    bench_gemm(32, 32, 32, false, false);
+
+    static const int64_t batches[] = {100, 1};
+    for (int i = 0; i < 2; i++) {
+        const int64_t n = batches[i];
+        bench_conv(n, 1, 28, 30, 5, 0, 1, 1);
+        bench_conv(n, 1, 28, 16, 3, 1, 1, 1);
+        bench_conv(n, 16, 28, 16, 3, 1, 1, 1);
+        bench_conv(n, 16, 14, 32, 3, 1, 1, 1);
+        bench_conv(n, 32, 14, 32, 3, 2, 1, 1);
+        bench_conv(n, 32, 8, 64, 3, 1, 1, 1);
+        bench_conv(n, 64, 8, 64, 3, 1, 1, 1);
+    }
+    bench_conv(16, 64, 56, 64, 3, 1, 2, 1);
+    bench_conv(16, 64, 28, 128, 1, 0, 1, 1);
+    bench_conv(16, 64, 56, 64, 3, 1, 1, 64);
+
+    bench_pool(100, 30, 24);
+    bench_pool(100, 16, 28);
+    kata_context_free(context);
+    return 0;
+}

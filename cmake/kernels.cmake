@@ -1,0 +1,10 @@
+# The bodies of src/kernel/body are compiled once for each instruction set (src/kernel/isa_*.c).
+if(TARGET room_kernel)
+  set(fast -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math)
+  set_source_files_properties(src/kernel/isa_portable.c PROPERTIES COMPILE_OPTIONS "${fast}")
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
+    set_source_files_properties(src/kernel/isa_avx2.c PROPERTIES COMPILE_OPTIONS "${fast};-mavx2;-mfma;-mf16c;-mbmi2")
+    set_source_files_properties(src/kernel/isa_avx512.c PROPERTIES COMPILE_OPTIONS
+      "${fast};-mavx2;-mfma;-mf16c;-mbmi2;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mprefer-vector-width=512")
+  endif()
+endif()

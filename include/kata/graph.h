@@ -1,0 +1,152 @@
+/* Kata, graph room: a model is a graph of ONNX operators.
+ *
+ * A graph is written with a builder that keeps the first fault (sticky status): calls after it do
+ * nothing and return the value "none", so that a model is written without an `if` on each line.
+ *
+ *     kata_graph *graph;
+ *     kata_graph_new(&graph, kata_context_default(), "double");
+ *     kata_value x = kata_graph_input(graph, "x", KATA_F32, &KATA_SHAPE_OF(KATA_UNKNOWN_DIM, 3));
+ *     kata_value y = KATA_NODE(graph, "Add", KATA_INPUTS(x, x));
+ *     kata_graph_output(graph, "y", y);
+ *     kata_status status = kata_graph_status(graph);
+ *
+ * Shapes are inferred when a node is added. A size may be unknown (the batch); kata_graph_bind
+ * (kata/pass.h) makes the graph of one batch size.
+ */
+#ifndef KATA_GRAPH_H
+#define KATA_GRAPH_H
+
+#include <kata/op.h>
+#include <kata/tensor.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A value of a graph: what an input, a parameter, a constant or a node's output is. id 0: none. */
+typedef struct kata_value {
+    int32_t id;
+} kata_value;
+#define KATA_NONE ((kata_value){0})
+
+typedef struct kata_graph kata_graph;
+
+/* A tensor that lives on between runs: a weight, a running statistic, an optimiser's state. The
+ * graph that made it owns it; graphs derived from that graph (bound, differentiated) share it. */
+typedef struct kata_variable {
+    const char *name;
+    kata_tensor tensor;
+    bool trainable; /* false: a running statistic or other state, never given a gradient */
+    bool frozen;    /* trainable, but left alone by the optimiser (transfer learning) */
+    bool decay;     /* weight decay applies (weights yes, biases and scales no) */
+    float l1, l2;   /* penalties l1*sum|w| + l2/2*sum w^2 added to the training loss */
+} kata_variable;
+
+KATA_API kata_status kata_graph_new(kata_graph **out, kata_context *context, const char *name);
+KATA_API void kata_graph_free(kata_graph *graph);
+KATA_API kata_status kata_graph_status(const kata_graph *graph);
+/* The sentence of the sticky fault, "" if none. Lent. */
+KATA_API const char *kata_graph_message(const kata_graph *graph);
+KATA_API kata_context *kata_graph_context(const kata_graph *graph);
+KATA_API const char *kata_graph_name(const kata_graph *graph);
+
+/* Names must be unique within the graph; NULL makes one ("Conv_3"). */
+KATA_API kata_value kata_graph_input(kata_graph *graph, const char *name, kata_dtype dtype,
+                                     const kata_shape *shape);
+/* A new zeroed variable of this shape and its value. */
+KATA_API kata_value kata_graph_variable(kata_graph *graph, const char *name, kata_dtype dtype,
+                                        const kata_shape *shape, bool trainable,
+                                        kata_variable **variable);
+/* A value of a variable that another graph owns (shared weights, optimiser nodes). One variable has
+ * one value a graph: asking again returns the same. */
+KATA_API kata_value kata_graph_use_variable(kata_graph *graph, kata_variable *variable);
+/* Copies the tensor. */
+KATA_API kata_value kata_graph_constant(kata_graph *graph, const char *name,
+                                        const kata_tensor *tensor);
+KATA_API kata_value kata_graph_scalar(kata_graph *graph, kata_dtype dtype, double value);
+KATA_API kata_value kata_graph_int64s(kata_graph *graph, const int64_t *values, int n); /* rank 1 */
+
+/* One attribute of a node. Use the macros; text and arrays are copied. */
+typedef struct kata_attribute {
+    const char *name;
+    kata_attribute_type type;
+    int64_t i;
+    double f;
+    const char *s;
+    const int64_t *ints;
+    const double *floats;
+    int n;
+    const kata_tensor *tensor;
+} kata_attribute;
+#define KATA_INT(attribute, value)                                                                 \
+    { .name = (attribute), .type = KATA_ATTRIBUTE_INT, .i = (value) }
+#define KATA_FLOAT(attribute, value)                                                               \
+    { .name = (attribute), .type = KATA_ATTRIBUTE_FLOAT, .f = (value) }
+#define KATA_STRING(attribute, value)                                                              \
+    { .name = (attribute), .type = KATA_ATTRIBUTE_STRING, .s = (value) }
+#define KATA_INTS(attribute, ...)                                                                  \
+    {                                                                                              \
+        .name = (attribute), .type = KATA_ATTRIBUTE_INTS, .ints = (const int64_t[]){__VA_ARGS__},  \
+        .n = (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t))                             \
+    }
+#define KATA_INTS_OF(attribute, values, count)                                                     \
+    { .name = (attribute), .type = KATA_ATTRIBUTE_INTS, .ints = (values), .n = (count) }
+
+#define KATA_INPUTS(...)                                                                           \
+    (const kata_value[]){__VA_ARGS__},                                                             \
+        (int)(sizeof((kata_value[]){__VA_ARGS__}) / sizeof(kata_value))
+
+/* Nodes added from here on are named SCOPE/OPERATOR (a layer's name); NULL ends it. */
+KATA_API void kata_graph_set_scope(kata_graph *graph, const char *scope);
+
+/* Adds a node of operator `op` ("Conv", or "domain:Name" outside ai.onnx) and returns its first
+ * output. An input KATA_NONE is an absent optional input. Unknown attributes are errors. */
+#define KATA_NODE(graph, op, inputs) kata_graph_node((graph), (op), inputs, NULL, 0)
+#define KATA_NODE_WITH(graph, op, inputs, ...)                                                     \
+    kata_graph_node((graph), (op), inputs, (const kata_attribute[]){__VA_ARGS__},                  \
+                    (int)(sizeof((kata_attribute[]){__VA_ARGS__}) / sizeof(kata_attribute)))
+KATA_API kata_value kata_graph_node(kata_graph *graph, const char *op, const kata_value *inputs,
+                                    int n_inputs, const kata_attribute *attributes,
+                                    int n_attributes);
+/* The same with all outputs: fills outputs[0..n_outputs-1]. */
+KATA_API kata_status kata_graph_node_outputs(kata_graph *graph, const char *name, const char *op,
+                                             const kata_value *inputs, int n_inputs,
+                                             const kata_attribute *attributes, int n_attributes,
+                                             kata_value *outputs, int n_outputs);
+
+/* Names a value as an output of the graph. A name given here replaces the value's made-up name. */
+KATA_API kata_status kata_graph_output(kata_graph *graph, const char *name, kata_value value);
+
+/* The type of a value: shape (sizes may be unknown) and dtype. */
+KATA_API kata_dtype kata_value_dtype(const kata_graph *graph, kata_value value);
+KATA_API kata_shape kata_value_shape(const kata_graph *graph, kata_value value);
+KATA_API const char *kata_value_name(const kata_graph *graph, kata_value value);
+
+KATA_API int kata_graph_n_inputs(const kata_graph *graph);
+KATA_API kata_value kata_graph_input_at(const kata_graph *graph, int i);
+KATA_API int kata_graph_n_outputs(const kata_graph *graph);
+KATA_API kata_value kata_graph_output_at(const kata_graph *graph, int i);
+KATA_API int kata_graph_n_variables(const kata_graph *graph);
+KATA_API kata_variable *kata_graph_variable_at(const kata_graph *graph, int i);
+KATA_API kata_variable *kata_graph_find_variable(const kata_graph *graph, const char *name);
+KATA_API kata_value kata_graph_find_value(const kata_graph *graph, const char *name);
+KATA_API int64_t kata_graph_n_parameters(const kata_graph *graph); /* elements of trainable ones */
+
+/* ONNX metadata_props of the model: label names, manifest, ... Keys of Kata's own begin with
+ * "kata.". Both texts are copied; NULL value removes; find returns NULL if absent. */
+KATA_API kata_status kata_graph_set_metadata(kata_graph *graph, const char *key, const char *value);
+KATA_API const char *kata_graph_metadata(const kata_graph *graph, const char *key);
+KATA_API int kata_graph_n_metadata(const kata_graph *graph);
+KATA_API void kata_graph_metadata_at(const kata_graph *graph, int i, const char **key,
+                                     const char **value);
+
+/* The graph as text, a line a node, or as a Graphviz "dot" file; *text is freed with
+ * kata_text_free. */
+KATA_API kata_status kata_graph_text(char **text, const kata_graph *graph);
+KATA_API kata_status kata_graph_dot(char **text, const kata_graph *graph);
+KATA_API void kata_text_free(kata_context *context, char *text);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

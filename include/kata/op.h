@@ -1,0 +1,153 @@
+/* Kata: what an operator is. One row of the operator table says everything about one operator:
+ * names, attributes, shape rule, kernels, gradient rule, tolerance, one line of documentation. The
+ * library's rows are in src/op; a row of your own is added with kata_op_register and then used like
+ * any other ("subclassing"). examples/own_operator.c shows one.
+ */
+#ifndef KATA_OP_H
+#define KATA_OP_H
+
+#include <kata/tensor.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define KATA_MAX_INPUTS 64 /* of one node; Concat and Sum are the long ones */
+#define KATA_MAX_OUTPUTS 64
+
+typedef struct kata_graph kata_graph;
+typedef struct kata_op kata_op;
+
+typedef enum kata_attribute_type {
+    KATA_ATTRIBUTE_END = 0,
+    KATA_ATTRIBUTE_INT,
+    KATA_ATTRIBUTE_FLOAT,
+    KATA_ATTRIBUTE_STRING,
+    KATA_ATTRIBUTE_INTS,
+    KATA_ATTRIBUTE_FLOATS,
+    KATA_ATTRIBUTE_TENSOR
+} kata_attribute_type;
+
+/* An attribute that a row declares. A list of them ends with a zeroed one. The value of attribute k
+ * of the list is attributes[k] of a node, with the default filled in where the node gave none. */
+typedef struct kata_attribute_spec {
+    const char *name;
+    kata_attribute_type type;
+    bool required;
+    int64_t default_int;
+    double default_float;
+    const char *default_string; /* NULL: absent (is_set is false) */
+    const char *doc;
+} kata_attribute_spec;
+
+/* An attribute of a node. */
+typedef struct kata_attribute_value {
+    bool is_set; /* given by the node */
+    int64_t i;
+    double f;
+    const char *s; /* NULL if absent */
+    int n;         /* of ints or floats; 0 if absent */
+    const int64_t *ints;
+    const double *floats;
+    const kata_tensor *tensor;
+} kata_attribute_value;
+
+typedef struct kata_type {
+    kata_dtype dtype; /* KATA_NO_DTYPE: an absent optional input */
+    kata_shape shape; /* sizes may be KATA_UNKNOWN_DIM */
+} kata_type;
+
+/* What a shape rule sees, and where it writes outputs[0..n_outputs-1]. */
+typedef struct kata_infer {
+    const kata_op *op;
+    const kata_attribute_value *attributes;
+    int n_inputs, n_outputs;
+    const kata_type *inputs;
+    const kata_tensor *const *constants; /* constants[i]: the value of input i where it is known
+                                            (a constant of the graph), else NULL */
+    kata_type *outputs;
+} kata_infer;
+
+/* What a kernel sees. All tensors are contiguous in row-major order; an absent optional input has
+ * dtype KATA_NO_DTYPE. The kernel must write every element of every output, and may be called with
+ * an output at the same address as an input if the row says so (`in_place`). */
+typedef struct kata_call {
+    const kata_op *op;
+    kata_context *context; /* kernels may use its thread pool; they must not allocate */
+    const kata_attribute_value *attributes;
+    int n_inputs, n_outputs;
+    const kata_tensor *inputs;
+    kata_tensor *outputs;
+    void *workspace; /* what row->workspace asked for, aligned to 64 bytes, not initialised */
+    size_t workspace_bytes;
+    const void *random; /* kata_call_random: for nodes that draw random numbers */
+} kata_call;
+
+/* Where a random node stands: (seed, step) of the run and the node's own stream. */
+typedef struct kata_call_random {
+    uint64_t seed, step;
+    uint32_t stream;
+} kata_call_random;
+
+typedef kata_status (*kata_kernel)(const kata_call *call);
+
+/* What a gradient rule sees: it adds nodes to `graph` (concrete shapes) and sets
+ * input_gradients[i] for each i with needed[i]; KATA_NONE means the gradient is zero. */
+typedef struct kata_gradient {
+    kata_graph *graph;
+    const kata_op *op;
+    const kata_attribute_value *attributes;
+    int n_inputs, n_outputs;
+    const struct kata_value *inputs;
+    const struct kata_value *outputs;
+    const struct kata_value *output_gradients; /* none: that output does not reach the loss */
+    const bool *needed;
+    struct kata_value *input_gradients;
+} kata_gradient;
+
+enum kata_op_flags {
+    KATA_OP_ELEMENTWISE = 1, /* output element i depends on input elements i alone (broadcast) */
+    KATA_OP_VIEW = 2,        /* output 0 is input 0's memory with another shape; never executed */
+    KATA_OP_RANDOM = 4,      /* draws random numbers: call->random is set */
+    KATA_OP_UPDATE = 8,      /* output k is input k written in place for k < n_outputs (optimiser
+                                steps, running statistics); input k must be a variable */
+    KATA_OP_INTERNAL = 16    /* made by passes (gradients, fusions); never read from a file */
+};
+
+struct kata_op {
+    const char *name;   /* "Conv" */
+    const char *domain; /* "" is ai.onnx; "kata" for Kata's own */
+    int since;          /* first opset version with these semantics */
+    int min_inputs, max_inputs, min_outputs, max_outputs;
+    const kata_attribute_spec *attributes; /* NULL: none */
+    kata_status (*infer)(kata_infer *infer);
+    /* Scratch bytes for concrete types; NULL: none. */
+    size_t (*workspace)(const kata_call *call);
+    kata_kernel reference; /* plain loops, every dtype that infer accepts; never NULL except VIEW */
+    /* The best kernel for this call on this context's instruction set, or NULL for the reference.
+     * Asked once when a plan is made; data pointers may still be NULL then. */
+    kata_kernel (*choose)(const kata_call *call);
+    kata_status (*gradient)(kata_gradient *gradient); /* NULL: not differentiable */
+    double (*flops)(const kata_call *call); /* floating-point operations of a call; NULL: one for
+                                               each element of output 0 (0 for VIEW) */
+    uint32_t flags;
+    uint32_t in_place; /* bit i: output 0 may be written over input i if sizes and dtypes agree */
+    double tolerance;  /* relative, float32 kernel against reference */
+    const char *doc;
+};
+
+/* Adds a row of your own to a context. The row must outlive the context. KATA_INVALID if the name
+ * is taken or a member is missing. */
+KATA_API kata_status kata_op_register(kata_context *context, const kata_op *row);
+
+/* The row of "Conv" or "kata:ConvGradWeight"; NULL if unknown. */
+KATA_API const kata_op *kata_op_find(const kata_context *context, const char *name);
+
+/* The library's own rows, in the table's order. */
+KATA_API int kata_op_count(void);
+KATA_API const kata_op *kata_op_at(int i);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

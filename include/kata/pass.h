@@ -1,0 +1,33 @@
+/* Kata, pass room: graph -> graph. */
+#ifndef KATA_PASS_H
+#define KATA_PASS_H
+
+#include <kata/graph.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A copy of `graph` in which every unknown size is `batch`; shapes are inferred again and nodes
+ * whose inputs are all constants are computed. Variables are shared with `graph`, which must
+ * outlive the copy. Values keep their names. With `training`, Dropout drops and BatchNormalization
+ * normalises by the batch's own statistics and updates the running ones (kata:Assign nodes);
+ * without it Dropout is removed. A model's graph itself is always the inference graph. */
+KATA_API kata_status kata_graph_bind(kata_graph **out, const kata_graph *graph, int64_t batch,
+                                     bool training);
+
+/* Adds the backward pass of `loss` (one element) to a bound graph: gradients[i] becomes the value
+ * of d loss / d wrt[i] (KATA_NONE where it does not depend on it). Contributions of a value used
+ * more than once are summed in the order of its uses. KATA_UNSUPPORTED names the operator and the
+ * node that has no gradient. */
+KATA_API kata_status kata_graph_differentiate(kata_graph *graph, kata_value loss,
+                                              const kata_value *wrt, int n, kata_value *gradients);
+
+/* Removes nodes that reach no output and no UPDATE; computes nodes of constants; removes Identity.
+ * Changes the graph in place; values of outputs keep their names. */
+KATA_API kata_status kata_graph_simplify(kata_graph *graph);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

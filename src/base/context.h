@@ -1,0 +1,39 @@
+/* What a context holds. */
+#ifndef KATA_BASE_CONTEXT_H
+#define KATA_BASE_CONTEXT_H
+
+#include <kata/base.h>
+
+typedef enum kata__kernel_level {
+    KATA__PORTABLE,
+    KATA__AVX2,
+    KATA__AVX512,
+    KATA__LEVELS
+} kata__kernel_level;
+
+struct kata__pool;
+
+struct kata_context {
+    kata_allocator allocator;
+    struct kata__pool *pool;
+    int threads;
+    kata__kernel_level kernel_level;
+    void (*log)(void *user, kata_log_level level, const char *line);
+    void *log_user;
+    const void **registered_operators; /* kata_op rows added from outside the library (graph room):
+                                          a block of kata__alloc, freed with the context */
+    int n_registered_operators;
+};
+
+enum { KATA__MAX_THREADS = 1024 };
+
+/* The processors that this process may use: its affinity, and a control group's quota if less. */
+int kata__cpu_count(void);
+
+/* The best level that this processor and its operating system support. */
+kata__kernel_level kata__cpu_level(void);
+/* "AMD EPYC …", "" if unknown; and the flags that matter ("avx2 fma avx512f …"). Static text. */
+const char *kata__cpu_name(void);
+const char *kata__cpu_features(void);
+
+#endif

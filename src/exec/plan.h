@@ -1,0 +1,28 @@
+/* The memory plan: where every value of a bound graph lives, and the peak, before anything runs. */
+#ifndef KATA_EXEC_PLAN_H
+#define KATA_EXEC_PLAN_H
+
+#include <kata/exec.h>
+#include "graph/graph.h"
+
+/* Where the elements of a value are. Values that share memory (views, in-place results, updates)
+ * have the same root. */
+typedef struct kata__place {
+    int32_t root;  /* id of the value whose memory this is */
+    size_t offset; /* of a root in the arena, if in_arena */
+    bool in_arena; /* false: a variable or a constant of the graph */
+} kata__place;
+
+typedef struct kata__plan {
+    kata__place *places;      /* by value id */
+    size_t *workspace_offset; /* by node index */
+    size_t *workspace_bytes;
+    size_t arena_bytes;
+} kata__plan;
+
+/* Lifetimes of values, then offsets: the largest first, each at the lowest place that is free
+ * during its whole life (greedy by size). keep: no memory is reused. */
+kata_status kata__plan_make(kata__plan *plan, const kata_graph *graph, bool keep);
+void kata__plan_free(kata__plan *plan, kata_context *context);
+
+#endif

@@ -1,0 +1,297 @@
+/* Sessions: the calls of a bound graph with all pointers set, run one after the other. */
+#include <math.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "exec/plan.h"
+
+typedef struct step {
+    kata_call call;
+    kata_kernel kernel;
+    const kata__node *node;
+    kata_call_random random;
+    int64_t calls;
+    uint64_t nanoseconds;
+} step;
+
+struct kata_session {
+    kata_context *context;
+    const kata_graph *graph;
+    kata_session_options options;
+    kata__plan plan;
+    char *arena;
+    kata_tensor *tensors;  /* by value id */
+    kata_tensor *operands; /* the calls' inputs and outputs, in order */
+    step *steps;
+    size_t n_steps;
+    size_t first_update; /* steps from here on are all updates: optimiser and what follows it */
+    size_t variable_bytes;
+};
+
+static void set_tensors(kata_session *session) {
+    const kata_graph *graph = session->graph;
+    for (size_t i = 1; i < graph->n_values; i++) {
+        const kata__value_info *info = &graph->values[i];
+        const kata__place *place = &session->plan.places[i];
+        const kata__value_info *root = &graph->values[place->root];
+        void *data = NULL;
+        if (root->kind == KATA__VALUE_VARIABLE) {
+            data = root->variable->tensor.data;
+        } else if (root->kind == KATA__VALUE_CONSTANT) {
+            data = root->constant.data;
+        } else if (session->plan.places[place->root].in_arena) {
+            data = session->arena + session->plan.places[place->root].offset;
+        }
+        session->tensors[i] = kata_tensor_view(data, info->type.dtype, &info->type.shape);
+    }
+}
+
+static bool is_optimiser_step(const kata__node *node) {
+    return (node->op->flags & KATA_OP_UPDATE) != 0;
+}
+
+static void set_steps(kata_session *session) {
+    const kata_graph *graph = session->graph;
+    kata_tensor *operand = session->operands;
+    for (size_t i = 0; i < graph->n_nodes; i++) {
+        const kata__node *node = &graph->nodes[i];
+        if (node->removed || (node->op->flags & KATA_OP_VIEW) != 0) {
+            continue;
+        }
+        step *s = &session->steps[session->n_steps++];
+        s->node = node;
+        s->random.stream = node->stream;
+        s->call = (kata_call){.op = node->op,
+                              .context = session->context,
+                              .attributes = node->attributes,
+                              .n_inputs = node->n_inputs,
+                              .n_outputs = node->n_outputs,
+                              .inputs = operand,
+                              .outputs = operand + node->n_inputs,
+                              .workspace_bytes = session->plan.workspace_bytes[i],
+                              .random = &s->random};
+        if (s->call.workspace_bytes > 0) {
+            s->call.workspace = session->arena + session->plan.workspace_offset[i];
+        }
+        for (int k = 0; k < node->n_inputs; k++) {
+            *operand++ = session->tensors[node->inputs[k].id];
+        }
+        for (int k = 0; k < node->n_outputs; k++) {
+            *operand++ = session->tensors[node->outputs[k].id];
+        }
+        s->kernel = node->op->reference;
+        if (!session->options.reference && node->op->choose != NULL) {
+            kata_kernel fast = node->op->choose(&s->call);
+            s->kernel = fast != NULL ? fast : s->kernel;
+        }
+    }
+    session->first_update = session->n_steps;
+    while (session->first_update > 0 &&
+           is_optimiser_step(session->steps[session->first_update - 1].node)) {
+        session->first_update--;
+    }
+}
+
+static kata_status check_bound(const kata_graph *graph) {
+    if (graph->status != KATA_OK) {
+        return kata_fail(graph->status, "%s", kata_graph_message(graph));
+    }
+    for (size_t i = 1; i < graph->n_values; i++) {
+        if (kata_shape_count(&graph->values[i].type.shape) < 0) {
+            char text[KATA_SHAPE_TEXT_SIZE];
+            return kata_fail(KATA_SHAPE,
+                             "value %s has the shape %s; a session needs a graph bound to a batch "
+                             "size (kata_graph_bind)",
+                             graph->values[i].name,
+                             kata_shape_text(&graph->values[i].type.shape, text));
+        }
+    }
+    return KATA_OK;
+}
+
+static kata_status allocate(kata_session *session) {
+    const kata_graph *graph = session->graph;
+    size_t n_operands = 1;
+    for (size_t i = 0; i < graph->n_nodes; i++) {
+        n_operands += (size_t)(graph->nodes[i].n_inputs + graph->nodes[i].n_outputs);
+    }
+    KATA__TRY(kata__plan_make(&session->plan, graph, session->options.keep_values));
+    session->arena = kata__alloc_zero(session->context, session->plan.arena_bytes, 1);
+    session->tensors =
+        kata__alloc_zero(session->context, graph->n_values, sizeof *session->tensors);
+    session->operands = kata__alloc_zero(session->context, n_operands, sizeof *session->operands);
+    session->steps = kata__alloc_zero(session->context, graph->n_nodes + 1, sizeof *session->steps);
+    if (session->arena == NULL || session->tensors == NULL || session->operands == NULL ||
+        session->steps == NULL) {
+        return KATA_OUT_OF_MEMORY;
+    }
+    return KATA_OK;
+}
+
+kata_status kata_session_new(kata_session **out, const kata_graph *graph,
+                             const kata_session_options *options) {
+    KATA__TRY(check_bound(graph));
+    kata_session *session = kata__alloc_zero(graph->context, 1, sizeof *session);
+    if (session == NULL) {
+        return KATA_OUT_OF_MEMORY;
+    }
+    session->context = graph->context;
+    session->graph = graph;
+    if (options != NULL) {
+        session->options = *options;
+    }
+    kata_status status = allocate(session);
+    if (status != KATA_OK) {
+        kata_session_free(session);
+        return status;
+    }
+    set_tensors(session);
+    set_steps(session);
+    for (size_t i = 0; i < graph->n_variables; i++) {
+        session->variable_bytes += kata_tensor_bytes(&graph->variables[i]->tensor);
+    }
+    *out = session;
+    return KATA_OK;
+}
+
+void kata_session_free(kata_session *session) {
+    if (session == NULL) {
+        return;
+    }
+    kata__plan_free(&session->plan, session->context);
+    kata__free(session->context, session->arena);
+    kata__free(session->context, session->tensors);
+    kata__free(session->context, session->operands);
+    kata__free(session->context, session->steps);
+    kata__free(session->context, session);
+}
+
+kata_tensor kata_session_value(kata_session *session, kata_value value) {
+    if (kata__graph_info(session->graph, value) == NULL) {
+        return (kata_tensor){.dtype = KATA_NO_DTYPE};
+    }
+    return session->tensors[value.id];
+}
+
+kata_tensor kata_session_input(kata_session *session, int i) {
+    return kata_session_value(session, kata_graph_input_at(session->graph, i));
+}
+
+kata_tensor kata_session_output(kata_session *session, int i) {
+    return kata_session_value(session, kata_graph_output_at(session->graph, i));
+}
+
+/* --- running --------------------------------------------------------------------------------- */
+
+/* x - x is 0 for a finite x and NaN otherwise; a NaN sum stays a NaN. */
+static bool all_finite(const kata_tensor *tensor) {
+    int64_t n = kata_tensor_count(tensor);
+    if (tensor->dtype == KATA_F32) {
+        const float *x = tensor->data;
+        float sum = 0;
+        for (int64_t i = 0; i < n; i++) {
+            sum += x[i] - x[i];
+        }
+        return sum == 0;
+    }
+    for (int64_t i = 0; kata_dtype_is_float(tensor->dtype) && i < n; i++) {
+        if (!isfinite(kata_load(tensor->dtype, tensor->data, i))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static kata_status fail_not_finite(const kata_session *session, const step *s,
+                                   const kata_tensor *tensor, kata_value value) {
+    int64_t i = 0;
+    double x = 0;
+    while (i < kata_tensor_count(tensor) &&
+           isfinite(x = kata_load(tensor->dtype, tensor->data, i))) {
+        i++;
+    }
+    return kata_fail(KATA_NON_FINITE, "%s made the first non-finite value: %s[%lld] is %g",
+                     s->node->name, kata_value_name(session->graph, value), (long long)i, x);
+}
+
+static kata_status check_outputs(const kata_session *session, const step *s) {
+    for (int k = 0; k < s->call.n_outputs; k++) {
+        if (!all_finite(&s->call.outputs[k])) {
+            return fail_not_finite(session, s, &s->call.outputs[k], s->node->outputs[k]);
+        }
+    }
+    return KATA_OK;
+}
+
+static kata_status run_steps(kata_session *session, size_t from, size_t to, bool check) {
+    for (size_t i = from; i < to; i++) {
+        step *s = &session->steps[i];
+        uint64_t start = session->options.profile ? kata__clock_ns() : 0;
+        kata_status status = s->kernel(&s->call);
+        if (status == KATA_OK && check) {
+            status = check_outputs(session, s);
+        }
+        if (status != KATA_OK) {
+            return status == KATA_NON_FINITE ? status : kata_fail_in(status, "%s", s->node->name);
+        }
+        s->calls++;
+        if (session->options.profile) {
+            s->nanoseconds += kata__clock_ns() - start;
+        }
+    }
+    return KATA_OK;
+}
+
+/* Before the optimiser writes the parameters, every gradient must be finite. If one is not, the
+ * steps run again with a check after each: they are functions of the same inputs, so the same fault
+ * comes back and the first node that makes it is named. */
+static kata_status check_gradients(kata_session *session) {
+    for (size_t i = session->first_update; i < session->n_steps; i++) {
+        const step *s = &session->steps[i];
+        for (int k = s->call.n_outputs; k < s->call.n_inputs; k++) {
+            if (!all_finite(&s->call.inputs[k])) {
+                KATA__TRY(run_steps(session, 0, session->first_update, true));
+                return fail_not_finite(session, s, &s->call.inputs[k], s->node->inputs[k]);
+            }
+        }
+    }
+    return KATA_OK;
+}
+
+kata_status kata_session_run(kata_session *session, uint64_t seed, uint64_t step_number) {
+    for (size_t i = 0; i < session->n_steps; i++) {
+        session->steps[i].random.seed = seed;
+        session->steps[i].random.step = step_number;
+    }
+    KATA__TRY(run_steps(session, 0, session->first_update, session->options.check_finite));
+    KATA__TRY(check_gradients(session));
+    return run_steps(session, session->first_update, session->n_steps, false);
+}
+
+size_t kata_session_arena_bytes(const kata_session *session) {
+    return session->plan.arena_bytes;
+}
+
+size_t kata_session_variable_bytes(const kata_session *session) {
+    return session->variable_bytes;
+}
+
+int kata_session_n_profile(const kata_session *session) {
+    return (int)session->n_steps;
+}
+
+kata_profile_row kata_session_profile(const kata_session *session, int i) {
+    if (i < 0 || (size_t)i >= session->n_steps) {
+        return (kata_profile_row){.node = ""};
+    }
+    const step *s = &session->steps[i];
+    return (kata_profile_row){.node = s->node->name,
+                              .op = s->node->op->name,
+                              .kernel = s->kernel == s->node->op->reference ? "reference" : "fast",
+                              .calls = s->calls,
+                              .seconds = (double)s->nanoseconds * 1e-9,
+                              .flops = s->node->op->flops != NULL
+                                           ? s->node->op->flops(&s->call)
+                                           : (double)kata_tensor_count(&s->call.outputs[0])};
+}

@@ -1,0 +1,913 @@
+/* ONNX, first step of reading: the bytes of a ModelProto -> kata__onnx_model. The nesting of the
+ * messages is the nesting of these functions' calls, so that its depth has a bound. What is made
+ * is bounded by the bytes that are there: each element is parsed before room for the next is made. */
+#include "format/onnx.h"
+#include "base/check.h"
+#include "graph/graph.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int kata__onnx_code(kata_dtype dtype) {
+    switch (dtype) {
+#define X(name, text, bytes, onnx)                                                                 \
+    case KATA_##name:                                                                              \
+        return onnx;
+        KATA_DTYPE_LIST(X)
+#undef X
+    default:
+        return 0;
+    }
+}
+
+kata_dtype kata__onnx_dtype(int64_t code) {
+    switch (code) {
+#define X(name, text, bytes, onnx)                                                                 \
+    case onnx:                                                                                     \
+        return KATA_##name;
+        KATA_DTYPE_LIST(X)
+#undef X
+    default:
+        return KATA_NO_DTYPE;
+    }
+}
+
+const char *kata__onnx_code_name(int64_t code, char text[32]) {
+    static const char *const names[] = {
+        "undefined",      "float32",      "uint8",      "int8",           "uint16",     "int16",
+        "int32",          "int64",        "string",     "bool",           "float16",    "float64",
+        "uint32",         "uint64",       "complex64",  "complex128",     "bfloat16",   "float8e4m3fn",
+        "float8e4m3fnuz", "float8e5m2",   "float8e5m2fnuz", "uint4",      "int4",       "float4e2m1",
+        "float8e8m0",     "uint2",        "int2"};
+    if (code >= 0 && code < (int64_t)KATA__COUNT(names)) {
+        return names[code];
+    }
+    snprintf(text, 32, "type %lld", (long long)code);
+    return text;
+}
+
+void *kata__onnx_with_room(kata__arena *arena, void *array, size_t n, size_t element_size) {
+    if (n > 0 && (n < 8 || (n & (n - 1)) != 0)) {
+        return array;
+    }
+    void *grown = kata__arena_alloc(arena, n == 0 ? 8 : 2 * n, element_size);
+    if (grown != NULL && n > 0) {
+        memcpy(grown, array, n * element_size);
+    }
+    return grown;
+}
+
+#define APPEND(model, array, n, maximum, what)                                                     \
+    do {                                                                                           \
+        if ((n) >= (maximum)) {                                                                    \
+            return kata_fail(KATA_LIMIT, "more than %zu %s; that is the most", (size_t)(maximum),  \
+                             (what));                                                              \
+        }                                                                                          \
+        void *room = kata__onnx_with_room(&(model)->arena, (array), (n), sizeof *(array));                    \
+        if (room == NULL) {                                                                        \
+            return KATA_OUT_OF_MEMORY;                                                             \
+        }                                                                                          \
+        (array) = room;                                                                            \
+        (n)++;                                                                                     \
+    } while (0)
+
+static kata_status fail_twice(const kata__proto_field *field, const char *what) {
+    return kata_fail(KATA_FORMAT, "a second %s at byte %zu", what, field->place);
+}
+
+static kata_status read_name(kata__onnx_model *model, const kata__proto_field *field,
+                             const char *what, const char **out) {
+    return kata__proto_text(out, field, what, &model->arena, KATA__ONNX_MAX_NAME);
+}
+
+/* --- tensors --------------------------------------------------------------------------------- */
+
+/* Where TensorProto keeps the elements of a dtype if not in raw_data, and how they are written. */
+static uint32_t data_field_of(kata_dtype dtype, kata__wire_type *type) {
+    *type = KATA__WIRE_VARINT;
+    switch (dtype) {
+    case KATA_F32:
+        *type = KATA__WIRE_FIXED32;
+        return KATA__TENSOR_FLOAT_DATA;
+    case KATA_F64:
+        *type = KATA__WIRE_FIXED64;
+        return KATA__TENSOR_DOUBLE_DATA;
+    case KATA_I64:
+        return KATA__TENSOR_INT64_DATA;
+    default:
+        return KATA__TENSOR_INT32_DATA;
+    }
+}
+
+static bool is_data_field(uint32_t number) {
+    return number == KATA__TENSOR_FLOAT_DATA || number == KATA__TENSOR_INT32_DATA ||
+           number == KATA__TENSOR_STRING_DATA || number == KATA__TENSOR_INT64_DATA ||
+           number == KATA__TENSOR_DOUBLE_DATA || number == KATA__TENSOR_UINT64_DATA;
+}
+
+static kata_status read_dims(kata__onnx_tensor *tensor, const kata__proto_field *field) {
+    kata__proto_list list;
+    KATA__TRY(kata__proto_list_open(&list, field, KATA__WIRE_VARINT, "the shape of a tensor"));
+    for (;;) {
+        uint64_t value;
+        bool more;
+        KATA__TRY(kata__proto_list_next(&list, &value, &more));
+        if (!more) {
+            return KATA_OK;
+        }
+        if (tensor->shape.rank == KATA_MAX_RANK) {
+            return kata_fail(KATA_LIMIT, "it has more than %d axes", KATA_MAX_RANK);
+        }
+        if (value > INT64_MAX) {
+            return kata_fail(KATA_FORMAT, "it has the negative size %lld", (long long)value);
+        }
+        tensor->shape.dim[tensor->shape.rank++] = (int64_t)value;
+    }
+}
+
+/* The number of elements in the typed field; another one with data is an error. */
+static kata_status count_elements(const kata__onnx_tensor *tensor, uint32_t number,
+                                  kata__wire_type type, size_t *n) {
+    kata__proto_reader reader = tensor->fields;
+    kata__proto_field field;
+    bool more;
+    *n = 0;
+    for (;;) {
+        KATA__TRY(kata__proto_next(&reader, &field, &more));
+        if (!more) {
+            return KATA_OK;
+        }
+        if (field.number == number) {
+            kata__proto_list list;
+            size_t n_more;
+            KATA__TRY(kata__proto_list_open(&list, &field, type, "the data of a tensor"));
+            KATA__TRY(kata__proto_list_count(&list, &n_more));
+            *n += n_more;
+        } else if (is_data_field(field.number) &&
+                   (field.type != KATA__WIRE_BYTES || field.n_bytes > 0)) {
+            return kata_fail(KATA_FORMAT, "its data are in field %u, which is not that of %s",
+                             (unsigned)field.number, kata_dtype_name(tensor->dtype));
+        }
+    }
+}
+
+/* What the fields say together: the data are as many as the shape says, in one place. */
+static kata_status check_tensor(kata__onnx_tensor *tensor, int64_t code, size_t n_raw) {
+    char text[KATA_SHAPE_TEXT_SIZE], code_text[32];
+    tensor->dtype = kata__onnx_dtype(code);
+    if (tensor->dtype == KATA_NO_DTYPE) {
+        return kata_fail(code > 0 ? KATA_UNSUPPORTED : KATA_FORMAT,
+                         "its data type %s is not supported; convert it, e.g. to float32 or int64",
+                         kata__onnx_code_name(code, code_text));
+    }
+    int64_t count = kata_shape_count(&tensor->shape), n_bytes;
+    if (count < 0 ||
+        __builtin_mul_overflow(count, (int64_t)kata_dtype_size(tensor->dtype), &n_bytes)) {
+        return kata_fail(KATA_FORMAT, "its shape %s has more elements than can be counted",
+                         kata_shape_text(&tensor->shape, text));
+    }
+    tensor->n_bytes = (size_t)n_bytes;
+    kata__wire_type type;
+    uint32_t number = data_field_of(tensor->dtype, &type);
+    size_t n_typed;
+    KATA__TRY(count_elements(tensor, number, type, &n_typed));
+    if (tensor->raw != NULL && n_typed > 0) {
+        return kata_fail(KATA_FORMAT, "it has its data twice, raw and typed");
+    }
+    if (tensor->raw != NULL ? n_raw != tensor->n_bytes : n_typed != (uint64_t)count) {
+        return kata_fail(KATA_FORMAT, "its shape %s of %s needs %lld %s, but %zu are there",
+                         kata_shape_text(&tensor->shape, text), kata_dtype_name(tensor->dtype),
+                         (long long)(tensor->raw != NULL ? n_bytes : count),
+                         tensor->raw != NULL ? "bytes" : "elements",
+                         tensor->raw != NULL ? n_raw : n_typed);
+    }
+    tensor->data_field = tensor->raw == NULL && count > 0 ? number : 0;
+    return KATA_OK;
+}
+
+static kata_status read_tensor_fields(kata__onnx_model *model, kata__onnx_tensor *tensor) {
+    kata__proto_reader reader = tensor->fields;
+    kata__proto_field field;
+    int64_t code = 0, location = 0;
+    size_t n_raw = 0;
+    bool more;
+    for (;;) {
+        KATA__TRY(kata__proto_next(&reader, &field, &more));
+        if (!more) {
+            break;
+        }
+        switch (field.number) {
+        case KATA__TENSOR_NAME:
+            KATA__TRY(read_name(model, &field, "the name of a tensor", &tensor->name));
+            break;
+        case KATA__TENSOR_DIMS:
+            KATA__TRY(read_dims(tensor, &field));
+            break;
+        case KATA__TENSOR_DATA_TYPE:
+            KATA__TRY(kata__proto_int64(&code, &field, "the data type of a tensor"));
+            break;
+        case KATA__TENSOR_SEGMENT:
+            return kata_fail(KATA_UNSUPPORTED, "it is cut into segments, which are not supported");
+        case KATA__TENSOR_RAW_DATA:
+            if (field.type != KATA__WIRE_BYTES || tensor->raw != NULL) {
+                return kata_fail(KATA_FORMAT, "bad raw data at byte %zu", field.place);
+            }
+            tensor->raw = field.bytes;
+            n_raw = field.n_bytes;
+            break;
+        case KATA__TENSOR_DATA_LOCATION:
+            KATA__TRY(kata__proto_int64(&location, &field, "the data location of a tensor"));
+            break;
+        case KATA__TENSOR_EXTERNAL_DATA:
+            location = 1;
+            break;
+        default:
+            break;
+        }
+    }
+    if (location != 0) {
+        return kata_fail(KATA_UNSUPPORTED, "its data are in another file, which Kata never opens; "
+                                           "save the model as one file");
+    }
+    return check_tensor(tensor, code, n_raw);
+}
+
+static kata_status read_tensor(kata__onnx_model *model, const kata__proto_field *field,
+                               kata__onnx_tensor *tensor) {
+    *tensor = (kata__onnx_tensor){.name = ""};
+    KATA__TRY(kata__proto_open(&tensor->fields, field, "a tensor"));
+    kata_status status = read_tensor_fields(model, tensor);
+    if (status != KATA_OK) {
+        return tensor->name[0] != '\0'
+                   ? kata_fail_in(status, "tensor %.200s", tensor->name)
+                   : kata_fail_in(status, "tensor at byte %zu", field->place);
+    }
+    return KATA_OK;
+}
+
+/* Element i from its raw value; false if it does not fit. */
+static bool store_element(kata_dtype dtype, void *out, size_t i, uint64_t value) {
+    int64_t number = (int64_t)value;
+    uint32_t bits32 = (uint32_t)value;
+    switch (dtype) {
+    case KATA_F32:
+        memcpy((float *)out + i, &bits32, sizeof bits32);
+        return true;
+    case KATA_F64:
+    case KATA_I64:
+        memcpy((uint64_t *)out + i, &value, sizeof value);
+        return true;
+    case KATA_I32:
+        ((int32_t *)out)[i] = (int32_t)number;
+        return number >= INT32_MIN && number <= INT32_MAX;
+    case KATA_I8:
+        ((int8_t *)out)[i] = (int8_t)number;
+        return number >= INT8_MIN && number <= INT8_MAX;
+    case KATA_U8:
+        ((uint8_t *)out)[i] = (uint8_t)number;
+        return number >= 0 && number <= UINT8_MAX;
+    case KATA_BOOL:
+        ((uint8_t *)out)[i] = number != 0;
+        return number == 0 || number == 1;
+    default: /* F16, BF16: their bits */
+        ((uint16_t *)out)[i] = (uint16_t)number;
+        return number >= 0 && number <= UINT16_MAX;
+    }
+}
+
+kata_status kata__onnx_tensor_decode(const kata__onnx_tensor *tensor, void *out) {
+    if (tensor->raw != NULL) {
+        if (tensor->n_bytes > 0) {
+            memcpy(out, tensor->raw, tensor->n_bytes);
+        }
+        for (size_t i = 0; tensor->dtype == KATA_BOOL && i < tensor->n_bytes; i++) {
+            ((uint8_t *)out)[i] = ((uint8_t *)out)[i] != 0;
+        }
+        return KATA_OK;
+    }
+    kata__proto_reader reader = tensor->fields;
+    kata__proto_field field;
+    kata__wire_type type;
+    data_field_of(tensor->dtype, &type);
+    size_t n = 0, count = tensor->n_bytes / kata_dtype_size(tensor->dtype);
+    bool more = true;
+    while (n < count) {
+        KATA__TRY(kata__proto_next(&reader, &field, &more));
+        if (!more || field.number != tensor->data_field) {
+            if (!more) {
+                break; /* not possible: they were counted */
+            }
+            continue;
+        }
+        kata__proto_list list;
+        KATA__TRY(kata__proto_list_open(&list, &field, type, "the data of a tensor"));
+        for (;;) {
+            uint64_t value;
+            KATA__TRY(kata__proto_list_next(&list, &value, &more));
+            if (!more || n == count) {
+                break;
+            }
+            if (!store_element(tensor->dtype, out, n, value)) {
+                return kata_fail(KATA_FORMAT, "tensor %.200s: element %zu is %lld, which is no %s",
+                                 tensor->name, n, (long long)value,
+                                 kata_dtype_name(tensor->dtype));
+            }
+            n++;
+        }
+    }
+    return KATA_OK;
+}
+
+/* --- nodes ----------------------------------------------------------------------------------- */
+
+/* Fills attribute->ints or ->floats from the fields `number`; n is known. */
+static kata_status read_numbers(kata__proto_reader reader, uint32_t number,
+                                kata__onnx_attribute *attribute) {
+    kata__wire_type type = attribute->floats != NULL ? KATA__WIRE_FIXED32 : KATA__WIRE_VARINT;
+    kata__proto_field field;
+    bool more;
+    int n = 0;
+    for (;;) {
+        KATA__TRY(kata__proto_next(&reader, &field, &more));
+        if (!more) {
+            return KATA_OK;
+        }
+        if (field.number != number) {
+            continue;
+        }
+        kata__proto_list list;
+        KATA__TRY(kata__proto_list_open(&list, &field, type, "a list of numbers"));
+        for (;;) {
+            uint64_t value;
+            KATA__TRY(kata__proto_list_next(&list, &value, &more));
+            if (!more) {
+                break;
+            }
+            if (attribute->floats != NULL) {
+                uint32_t bits = (uint32_t)value;
+                float f;
+                memcpy(&f, &bits, sizeof f);
+                attribute->floats[n++] = (double)f;
+            } else {
+                attribute->ints[n++] = (int64_t)value;
+            }
+        }
+    }
+}
+
+static kata_status count_numbers(const kata__proto_field *field, kata__wire_type type, size_t *n) {
+    kata__proto_list list;
+    size_t n_more;
+    KATA__TRY(kata__proto_list_open(&list, field, type, "a list of numbers"));
+    KATA__TRY(kata__proto_list_count(&list, &n_more));
+    *n += n_more;
+    return *n <= INT32_MAX / 2 ? KATA_OK : kata_fail(KATA_LIMIT, "a list of %zu numbers", *n);
+}
+
+/* The list that the attribute's type asks for. */
+static kata_status read_list(kata__onnx_model *model, kata__proto_reader reader, size_t n,
+                             uint32_t number, kata__onnx_attribute *attribute) {
+    attribute->n = (int)n;
+    if (number == KATA__ATTRIBUTE_FLOATS) {
+        attribute->floats = kata__arena_alloc(&model->arena, n, sizeof *attribute->floats);
+    } else {
+        attribute->ints = kata__arena_alloc(&model->arena, n, sizeof *attribute->ints);
+    }
+    if (attribute->floats == NULL && attribute->ints == NULL) {
+        return KATA_OUT_OF_MEMORY;
+    }
+    return read_numbers(reader, number, attribute);
+}
+
+/* Old writers leave the type out: it is that of the one value that is there. */
+static enum kata__onnx_attribute_type type_of_field(uint32_t number) {
+    switch (number) {
+    case KATA__ATTRIBUTE_F:
+        return KATA__ONNX_FLOAT;
+    case KATA__ATTRIBUTE_I:
+        return KATA__ONNX_INT;
+    case KATA__ATTRIBUTE_S:
+        return KATA__ONNX_STRING;
+    case KATA__ATTRIBUTE_T:
+        return KATA__ONNX_TENSOR;
+    case KATA__ATTRIBUTE_FLOATS:
+        return KATA__ONNX_FLOATS;
+    case KATA__ATTRIBUTE_INTS:
+        return KATA__ONNX_INTS;
+    default:
+        return 0;
+    }
+}
+
+static kata_status read_attribute(kata__onnx_model *model, const kata__proto_field *outer,
+                                  kata__onnx_attribute *attribute) {
+    kata__proto_reader reader, all;
+    KATA__TRY(kata__proto_open(&reader, outer, "an attribute"));
+    all = reader;
+    *attribute = (kata__onnx_attribute){.name = "", .s = ""};
+    kata__proto_field field;
+    size_t n_ints = 0, n_floats = 0;
+    int64_t type = 0;
+    enum kata__onnx_attribute_type seen = 0;
+    bool more;
+    for (;;) {
+        KATA__TRY(kata__proto_next(&reader, &field, &more));
+        if (!more) {
+            break;
+        }
+        seen = type_of_field(field.number) != 0 ? type_of_field(field.number) : seen;
+        switch (field.number) {
+        case KATA__ATTRIBUTE_NAME:
+            KATA__TRY(read_name(model, &field, "the name of an attribute", &attribute->name));
+            break;
+        case KATA__ATTRIBUTE_TYPE:
+            KATA__TRY(kata__proto_int64(&type, &field, "the type of an attribute"));
+            break;
+        case KATA__ATTRIBUTE_F:
+            KATA__TRY(kata__proto_float(&attribute->f, &field, "the number of an attribute"));
+            break;
+        case KATA__ATTRIBUTE_I:
+            KATA__TRY(kata__proto_int64(&attribute->i, &field, "the integer of an attribute"));
+            break;
+        case KATA__ATTRIBUTE_S:
+            KATA__TRY(kata__proto_text(&attribute->s, &field, "the text of an attribute",
+                                       &model->arena, KATA__PROTO_MAXIMUM));
+            break;
+        case KATA__ATTRIBUTE_T:
+            if (attribute->tensor != NULL) {
+                return fail_twice(&field, "tensor of an attribute");
+            }
+            attribute->tensor = kata__arena_alloc(&model->arena, 1, sizeof *attribute->tensor);
+            if (attribute->tensor == NULL) {
+                return KATA_OUT_OF_MEMORY;
+            }
+            KATA__TRY(read_tensor(model, &field, attribute->tensor));
+            break;
+        case KATA__ATTRIBUTE_FLOATS:
+            KATA__TRY(count_numbers(&field, KATA__WIRE_FIXED32, &n_floats));
+            break;
+        case KATA__ATTRIBUTE_INTS:
+            KATA__TRY(count_numbers(&field, KATA__WIRE_VARINT, &n_ints));
+            break;
+        case KATA__ATTRIBUTE_G:
+        case KATA__ATTRIBUTE_GRAPHS:
+            return kata_fail(KATA_UNSUPPORTED,
+                             "attribute %.200s holds a graph; operators with a graph within "
+                             "(If, Loop, Scan) are not supported",
+                             attribute->name);
+        case KATA__ATTRIBUTE_REFERENCE:
+            return kata_fail(KATA_UNSUPPORTED, "attribute %.200s refers to one of a model function",
+                             attribute->name);
+        default:
+            break;
+        }
+    }
+    attribute->type = type != 0 ? (enum kata__onnx_attribute_type)type : seen;
+    if (attribute->name[0] == '\0') {
+        return kata_fail(KATA_FORMAT, "an attribute at byte %zu has no name", outer->place);
+    }
+    switch (type != 0 ? type : (int64_t)seen) {
+    case KATA__ONNX_FLOAT:
+    case KATA__ONNX_INT:
+    case KATA__ONNX_STRING:
+        return KATA_OK;
+    case KATA__ONNX_FLOATS:
+        return read_list(model, all, n_floats, KATA__ATTRIBUTE_FLOATS, attribute);
+    case KATA__ONNX_INTS:
+        return read_list(model, all, n_ints, KATA__ATTRIBUTE_INTS, attribute);
+    case KATA__ONNX_TENSOR:
+        return attribute->tensor != NULL
+                   ? KATA_OK
+                   : kata_fail(KATA_FORMAT, "attribute %.200s has no tensor", attribute->name);
+    default:
+        return kata_fail(type >= 0 && type <= 14 ? KATA_UNSUPPORTED : KATA_FORMAT,
+                         "attribute %.200s is of the ONNX attribute type %lld, which is not "
+                         "supported",
+                         attribute->name, (long long)type);
+    }
+}
+
+/* A list of names into the arena; trailing absent ones are dropped. */
+static kata_status keep_names(kata__onnx_model *model, const char *const *names, int *n,
+                              const char ***out) {
+    while (*n > 0 && names[*n - 1][0] == '\0') {
+        (*n)--;
+    }
+    *out = kata__arena_alloc(&model->arena, (size_t)*n, sizeof **out);
+    if (*out == NULL) {
+        return KATA_OUT_OF_MEMORY;
+    }
+    if (*n > 0) {
+        memcpy((void *)*out, (const void *)names, (size_t)*n * sizeof **out);
+    }
+    return KATA_OK;
+}
+
+static kata_status read_node_fields(kata__onnx_model *model, kata__proto_reader reader,
+                                    kata__onnx_node *node) {
+    const char *inputs[KATA_MAX_INPUTS], *outputs[KATA_MAX_OUTPUTS];
+    size_t n_attributes = 0;
+    kata__proto_field field;
+    bool more;
+    for (;;) {
+        KATA__TRY(kata__proto_next(&reader, &field, &more));
+        if (!more) {
+            break;
+        }
+        switch (field.number) {
+        case KATA__NODE_INPUT:
+            if (node->n_inputs == KATA_MAX_INPUTS) {
+                return kata_fail(KATA_LIMIT, "it has more than %d inputs", KATA_MAX_INPUTS);
+            }
+            KATA__TRY(read_name(model, &field, "an input's name", &inputs[node->n_inputs]));
+            node->n_inputs++;
+            break;
+        case KATA__NODE_OUTPUT:
+            if (node->n_outputs == KATA_MAX_OUTPUTS) {
+                return kata_fail(KATA_LIMIT, "it has more than %d outputs", KATA_MAX_OUTPUTS);
+            }
+            KATA__TRY(read_name(model, &field, "an output's name", &outputs[node->n_outputs]));
+            node->n_outputs++;
+            break;
+        case KATA__NODE_NAME:
+            KATA__TRY(read_name(model, &field, "a node's name", &node->name));
+            break;
+        case KATA__NODE_OP_TYPE:
+            KATA__TRY(read_name(model, &field, "an operator's name", &node->op));
+            break;
+        case KATA__NODE_DOMAIN:
+            KATA__TRY(read_name(model, &field, "an operator's domain", &node->domain));
+            break;
+        case KATA__NODE_ATTRIBUTE:
+            APPEND(model, node->attributes, n_attributes, KATA__ONNX_MAX_ATTRIBUTES, "attributes");
+            node->n_attributes = (int)n_attributes;
+            KATA__TRY(read_attribute(model, &field, &node->attributes[n_attributes - 1]));
+            break;
+        default:
+            break;
+        }
+    }
+    node->domain = strcmp(node->domain, "ai.onnx") == 0 ? "" : node->domain;
+    KATA__TRY(keep_names(model, inputs, &node->n_inputs, &node->inputs));
+    KATA__TRY(keep_names(model, outputs, &node->n_outputs, &node->outputs));
+    if (node->op[0] == '\0' || node->n_outputs == 0) {
+        return kata_fail(KATA_FORMAT, "it has no %s", node->op[0] == '\0' ? "operator" : "output");
+    }
+    for (int i = 0; i < node->n_attributes; i++) {
+        for (int k = 0; k < i; k++) {
+            if (strcmp(node->attributes[i].name, node->attributes[k].name) == 0) {
+                return kata_fail(KATA_FORMAT, "attribute %.200s is there twice",
+                                 node->attributes[i].name);
+            }
+        }
+    }
+    return KATA_OK;
+}
+
+static kata_status read_node(kata__onnx_model *model, const kata__proto_field *field) {
+    kata__proto_reader reader;
+    KATA__TRY(kata__proto_open(&reader, field, "a node"));
+    APPEND(model, model->nodes, model->n_nodes, KATA__MAX_NODES, "nodes");
+    kata__onnx_node *node = &model->nodes[model->n_nodes - 1];
+    *node = (kata__onnx_node){.name = "", .op = "", .domain = ""};
+    kata_status status = read_node_fields(model, reader, node);
+    if (status != KATA_OK) {
+        return kata_fail_in(status, "node %.200s (%.200s, number %zu)",
+                            node->name[0] != '\0' ? node->name : "without a name", node->op,
+                            model->n_nodes);
+    }
+    return KATA_OK;
+}
+
+/* --- inputs and outputs ---------------------------------------------------------------------- */
+
+static kata_status read_dim(kata__onnx_model *model, kata__onnx_value *value, const kata__proto_field *outer) {
+    kata__proto_reader reader;
+    KATA__TRY(kata__proto_open(&reader, outer, "a size"));
+    kata__proto_field field;
+    bool more;
+    if (value->shape.rank == KATA_MAX_RANK) {
+        return kata_fail(KATA_LIMIT, "it has more than %d axes", KATA_MAX_RANK);
+    }
+    int64_t size = KATA_UNKNOWN_DIM;
+    for (;;) {
+        KATA__TRY(kata__proto_next(&reader, &field, &more));
+        if (!more) {
+            break;
+        }
+        if (field.number == KATA__DIM_VALUE) {
+            KATA__TRY(kata__proto_int64(&size, &field, "a size"));
+            if (size < 0) {
+                return kata_fail(KATA_FORMAT, "it has the negative size %lld on axis %d; a size "
+                                              "that is not known has a name (dim_param)",
+                                 (long long)size, value->shape.rank);
+            }
+        } else if (field.number == KATA__DIM_PARAM) {
+            const char *symbol = "";
+            KATA__TRY(read_name(model, &field, "a symbolic size", &symbol));
+            size = KATA_UNKNOWN_DIM;
+            if (strcmp(symbol, KATA__ONNX_BATCH) == 0) {
+                value->batch_axes |= 1u << value->shape.rank;
+            }
+        }
+    }
+    value->shape.dim[value->shape.rank++] = size;
+    return KATA_OK;
+}
+
+static kata_status read_shape(kata__onnx_model *model, kata__onnx_value *value, const kata__proto_field *outer) {
+    kata__proto_reader reader;
+    kata__proto_field field;
+    bool more;
+    if (value->has_shape) {
+        return fail_twice(outer, "shape");
+    }
+    value->has_shape = true;
+    KATA__TRY(kata__proto_open(&reader, outer, "a shape"));
+    for (;;) {
+        KATA__TRY(kata__proto_next(&reader, &field, &more));
+        if (!more) {
+            break;
+        }
+        if (field.number == KATA__SHAPE_DIM) {
+            KATA__TRY(read_dim(model, value, &field));
+        }
+    }
+    kata_shape known = value->shape; /* the sizes that are known must have a product */
+    for (int i = 0; i < known.rank; i++) {
+        known.dim[i] = known.dim[i] == KATA_UNKNOWN_DIM ? 1 : known.dim[i];
+    }
+    char text[KATA_SHAPE_TEXT_SIZE];
+    if (kata_shape_count(&known) < 0) {
+        return kata_fail(KATA_FORMAT, "its shape %s has more elements than can be counted",
+                         kata_shape_text(&value->shape, text));
+    }
+    return KATA_OK;
+}
+
+static kata_status read_tensor_type(kata__onnx_model *model, kata__onnx_value *value, const kata__proto_field *outer) {
+    kata__proto_reader reader;
+    kata__proto_field field;
+    bool more;
+    int64_t code = 0;
+    KATA__TRY(kata__proto_open(&reader, outer, "a tensor type"));
+    for (;;) {
+        KATA__TRY(kata__proto_next(&reader, &field, &more));
+        if (!more) {
+            break;
+        }
+        if (field.number == KATA__TENSOR_TYPE_ELEMENT) {
+            KATA__TRY(kata__proto_int64(&code, &field, "a data type"));
+        } else if (field.number == KATA__TENSOR_TYPE_SHAPE) {
+            KATA__TRY(read_shape(model, value, &field));
+        }
+    }
+    char text[32];
+    value->dtype = kata__onnx_dtype(code);
+    if (value->dtype == KATA_NO_DTYPE && code != 0) {
+        return kata_fail(KATA_UNSUPPORTED, "its data type %s is not supported",
+                         kata__onnx_code_name(code, text));
+    }
+    return KATA_OK;
+}
+
+static kata_status read_type(kata__onnx_model *model, kata__onnx_value *value, const kata__proto_field *outer) {
+    kata__proto_reader reader;
+    kata__proto_field field;
+    bool more, found = false;
+    KATA__TRY(kata__proto_open(&reader, outer, "a type"));
+    for (;;) {
+        KATA__TRY(kata__proto_next(&reader, &field, &more));
+        if (!more) {
+            return KATA_OK;
+        }
+        if (field.number == KATA__TYPE_TENSOR) {
+            if (found) {
+                return fail_twice(&field, "type");
+            }
+            found = true;
+            KATA__TRY(read_tensor_type(model, value, &field));
+        } else if (field.number >= 4 && field.number <= 9 && field.number != 6) {
+            return kata_fail(KATA_UNSUPPORTED,
+                             "it is no tensor (a sequence, a map, an optional or sparse value), "
+                             "which is not supported");
+        }
+    }
+}
+
+static kata_status read_value(kata__onnx_model *model, const kata__proto_field *outer,
+                              kata__onnx_value *value) {
+    kata__proto_reader reader;
+    kata__proto_field field;
+    bool more, has_type = false;
+    *value = (kata__onnx_value){.name = "", .place = outer->place};
+    KATA__TRY(kata__proto_open(&reader, outer, "an input or output"));
+    kata_status status = KATA_OK;
+    while (status == KATA_OK) {
+        status = kata__proto_next(&reader, &field, &more);
+        if (status != KATA_OK || !more) {
+            break;
+        }
+        if (field.number == KATA__VALUE_NAME) {
+            status = read_name(model, &field, "the name of an input or output", &value->name);
+        } else if (field.number == KATA__VALUE_TYPE) {
+            status = has_type ? fail_twice(&field, "type") : read_type(model, value, &field);
+            has_type = true;
+        }
+    }
+    if (status == KATA_OK && value->name[0] == '\0') {
+        status = kata_fail(KATA_FORMAT, "it has no name");
+    }
+    if (status != KATA_OK) {
+        return kata_fail_in(status, "input or output %.200s (byte %zu)", value->name,
+                            outer->place);
+    }
+    return KATA_OK;
+}
+
+/* --- graph and model ------------------------------------------------------------------------- */
+
+static kata_status read_initializer(kata__onnx_model *model, const kata__proto_field *field) {
+    APPEND(model, model->initializers, model->n_initializers, KATA__MAX_VALUES, "initialisers");
+    kata__onnx_tensor *tensor = &model->initializers[model->n_initializers - 1];
+    KATA__TRY(read_tensor(model, field, tensor));
+    return tensor->name[0] != '\0'
+               ? KATA_OK
+               : kata_fail(KATA_FORMAT, "the initialiser at byte %zu has no name", field->place);
+}
+
+static kata_status read_graph(kata__onnx_model *model, kata__proto_reader reader) {
+    kata__proto_field field;
+    bool more;
+    for (;;) {
+        KATA__TRY(kata__proto_next(&reader, &field, &more));
+        if (!more) {
+            return KATA_OK;
+        }
+        switch (field.number) {
+        case KATA__GRAPH_NAME:
+            KATA__TRY(read_name(model, &field, "the graph's name", &model->name));
+            break;
+        case KATA__GRAPH_NODE:
+            KATA__TRY(read_node(model, &field));
+            break;
+        case KATA__GRAPH_INITIALIZER:
+            KATA__TRY(read_initializer(model, &field));
+            break;
+        case KATA__GRAPH_INPUT:
+            APPEND(model, model->inputs, model->n_inputs, KATA__MAX_VALUES, "inputs");
+            KATA__TRY(read_value(model, &field, &model->inputs[model->n_inputs - 1]));
+            break;
+        case KATA__GRAPH_OUTPUT:
+            APPEND(model, model->outputs, model->n_outputs, KATA__MAX_VALUES, "outputs");
+            KATA__TRY(read_value(model, &field, &model->outputs[model->n_outputs - 1]));
+            break;
+        case KATA__GRAPH_SPARSE_INITIALIZER:
+            return kata_fail(KATA_UNSUPPORTED, "sparse initialisers are not supported (byte %zu)",
+                             field.place);
+        default:
+            break;
+        }
+    }
+}
+
+static kata_status read_opset(kata__onnx_model *model, const kata__proto_field *outer) {
+    kata__proto_reader reader;
+    kata__proto_field field;
+    bool more;
+    if (model->n_opsets == KATA__ONNX_MAX_OPSETS) {
+        return kata_fail(KATA_LIMIT, "more than %d operator sets", KATA__ONNX_MAX_OPSETS);
+    }
+    kata__onnx_opset *opset = &model->opsets[model->n_opsets];
+    *opset = (kata__onnx_opset){.domain = ""};
+    KATA__TRY(kata__proto_open(&reader, outer, "an operator set"));
+    for (;;) {
+        KATA__TRY(kata__proto_next(&reader, &field, &more));
+        if (!more) {
+            break;
+        }
+        if (field.number == KATA__OPSET_DOMAIN) {
+            KATA__TRY(read_name(model, &field, "an operator set's domain", &opset->domain));
+        } else if (field.number == KATA__OPSET_VERSION) {
+            KATA__TRY(kata__proto_int64(&opset->version, &field, "an operator set's version"));
+        }
+    }
+    opset->domain = strcmp(opset->domain, "ai.onnx") == 0 ? "" : opset->domain;
+    if (opset->version < 1) {
+        return kata_fail(KATA_FORMAT, "operator set \"%.200s\" has the impossible version %lld",
+                         opset->domain, (long long)opset->version);
+    }
+    if (kata__onnx_opset_of(model, opset->domain) != 0) {
+        return kata_fail(KATA_FORMAT, "operator set \"%.200s\" is imported twice", opset->domain);
+    }
+    model->n_opsets++;
+    return KATA_OK;
+}
+
+int64_t kata__onnx_opset_of(const kata__onnx_model *model, const char *domain) {
+    for (int i = 0; i < model->n_opsets; i++) {
+        if (strcmp(model->opsets[i].domain, domain) == 0) {
+            return model->opsets[i].version;
+        }
+    }
+    return 0;
+}
+
+static kata_status read_metadata(kata__onnx_model *model, const kata__proto_field *outer) {
+    kata__proto_reader reader;
+    kata__proto_field field;
+    bool more;
+    APPEND(model, model->metadata, model->n_metadata, KATA__ONNX_MAX_METADATA, "metadata entries");
+    kata_text_pair *pair = &model->metadata[model->n_metadata - 1];
+    *pair = (kata_text_pair){"", ""};
+    KATA__TRY(kata__proto_open(&reader, outer, "a metadata entry"));
+    for (;;) {
+        KATA__TRY(kata__proto_next(&reader, &field, &more));
+        if (!more) {
+            break;
+        }
+        if (field.number == KATA__ENTRY_KEY) {
+            KATA__TRY(read_name(model, &field, "a metadata key", &pair->key));
+        } else if (field.number == KATA__ENTRY_VALUE) {
+            KATA__TRY(kata__proto_text(&pair->value, &field, "a metadata value", &model->arena,
+                                       KATA__PROTO_MAXIMUM));
+        }
+    }
+    for (size_t i = 0; i + 1 < model->n_metadata; i++) {
+        if (strcmp(model->metadata[i].key, pair->key) == 0) {
+            return kata_fail(KATA_FORMAT, "the metadata key %.200s is there twice", pair->key);
+        }
+    }
+    return KATA_OK;
+}
+
+static kata_status check_versions(const kata__onnx_model *model, int64_t ir_version) {
+    int64_t opset = kata__onnx_opset_of(model, "");
+    if (ir_version == 0) {
+        return kata_fail(KATA_FORMAT, "it has no ONNX format version: is it an ONNX model?");
+    }
+    if (ir_version < KATA__ONNX_IR_OLDEST || ir_version > KATA__ONNX_IR_NEWEST) {
+        return kata_fail(KATA_UNSUPPORTED,
+                         "it is of ONNX format version %lld; %d to %d are supported",
+                         (long long)ir_version, KATA__ONNX_IR_OLDEST, KATA__ONNX_IR_NEWEST);
+    }
+    if (opset == 0 && model->n_opsets == 0) {
+        return kata_fail(KATA_FORMAT, "it does not say of which operator set it is");
+    }
+    if (opset != 0 && (opset < KATA__ONNX_OPSET_OLDEST || opset > KATA__ONNX_OPSET_NEWEST)) {
+        return kata_fail(KATA_UNSUPPORTED,
+                         "it is of operator set %lld; %d to %d are supported; convert it with "
+                         "onnx.version_converter",
+                         (long long)opset, KATA__ONNX_OPSET_OLDEST, KATA__ONNX_OPSET_NEWEST);
+    }
+    return KATA_OK;
+}
+
+kata_status kata__onnx_parse(kata__onnx_model *model, const void *data, size_t n_bytes) {
+    if (n_bytes == 0) {
+        return kata_fail(KATA_FORMAT, "the file is empty");
+    }
+    if (n_bytes > KATA__PROTO_MAXIMUM) {
+        return kata_fail(KATA_LIMIT, "the model has %zu bytes; at most %zu are possible", n_bytes,
+                         KATA__PROTO_MAXIMUM);
+    }
+    kata__proto_reader reader = kata__proto_reader_of(data, n_bytes), graph;
+    kata__proto_field field;
+    int64_t ir_version = 0;
+    bool more, has_graph = false;
+    model->producer = model->name = "";
+    for (;;) {
+        KATA__TRY(kata__proto_next(&reader, &field, &more));
+        if (!more) {
+            break;
+        }
+        switch (field.number) {
+        case KATA__MODEL_IR_VERSION:
+            KATA__TRY(kata__proto_int64(&ir_version, &field, "the format version"));
+            break;
+        case KATA__MODEL_PRODUCER_NAME:
+            KATA__TRY(read_name(model, &field, "the producer's name", &model->producer));
+            break;
+        case KATA__MODEL_OPSET_IMPORT:
+            KATA__TRY(read_opset(model, &field));
+            break;
+        case KATA__MODEL_METADATA:
+            KATA__TRY(read_metadata(model, &field));
+            break;
+        case KATA__MODEL_GRAPH:
+            if (has_graph) {
+                return fail_twice(&field, "graph");
+            }
+            has_graph = true;
+            KATA__TRY(kata__proto_open(&graph, &field, "the graph"));
+            break;
+        default:
+            break;
+        }
+    }
+    KATA__TRY(check_versions(model, ir_version));
+    if (!has_graph) {
+        return kata_fail(KATA_FORMAT, "it holds no graph");
+    }
+    return read_graph(model, graph);
+}

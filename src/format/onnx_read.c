@@ -1,0 +1,707 @@
+/* ONNX, third step of reading: kata__onnx_model -> graph. All names are sorted once; a node's inputs
+ * are found by binary search, and nodes that are not in order are put in order. */
+#include "format/onnx.h"
+#include "base/check.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "format/json.h"
+#include "format/names.h"
+#include "graph/graph.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define NO_SYMBOL UINT32_MAX
+
+/* What an initialiser becomes. */
+enum role { ROLE_WEIGHT, ROLE_FROZEN, ROLE_STATE, ROLE_CONSTANT };
+
+/* What a float initialiser of another producer's model becomes if it is such an input; elsewhere it
+ * is a weight. */
+static const struct {
+    const char *op;
+    int first, last; /* inputs */
+    enum role role;
+} input_roles[] = {
+    {"BatchNormalization", 3, 4, ROLE_STATE}, /* running mean and variance */
+    {"Clip", 1, 2, ROLE_CONSTANT},
+    {"DequantizeLinear", 1, 2, ROLE_CONSTANT},
+    {"Dropout", 1, 2, ROLE_CONSTANT},
+    {"OneHot", 1, 2, ROLE_CONSTANT},
+    {"Pad", 1, 3, ROLE_CONSTANT},
+    {"Pow", 1, 1, ROLE_CONSTANT},
+    {"QuantizeLinear", 1, 2, ROLE_CONSTANT},
+    {"Range", 0, 2, ROLE_CONSTANT},
+    {"Resize", 1, 3, ROLE_CONSTANT},
+    {"Upsample", 1, 1, ROLE_CONSTANT},
+};
+
+/* A symbol is a name that stands for a value: the initialisers, then the inputs, then all nodes'
+ * outputs. All arrays lie in the model's arena. */
+typedef struct builder {
+    kata__onnx_model *model;
+    kata_context *context;
+    kata_graph *graph;
+    const kata_op **rows; /* of each node; NULL: Constant */
+    const char **names;   /* of each symbol */
+    uint32_t *order;      /* the symbols sorted by name */
+    kata_value *values;   /* of each symbol, once it is made */
+    uint32_t *makers;     /* of each symbol: the node, NO_SYMBOL if none */
+    size_t n_symbols, first_output;
+    const kata__onnx_value **inputs; /* those that are no initialisers */
+    size_t n_inputs;
+    uint32_t **node_inputs; /* symbols of each node's inputs, NO_SYMBOL if absent */
+    uint32_t *sequence;     /* the nodes in an order to run them */
+    uint8_t *roles;         /* enum role of each initialiser */
+} builder;
+
+static kata_status fail_node(const builder *b, kata_status status, size_t i) {
+    const kata__onnx_node *node = &b->model->nodes[i];
+    return node->name[0] != '\0'
+               ? kata_fail_in(status, "node %.200s (%.200s)", node->name, node->op)
+               : kata_fail_in(status, "node number %zu (%.200s)", i + 1, node->op);
+}
+
+#define ARENA(b, pointer, count)                                                                   \
+    do {                                                                                           \
+        (pointer) = kata__arena_alloc(&(b)->model->arena, (count), sizeof *(pointer));             \
+        if ((pointer) == NULL) {                                                                   \
+            return KATA_OUT_OF_MEMORY;                                                             \
+        }                                                                                          \
+    } while (0)
+
+/* Written by Kata, which says more than ONNX does. */
+static bool is_ours(const builder *b) {
+    return strcmp(b->model->producer, "kata") == 0;
+}
+
+/* --- operators ------------------------------------------------------------------------------- */
+
+static kata_status fail_unknown(builder *b, const kata__onnx_node *node) {
+    const char **names;
+    size_t n = 0;
+    ARENA(b, names, (size_t)kata_op_count());
+    for (int i = 0; i < kata_op_count(); i++) {
+        const kata_op *row = kata_op_at(i);
+        if (strcmp(row->domain, node->domain) == 0 && (row->flags & KATA_OP_INTERNAL) == 0) {
+            names[n++] = row->name;
+        }
+    }
+    const char *nearest = kata__text_nearest(node->op, names, n);
+    return kata_fail(KATA_NOT_FOUND, "operator %s%s%s (node %s) is not known%s%s", node->domain,
+                     node->domain[0] != '\0' ? ":" : "", node->op,
+                     node->name[0] != '\0' ? node->name : "without a name",
+                     nearest != NULL ? "; nearest: " : "", nearest != NULL ? nearest : "");
+}
+
+static kata_status find_row(builder *b, kata__onnx_node *node, const kata_op **row) {
+    char name[256];
+    int length = snprintf(name, sizeof name, "%s%s%s", node->domain,
+                          node->domain[0] != '\0' ? ":" : "", node->op);
+    *row = NULL;
+    if (strcmp(name, "Constant") == 0) {
+        return KATA_OK;
+    }
+    if (length >= 0 && (size_t)length < sizeof name) {
+        *row = kata_op_find(b->context, name);
+    }
+    if (*row == NULL) {
+        return fail_unknown(b, node);
+    }
+    if (((*row)->flags & KATA_OP_INTERNAL) != 0) {
+        return kata_fail(KATA_UNSUPPORTED, "operator %s (node %.200s) is Kata's own and never in a "
+                                           "file",
+                         name, node->name);
+    }
+    return KATA_OK;
+}
+
+static kata_status find_rows(builder *b) {
+    kata__onnx_model *model = b->model;
+    ARENA(b, b->rows, model->n_nodes);
+    for (size_t i = 0; i < model->n_nodes; i++) {
+        KATA__TRY(find_row(b, &model->nodes[i], &b->rows[i]));
+    }
+    for (size_t i = 0; i < model->n_nodes; i++) {
+        if (b->rows[i] != NULL) {
+            kata_status status = kata__onnx_adapt(model, &model->nodes[i], b->rows[i]);
+            if (status != KATA_OK) {
+                return fail_node(b, status, i);
+            }
+        }
+    }
+    return KATA_OK;
+}
+
+/* --- names ----------------------------------------------------------------------------------- */
+
+/* Inputs that initialisers give a value to (as all of them were in IR 3) are no inputs. */
+static kata_status collect_inputs(builder *b) {
+    kata__onnx_model *model = b->model;
+    const char **names;
+    uint32_t *order;
+    ARENA(b, names, model->n_initializers);
+    ARENA(b, order, model->n_initializers);
+    for (size_t i = 0; i < model->n_initializers; i++) {
+        names[i] = model->initializers[i].name;
+    }
+    kata__names_sort(order, model->n_initializers, names);
+    ARENA(b, b->inputs, model->n_inputs);
+    for (size_t i = 0; i < model->n_inputs; i++) {
+        if (kata__names_find(order, model->n_initializers, names, model->inputs[i].name) ==
+            model->n_initializers) {
+            b->inputs[b->n_inputs++] = &model->inputs[i];
+        }
+    }
+    return KATA_OK;
+}
+
+static kata_status collect_symbols(builder *b) {
+    kata__onnx_model *model = b->model;
+    KATA__TRY(collect_inputs(b));
+    b->first_output = model->n_initializers + b->n_inputs;
+    size_t n = b->first_output;
+    for (size_t i = 0; i < model->n_nodes; i++) {
+        n += (size_t)model->nodes[i].n_outputs;
+    }
+    if (n > KATA__MAX_VALUES) {
+        return kata_fail(KATA_LIMIT, "the model has %zu values; at most %zu are possible", n,
+                         (size_t)KATA__MAX_VALUES);
+    }
+    ARENA(b, b->names, n);
+    ARENA(b, b->order, n);
+    ARENA(b, b->values, n);
+    ARENA(b, b->makers, n);
+    n = 0;
+    for (size_t i = 0; i < model->n_initializers; i++) {
+        b->makers[n] = NO_SYMBOL;
+        b->names[n++] = model->initializers[i].name;
+    }
+    for (size_t i = 0; i < b->n_inputs; i++) {
+        b->makers[n] = NO_SYMBOL;
+        b->names[n++] = b->inputs[i]->name;
+    }
+    for (size_t i = 0; i < model->n_nodes; i++) {
+        for (int k = 0; k < model->nodes[i].n_outputs; k++) {
+            if (model->nodes[i].outputs[k][0] != '\0') {
+                b->makers[n] = (uint32_t)i;
+                b->names[n++] = model->nodes[i].outputs[k];
+            }
+        }
+    }
+    b->n_symbols = n;
+    kata__names_sort(b->order, n, b->names);
+    size_t twice = kata__names_twice(b->order, n, b->names);
+    if (twice < n) {
+        kata_status status =
+            kata_fail(KATA_FORMAT, "the name %.200s is given to two values", b->names[twice]);
+        return b->makers[twice] != NO_SYMBOL ? fail_node(b, status, b->makers[twice]) : status;
+    }
+    return KATA_OK;
+}
+
+/* The symbol of a name, NO_SYMBOL if there is none. */
+static uint32_t find_symbol(const builder *b, const char *name) {
+    size_t found = kata__names_find(b->order, b->n_symbols, b->names, name);
+    return found < b->n_symbols ? (uint32_t)found : NO_SYMBOL;
+}
+
+static kata_status resolve_inputs(builder *b) {
+    kata__onnx_model *model = b->model;
+    ARENA(b, b->node_inputs, model->n_nodes);
+    for (size_t i = 0; i < model->n_nodes; i++) {
+        const kata__onnx_node *node = &model->nodes[i];
+        ARENA(b, b->node_inputs[i], (size_t)node->n_inputs);
+        for (int k = 0; k < node->n_inputs; k++) {
+            uint32_t symbol = NO_SYMBOL;
+            if (node->inputs[k][0] != '\0') {
+                symbol = find_symbol(b, node->inputs[k]);
+                if (symbol == NO_SYMBOL) {
+                    return fail_node(b,
+                                     kata_fail(KATA_FORMAT,
+                                               "its input %.200s is no input, initialiser or "
+                                               "result of a node",
+                                               node->inputs[k]),
+                                     i);
+                }
+            }
+            b->node_inputs[i][k] = symbol;
+        }
+    }
+    return KATA_OK;
+}
+
+/* --- order ----------------------------------------------------------------------------------- */
+
+/* Depth-first from each node in the file's order, inputs first: a file that is in order keeps it. The
+ * stack is an array of n_nodes: no recursion. */
+static kata_status put_in_order(builder *b) {
+    enum { UNSEEN, OPEN, DONE };
+    size_t n = b->model->n_nodes, n_done = 0;
+    uint8_t *state;
+    uint32_t *stack;
+    uint8_t *next; /* of each open node: the input to look at, at most KATA_MAX_INPUTS */
+    ARENA(b, b->sequence, n);
+    ARENA(b, state, n);
+    ARENA(b, stack, n);
+    ARENA(b, next, n);
+    for (size_t root = 0; root < n; root++) {
+        size_t depth = 0;
+        if (state[root] == UNSEEN) {
+            state[root] = OPEN;
+            stack[depth++] = (uint32_t)root;
+        }
+        while (depth > 0) {
+            uint32_t i = stack[depth - 1];
+            const kata__onnx_node *node = &b->model->nodes[i];
+            if (next[i] == node->n_inputs) {
+                state[i] = DONE;
+                b->sequence[n_done++] = i;
+                depth--;
+                continue;
+            }
+            uint32_t symbol = b->node_inputs[i][next[i]++];
+            uint32_t maker = symbol != NO_SYMBOL ? b->makers[symbol] : NO_SYMBOL;
+            if (maker == NO_SYMBOL || state[maker] == DONE) {
+                continue;
+            }
+            if (state[maker] == OPEN) {
+                return fail_node(b,
+                                 kata_fail(KATA_FORMAT,
+                                           "its input %.200s depends on its own result (a cycle)",
+                                           b->names[symbol]),
+                                 i);
+            }
+            state[maker] = OPEN;
+            stack[depth++] = maker;
+        }
+    }
+    return KATA_OK;
+}
+
+/* --- roles of initialisers ------------------------------------------------------------------- */
+
+/* Gives `role` to the initialisers in the JSON list under a metadata key. Names that are none are left
+ * out: another tool may have taken the initialiser away. */
+static kata_status read_role_list(builder *b, const char *key, enum role role) {
+    const char *text = NULL;
+    for (size_t i = 0; i < b->model->n_metadata; i++) {
+        if (strcmp(b->model->metadata[i].key, key) == 0) {
+            text = b->model->metadata[i].value;
+        }
+    }
+    if (text == NULL) {
+        return KATA_OK;
+    }
+    char *copy = kata__arena_strdup(&b->model->arena, text);
+    if (copy == NULL) {
+        return KATA_OUT_OF_MEMORY;
+    }
+    kata__json json;
+    kata__json_token token;
+    kata__json_init(&json, copy, strlen(copy));
+    kata_status status = kata__json_expect(&json, KATA__JSON_ARRAY_BEGIN, "a list", &token);
+    while (status == KATA_OK) {
+        status = kata__json_next(&json, &token);
+        if (status != KATA_OK || token.kind == KATA__JSON_ARRAY_END) {
+            break;
+        }
+        if (token.kind != KATA__JSON_STRING) {
+            status = kata_fail(KATA_FORMAT, "a list of names holds something else at byte %zu",
+                               token.place);
+            break;
+        }
+        uint32_t symbol = find_symbol(b, token.text);
+        if (symbol < b->model->n_initializers &&
+            (role == ROLE_STATE || kata_dtype_is_float(b->model->initializers[symbol].dtype))) {
+            b->roles[symbol] = (uint8_t)role;
+        }
+    }
+    if (status == KATA_OK) {
+        status = kata__json_expect(&json, KATA__JSON_END, "the end", &token);
+    }
+    return status == KATA_OK ? KATA_OK : kata_fail_in(status, "metadata %s", key);
+}
+
+static enum role role_of_input(const char *op, int input) {
+    for (size_t i = 0; i < KATA__COUNT(input_roles); i++) {
+        if (input >= input_roles[i].first && input <= input_roles[i].last &&
+            strcmp(op, input_roles[i].op) == 0) {
+            return input_roles[i].role;
+        }
+    }
+    return ROLE_WEIGHT;
+}
+
+/* Integers are constants. Of floats, another producer's model does not say which are weights: all
+ * but single numbers (a factor in a formula) and what certain inputs of operators need. */
+static kata_status find_roles(builder *b) {
+    kata__onnx_model *model = b->model;
+    ARENA(b, b->roles, model->n_initializers);
+    for (size_t i = 0; i < model->n_initializers; i++) {
+        const kata__onnx_tensor *tensor = &model->initializers[i];
+        if (!kata_dtype_is_float(tensor->dtype) || (!is_ours(b) && tensor->shape.rank == 0)) {
+            b->roles[i] = ROLE_CONSTANT;
+        }
+    }
+    for (size_t i = 0; !is_ours(b) && i < model->n_nodes; i++) {
+        for (int k = 0; k < model->nodes[i].n_inputs; k++) {
+            uint32_t symbol = b->node_inputs[i][k];
+            enum role role = role_of_input(model->nodes[i].op, k);
+            if (symbol < model->n_initializers && role > (enum role)b->roles[symbol]) {
+                b->roles[symbol] = (uint8_t)role;
+            }
+        }
+    }
+    KATA__TRY(read_role_list(b, KATA__ONNX_FROZEN, ROLE_FROZEN));
+    KATA__TRY(read_role_list(b, KATA__ONNX_STATE, ROLE_STATE));
+    return read_role_list(b, KATA__ONNX_CONSTANT, ROLE_CONSTANT);
+}
+
+/* --- building -------------------------------------------------------------------------------- */
+
+/* The graph's sticky fault with its sentence. */
+static kata_status graph_status(const builder *b) {
+    kata_status status = kata_graph_status(b->graph);
+    return status == KATA_OK ? KATA_OK : kata_fail(status, "%s", kata_graph_message(b->graph));
+}
+
+static kata_status add_constant(builder *b, const char *name, const kata__onnx_tensor *tensor,
+                                kata_value *out) {
+    kata_tensor decoded = {0};
+    KATA__TRY(kata_tensor_new(&decoded, b->context, tensor->dtype, &tensor->shape));
+    kata_status status = kata__onnx_tensor_decode(tensor, decoded.data);
+    if (status == KATA_OK) {
+        *out = kata_graph_constant(b->graph, name, &decoded);
+        status = graph_status(b);
+    }
+    kata_tensor_release(&decoded);
+    return status;
+}
+
+static kata_status add_initializers(builder *b) {
+    for (size_t i = 0; i < b->model->n_initializers; i++) {
+        const kata__onnx_tensor *tensor = &b->model->initializers[i];
+        if (b->roles[i] == ROLE_CONSTANT) {
+            KATA__TRY(add_constant(b, tensor->name, tensor, &b->values[i]));
+            continue;
+        }
+        kata_variable *variable = NULL;
+        b->values[i] = kata_graph_variable(b->graph, tensor->name, tensor->dtype, &tensor->shape,
+                                           b->roles[i] != ROLE_STATE, &variable);
+        KATA__TRY(graph_status(b));
+        variable->frozen = b->roles[i] == ROLE_FROZEN;
+        KATA__TRY(kata__onnx_tensor_decode(tensor, variable->tensor.data));
+    }
+    return KATA_OK;
+}
+
+static kata_status add_inputs(builder *b) {
+    for (size_t i = 0; i < b->n_inputs; i++) {
+        const kata__onnx_value *input = b->inputs[i];
+        if (input->dtype == KATA_NO_DTYPE || !input->has_shape) {
+            return kata_fail(KATA_UNSUPPORTED, "input %.200s has no %s; write it into the model",
+                             input->name,
+                             input->dtype == KATA_NO_DTYPE ? "data type" : "shape");
+        }
+        for (int axis = 1; axis < input->shape.rank; axis++) {
+            bool is_batch = is_ours(b) && (input->batch_axes >> axis & 1) != 0;
+            if (input->shape.dim[axis] == KATA_UNKNOWN_DIM && !is_batch) {
+                return kata_fail(KATA_UNSUPPORTED,
+                                 "input %.200s has a size without a number on axis %d; only that "
+                                 "of axis 0 (the batch) may be open; fix it in the model",
+                                 input->name, axis);
+            }
+        }
+        b->values[b->model->n_initializers + i] =
+            kata_graph_input(b->graph, input->name, input->dtype, &input->shape);
+        KATA__TRY(graph_status(b));
+    }
+    return KATA_OK;
+}
+
+/* A Constant node: its one attribute as a constant of the graph. */
+static kata_status add_constant_node(builder *b, const kata__onnx_node *node, kata_value *out) {
+    if (node->n_attributes != 1 || node->n_inputs != 0 || node->n_outputs != 1) {
+        return kata_fail(KATA_FORMAT, "a constant has one attribute, no input and one output");
+    }
+    const kata__onnx_attribute *attribute = &node->attributes[0];
+    if (attribute->type == KATA__ONNX_TENSOR && strcmp(attribute->name, "value") == 0) {
+        return add_constant(b, node->outputs[0], attribute->tensor, out);
+    }
+    bool is_list = attribute->floats != NULL || attribute->ints != NULL;
+    kata_shape shape = {.rank = is_list, .dim = {attribute->n}};
+    kata_tensor tensor = {0};
+    switch (attribute->type) {
+    case KATA__ONNX_FLOAT:
+    case KATA__ONNX_FLOATS:
+        KATA__TRY(kata_tensor_new(&tensor, b->context, KATA_F32, &shape));
+        for (int i = 0; i < attribute->n; i++) {
+            ((float *)tensor.data)[i] = (float)attribute->floats[i];
+        }
+        if (!is_list) {
+            ((float *)tensor.data)[0] = attribute->f;
+        }
+        break;
+    case KATA__ONNX_INT:
+    case KATA__ONNX_INTS:
+        KATA__TRY(kata_tensor_new(&tensor, b->context, KATA_I64, &shape));
+        for (int i = 0; i < attribute->n; i++) {
+            ((int64_t *)tensor.data)[i] = attribute->ints[i];
+        }
+        if (!is_list) {
+            ((int64_t *)tensor.data)[0] = attribute->i;
+        }
+        break;
+    default:
+        return kata_fail(KATA_UNSUPPORTED, "a constant given by its attribute %.200s is not "
+                                           "supported",
+                         attribute->name);
+    }
+    *out = kata_graph_constant(b->graph, node->outputs[0], &tensor);
+    kata_tensor_release(&tensor);
+    return graph_status(b);
+}
+
+/* Attributes as the builder wants them. */
+static kata_status convert_attributes(builder *b, const kata__onnx_node *node,
+                                      kata_attribute **out) {
+    kata_attribute *attributes;
+    ARENA(b, attributes, (size_t)node->n_attributes);
+    for (int i = 0; i < node->n_attributes; i++) {
+        const kata__onnx_attribute *from = &node->attributes[i];
+        kata_attribute *to = &attributes[i];
+        *to = (kata_attribute){.name = from->name, .n = from->n};
+        switch (from->type) {
+        case KATA__ONNX_FLOAT:
+            to->type = KATA_ATTRIBUTE_FLOAT;
+            to->f = (double)from->f;
+            break;
+        case KATA__ONNX_INT:
+            to->type = KATA_ATTRIBUTE_INT;
+            to->i = from->i;
+            break;
+        case KATA__ONNX_STRING:
+            to->type = KATA_ATTRIBUTE_STRING;
+            to->s = from->s;
+            break;
+        case KATA__ONNX_FLOATS:
+            to->type = KATA_ATTRIBUTE_FLOATS;
+            to->floats = from->floats;
+            break;
+        case KATA__ONNX_INTS:
+            to->type = KATA_ATTRIBUTE_INTS;
+            to->ints = from->ints;
+            break;
+        default: {
+            kata_tensor *tensor;
+            uint8_t *data;
+            ARENA(b, tensor, 1);
+            ARENA(b, data, from->tensor->n_bytes + 1);
+            KATA__TRY(kata__onnx_tensor_decode(from->tensor, data));
+            *tensor = kata_tensor_view(data, from->tensor->dtype, &from->tensor->shape);
+            to->type = KATA_ATTRIBUTE_TENSOR;
+            to->tensor = tensor;
+            break;
+        }
+        }
+    }
+    *out = attributes;
+    return KATA_OK;
+}
+
+/* Replaces a value's made-up name by the file's, which no other value has. */
+static kata_status name_value(builder *b, kata_value value, const char *name) {
+    char *copy = kata__arena_strdup(&b->graph->arena, name);
+    if (copy == NULL) {
+        return KATA_OUT_OF_MEMORY;
+    }
+    b->graph->values[value.id].name = copy;
+    b->graph->values[value.id].named = true;
+    return KATA_OK;
+}
+
+/* An output that the file leaves out between others still has a value: it gets a name of its own. */
+static kata_status name_absent(builder *b, kata_value value, const char *first, int output) {
+    size_t size = strlen(first) + 64;
+    char *name;
+    ARENA(b, name, size);
+    int number = 0;
+    do {
+        snprintf(name, size, "%s/kata.unused_%d_%d", first, output, number++);
+    } while (find_symbol(b, name) != NO_SYMBOL);
+    return name_value(b, value, name);
+}
+
+/* Nodes' outputs are the symbols from first_output on, in the file's order of nodes. */
+static kata_status add_node(builder *b, size_t i, uint32_t symbol) {
+    const kata__onnx_node *node = &b->model->nodes[i];
+    const kata_op *row = b->rows[i];
+    if (row == NULL) {
+        return add_constant_node(b, node, &b->values[symbol]);
+    }
+    kata_value inputs[KATA_MAX_INPUTS], outputs[KATA_MAX_OUTPUTS];
+    for (int k = 0; k < node->n_inputs; k++) {
+        uint32_t from = b->node_inputs[i][k];
+        inputs[k] = from != NO_SYMBOL ? b->values[from] : KATA_NONE;
+    }
+    kata_attribute *attributes;
+    KATA__TRY(convert_attributes(b, node, &attributes));
+    char name[256];
+    snprintf(name, sizeof name, "%s%s%s", row->domain, row->domain[0] != '\0' ? ":" : "",
+             row->name);
+    kata_graph_node_outputs(b->graph, NULL, name, inputs, node->n_inputs, attributes,
+                            node->n_attributes, outputs, node->n_outputs);
+    KATA__TRY(graph_status(b));
+    if (node->name[0] != '\0') {
+        char *copy = kata__arena_strdup(&b->graph->arena, node->name);
+        if (copy == NULL) {
+            return KATA_OUT_OF_MEMORY;
+        }
+        b->graph->nodes[b->graph->n_nodes - 1].name = copy;
+    }
+    for (int k = 0; k < node->n_outputs; k++) {
+        if (node->outputs[k][0] == '\0') {
+            KATA__TRY(name_absent(b, outputs[k], node->outputs[node->n_outputs - 1], k));
+        } else {
+            b->values[symbol++] = outputs[k];
+            KATA__TRY(name_value(b, outputs[k], node->outputs[k]));
+        }
+    }
+    return KATA_OK;
+}
+
+static kata_status add_nodes(builder *b) {
+    size_t n = b->model->n_nodes;
+    uint32_t *first; /* symbol of each node */
+    ARENA(b, first, n + 1);
+    for (size_t s = b->n_symbols; s > b->first_output; s--) {
+        first[b->makers[s - 1]] = (uint32_t)(s - 1);
+    }
+    for (size_t i = 0; i < n; i++) {
+        size_t node = b->sequence[i];
+        kata_status status = add_node(b, node, first[node]);
+        if (status != KATA_OK) {
+            return fail_node(b, status, node);
+        }
+    }
+    return KATA_OK;
+}
+
+/* The type that the file gives an output must not contradict what its operators make. */
+static kata_status check_output(const builder *b, const kata__onnx_value *output,
+                                kata_value value) {
+    kata_dtype dtype = kata_value_dtype(b->graph, value);
+    kata_shape shape = kata_value_shape(b->graph, value);
+    char said[KATA_SHAPE_TEXT_SIZE], made[KATA_SHAPE_TEXT_SIZE];
+    if (output->dtype != KATA_NO_DTYPE && output->dtype != dtype) {
+        return kata_fail(KATA_DTYPE, "output %.200s is said to be %s, but is %s", output->name,
+                         kata_dtype_name(output->dtype), kata_dtype_name(dtype));
+    }
+    bool agrees = !output->has_shape || output->shape.rank == shape.rank;
+    for (int i = 0; agrees && output->has_shape && i < shape.rank; i++) {
+        agrees = shape.dim[i] == KATA_UNKNOWN_DIM || output->shape.dim[i] == KATA_UNKNOWN_DIM ||
+                 shape.dim[i] == output->shape.dim[i];
+    }
+    if (!agrees) {
+        return kata_fail(KATA_SHAPE, "output %.200s is said to have the shape %s, but has %s",
+                         output->name, kata_shape_text(&output->shape, said),
+                         kata_shape_text(&shape, made));
+    }
+    return KATA_OK;
+}
+
+static kata_status add_outputs(builder *b) {
+    kata__onnx_model *model = b->model;
+    const char **names;
+    uint32_t *order;
+    ARENA(b, names, model->n_outputs);
+    ARENA(b, order, model->n_outputs);
+    for (size_t i = 0; i < model->n_outputs; i++) {
+        names[i] = model->outputs[i].name;
+    }
+    kata__names_sort(order, model->n_outputs, names);
+    size_t twice = kata__names_twice(order, model->n_outputs, names);
+    if (twice < model->n_outputs) {
+        return kata_fail(KATA_FORMAT, "output %.200s is there twice", names[twice]);
+    }
+    if (model->n_outputs == 0) {
+        return kata_fail(KATA_FORMAT, "the model has no output");
+    }
+    for (size_t i = 0; i < model->n_outputs; i++) {
+        const kata__onnx_value *output = &model->outputs[i];
+        uint32_t symbol = find_symbol(b, output->name);
+        if (symbol == NO_SYMBOL) {
+            return kata_fail(KATA_FORMAT,
+                             "output %.200s is no input, initialiser or result of a node",
+                             output->name);
+        }
+        KATA__TRY(check_output(b, output, b->values[symbol]));
+        kata_graph_output(b->graph, output->name, b->values[symbol]);
+        KATA__TRY(graph_status(b));
+    }
+    return KATA_OK;
+}
+
+static kata_status add_metadata(builder *b) {
+    for (size_t i = 0; i < b->model->n_metadata; i++) {
+        const kata_text_pair *pair = &b->model->metadata[i];
+        if (strcmp(pair->key, KATA__ONNX_STATE) != 0 && strcmp(pair->key, KATA__ONNX_FROZEN) != 0 &&
+            strcmp(pair->key, KATA__ONNX_CONSTANT) != 0) {
+            KATA__TRY(kata_graph_set_metadata(b->graph, pair->key, pair->value));
+        }
+    }
+    return KATA_OK;
+}
+
+static kata_status build(builder *b) {
+    KATA__TRY(find_rows(b));
+    KATA__TRY(collect_symbols(b));
+    KATA__TRY(resolve_inputs(b));
+    KATA__TRY(put_in_order(b));
+    KATA__TRY(find_roles(b));
+    KATA__TRY(kata_graph_new(&b->graph, b->context,
+                             b->model->name[0] != '\0' ? b->model->name : "model"));
+    KATA__TRY(add_inputs(b));
+    KATA__TRY(add_initializers(b));
+    KATA__TRY(add_nodes(b));
+    KATA__TRY(add_outputs(b));
+    return add_metadata(b);
+}
+
+kata_status kata_onnx_read_memory(kata_graph **out, kata_context *context, const void *data,
+                                  size_t n_bytes, const char *name) {
+    if (context == NULL) {
+        return kata_fail(KATA_INVALID, "reading an ONNX model needs a context");
+    }
+    kata__onnx_model *model = kata__alloc_zero(context, 1, sizeof *model);
+    if (model == NULL) {
+        return KATA_OUT_OF_MEMORY;
+    }
+    model->arena.context = context;
+    builder b = {.model = model, .context = context};
+    kata_status status = kata__onnx_parse(model, data, n_bytes);
+    if (status == KATA_OK) {
+        status = build(&b);
+    }
+    kata__arena_free(&model->arena);
+    kata__free(context, model);
+    if (status != KATA_OK) {
+        kata_graph_free(b.graph);
+        return kata_fail_in(status, "cannot read ONNX model %s", name != NULL ? name : "in memory");
+    }
+    *out = b.graph;
+    return KATA_OK;
+}
+
+kata_status kata_onnx_read(kata_graph **out, kata_context *context, const char *path) {
+    char *data = NULL;
+    size_t n_bytes = 0;
+    if (context == NULL) {
+        return kata_fail(KATA_INVALID, "reading an ONNX model needs a context");
+    }
+    KATA__TRY(kata__file_read(context, path, KATA__PROTO_MAXIMUM, &data, &n_bytes));
+    kata_status status = kata_onnx_read_memory(out, context, data, n_bytes, path);
+    kata__free(context, data);
+    return status;
+}

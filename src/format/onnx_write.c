@@ -1,0 +1,404 @@
+/* Graph -> ONNX file. Bytes are a function of the graph alone. The graph is the last field of the
+ * file, so that no file that was cut off is a model. */
+#include "format/onnx.h"
+#include "base/check.h"
+#include "base/file.h"
+#include "format/names.h"
+#include "graph/graph.h"
+
+#include <string.h>
+
+typedef struct writer {
+    const kata_graph *graph;
+    kata__buffer *out;
+    kata__arena arena;
+    bool *is_used; /* of each value: it stands in the file */
+} writer;
+
+
+/* --- checks ---------------------------------------------------------------------------------- */
+
+static kata_status check_name(const char *what, const char *name) {
+    size_t length = strlen(name);
+    if (length == 0 || length > KATA__ONNX_MAX_NAME || !kata__format_is_text(name, length)) {
+        return kata_fail(KATA_INVALID, "%s \"%.200s\" must be UTF-8 text of 1 to %d bytes", what,
+                         name, KATA__ONNX_MAX_NAME);
+    }
+    return KATA_OK;
+}
+
+/* Inputs, variables, nodes' results, and those constants that something needs. */
+static kata_status mark_used(writer *w) {
+    const kata_graph *graph = w->graph;
+    w->is_used = kata__arena_alloc(&w->arena, graph->n_values, sizeof *w->is_used);
+    if (w->is_used == NULL) {
+        return KATA_OUT_OF_MEMORY;
+    }
+    for (size_t i = 1; i < graph->n_values; i++) {
+        kata__value_kind kind = graph->values[i].kind;
+        w->is_used[i] = kind == KATA__VALUE_INPUT || kind == KATA__VALUE_VARIABLE;
+    }
+    for (size_t i = 0; i < graph->n_nodes; i++) {
+        const kata__node *node = &graph->nodes[i];
+        if (node->removed) {
+            continue;
+        }
+        for (int k = 0; k < node->n_inputs; k++) {
+            w->is_used[node->inputs[k].id] = true;
+        }
+        for (int k = 0; k < node->n_outputs; k++) {
+            w->is_used[node->outputs[k].id] = true;
+        }
+    }
+    for (size_t i = 0; i < graph->n_outputs; i++) {
+        w->is_used[graph->outputs[i].id] = true;
+    }
+    w->is_used[0] = false; /* absent inputs */
+    return KATA_OK;
+}
+
+static kata_status check_values(writer *w) {
+    const kata_graph *graph = w->graph;
+    const char **names = kata__arena_alloc(&w->arena, graph->n_values, sizeof *names);
+    uint32_t *order = kata__arena_alloc(&w->arena, graph->n_values, sizeof *order);
+    if (names == NULL || order == NULL) {
+        return KATA_OUT_OF_MEMORY;
+    }
+    size_t n = 0;
+    for (size_t i = 1; i < graph->n_values; i++) {
+        if (w->is_used[i]) {
+            KATA__TRY(check_name("the name of a value", graph->values[i].name));
+            names[n++] = graph->values[i].name;
+        }
+    }
+    kata__names_sort(order, n, names);
+    size_t twice = kata__names_twice(order, n, names);
+    if (twice < n) {
+        return kata_fail(KATA_INVALID, "two values have the name %.200s; rename one", names[twice]);
+    }
+    if (graph->n_outputs == 0) {
+        return kata_fail(KATA_INVALID, "the graph has no output");
+    }
+    for (size_t i = 0; i < graph->n_outputs; i++) {
+        for (size_t k = 0; k < i; k++) {
+            if (graph->outputs[i].id == graph->outputs[k].id) {
+                return kata_fail(KATA_INVALID,
+                                 "%.200s is an output twice, which ONNX does not allow; put an "
+                                 "Identity between",
+                                 graph->values[graph->outputs[i].id].name);
+            }
+        }
+    }
+    return KATA_OK;
+}
+
+static kata_status check_nodes(const writer *w) {
+    for (size_t i = 0; i < w->graph->n_nodes; i++) {
+        const kata__node *node = &w->graph->nodes[i];
+        if (node->removed) {
+            continue;
+        }
+        KATA__TRY(check_name("the name of a node", node->name));
+        if ((node->op->flags & KATA_OP_INTERNAL) != 0) {
+            return kata_fail(KATA_UNSUPPORTED,
+                             "node %.200s is of the operator %s, which has no place in a file: "
+                             "write the model's graph, not one made for training",
+                             node->name, node->op->name);
+        }
+    }
+    return KATA_OK;
+}
+
+static kata_status check_metadata(const kata_graph *graph) {
+    for (size_t i = 0; i < graph->n_metadata; i++) {
+        const char *key = graph->metadata[2 * i], *value = graph->metadata[2 * i + 1];
+        KATA__TRY(check_name("the metadata key", key));
+        if (!kata__format_is_text(value, strlen(value))) {
+            return kata_fail(KATA_INVALID, "the metadata value of %.200s is not UTF-8", key);
+        }
+    }
+    if (graph->n_metadata + 3 > KATA__ONNX_MAX_METADATA) {
+        return kata_fail(KATA_LIMIT, "the graph has %zu metadata entries; at most %d are possible",
+                         graph->n_metadata, KATA__ONNX_MAX_METADATA - 3);
+    }
+    return KATA_OK;
+}
+
+/* --- parts ----------------------------------------------------------------------------------- */
+
+static void put_tensor(kata__buffer *out, uint32_t field, const char *name,
+                       const kata_tensor *tensor) {
+    size_t begun = kata__proto_begin(out, field);
+    for (int i = 0; i < tensor->shape.rank; i++) {
+        kata__proto_put_varint(out, KATA__TENSOR_DIMS, (uint64_t)tensor->shape.dim[i]);
+    }
+    kata__proto_put_varint(out, KATA__TENSOR_DATA_TYPE, (uint64_t)kata__onnx_code(tensor->dtype));
+    if (name != NULL) {
+        kata__proto_put_text(out, KATA__TENSOR_NAME, name);
+    }
+    kata__proto_put_bytes(out, KATA__TENSOR_RAW_DATA, tensor->data, kata_tensor_bytes(tensor));
+    kata__proto_end(out, begun);
+}
+
+static void put_value(kata__buffer *out, uint32_t field, const kata__value_info *info) {
+    size_t begun = kata__proto_begin(out, field);
+    kata__proto_put_text(out, KATA__VALUE_NAME, info->name);
+    size_t type = kata__proto_begin(out, KATA__VALUE_TYPE);
+    size_t tensor = kata__proto_begin(out, KATA__TYPE_TENSOR);
+    kata__proto_put_varint(out, KATA__TENSOR_TYPE_ELEMENT,
+                           (uint64_t)kata__onnx_code(info->type.dtype));
+    size_t shape = kata__proto_begin(out, KATA__TENSOR_TYPE_SHAPE);
+    for (int i = 0; i < info->type.shape.rank; i++) {
+        size_t dim = kata__proto_begin(out, KATA__SHAPE_DIM);
+        if (info->type.shape.dim[i] == KATA_UNKNOWN_DIM) {
+            kata__proto_put_text(out, KATA__DIM_PARAM, KATA__ONNX_BATCH);
+        } else {
+            kata__proto_put_varint(out, KATA__DIM_VALUE, (uint64_t)info->type.shape.dim[i]);
+        }
+        kata__proto_end(out, dim);
+    }
+    kata__proto_end(out, shape);
+    kata__proto_end(out, tensor);
+    kata__proto_end(out, type);
+    kata__proto_end(out, begun);
+}
+
+static void put_attribute(kata__buffer *out, const kata_attribute_spec *spec,
+                          const kata_attribute_value *value) {
+    size_t begun = kata__proto_begin(out, KATA__NODE_ATTRIBUTE);
+    enum kata__onnx_attribute_type type = KATA__ONNX_INT;
+    kata__proto_put_text(out, KATA__ATTRIBUTE_NAME, spec->name);
+    switch (spec->type) {
+    case KATA_ATTRIBUTE_END:
+    case KATA_ATTRIBUTE_INT:
+        kata__proto_put_varint(out, KATA__ATTRIBUTE_I, (uint64_t)value->i);
+        break;
+    case KATA_ATTRIBUTE_FLOAT:
+        type = KATA__ONNX_FLOAT;
+        kata__proto_put_float(out, KATA__ATTRIBUTE_F, (float)value->f);
+        break;
+    case KATA_ATTRIBUTE_STRING:
+        type = KATA__ONNX_STRING;
+        kata__proto_put_text(out, KATA__ATTRIBUTE_S, value->s != NULL ? value->s : "");
+        break;
+    case KATA_ATTRIBUTE_INTS:
+        type = KATA__ONNX_INTS;
+        for (int i = 0; i < value->n; i++) {
+            kata__proto_put_varint(out, KATA__ATTRIBUTE_INTS, (uint64_t)value->ints[i]);
+        }
+        break;
+    case KATA_ATTRIBUTE_FLOATS:
+        type = KATA__ONNX_FLOATS;
+        for (int i = 0; i < value->n; i++) {
+            kata__proto_put_float(out, KATA__ATTRIBUTE_FLOATS, (float)value->floats[i]);
+        }
+        break;
+    case KATA_ATTRIBUTE_TENSOR:
+        type = KATA__ONNX_TENSOR;
+        put_tensor(out, KATA__ATTRIBUTE_T, NULL, value->tensor);
+        break;
+    }
+    kata__proto_put_varint(out, KATA__ATTRIBUTE_TYPE, (uint64_t)type);
+    kata__proto_end(out, begun);
+}
+
+static void put_node(kata__buffer *out, const kata_graph *graph, const kata__node *node) {
+    size_t begun = kata__proto_begin(out, KATA__GRAPH_NODE);
+    int n_inputs = node->n_inputs;
+    while (n_inputs > 0 && node->inputs[n_inputs - 1].id == 0) {
+        n_inputs--; /* absent ones at the end need no empty name */
+    }
+    for (int i = 0; i < n_inputs; i++) {
+        kata__proto_put_text(out, KATA__NODE_INPUT, kata_value_name(graph, node->inputs[i]));
+    }
+    for (int i = 0; i < node->n_outputs; i++) {
+        kata__proto_put_text(out, KATA__NODE_OUTPUT, kata_value_name(graph, node->outputs[i]));
+    }
+    kata__proto_put_text(out, KATA__NODE_NAME, node->name);
+    kata__proto_put_text(out, KATA__NODE_OP_TYPE, node->op->name);
+    const kata_attribute_spec *specs = node->op->attributes;
+    for (int i = 0; specs != NULL && specs[i].name != NULL; i++) {
+        const kata_attribute_value *value = &node->attributes[i];
+        if (value->is_set && (specs[i].type != KATA_ATTRIBUTE_TENSOR || value->tensor != NULL)) {
+            put_attribute(out, &specs[i], value);
+        }
+    }
+    if (node->op->domain != NULL && node->op->domain[0] != '\0') {
+        kata__proto_put_text(out, KATA__NODE_DOMAIN, node->op->domain);
+    }
+    kata__proto_end(out, begun);
+}
+
+static void put_opset(kata__buffer *out, const char *domain, int version) {
+    size_t begun = kata__proto_begin(out, KATA__MODEL_OPSET_IMPORT);
+    kata__proto_put_text(out, KATA__OPSET_DOMAIN, domain);
+    kata__proto_put_varint(out, KATA__OPSET_VERSION, (uint64_t)version);
+    kata__proto_end(out, begun);
+}
+
+/* ai.onnx first, then the other domains as they come up; each in the version that its newest
+ * operator needs. */
+static kata_status put_opsets(const writer *w) {
+    const char *domains[KATA__ONNX_MAX_OPSETS] = {""};
+    int versions[KATA__ONNX_MAX_OPSETS] = {KATA__ONNX_OPSET}, n = 1;
+    for (size_t i = 0; i < w->graph->n_nodes; i++) {
+        const kata_op *op = w->graph->nodes[i].op;
+        const char *domain = op->domain != NULL ? op->domain : "";
+        if (w->graph->nodes[i].removed) {
+            continue;
+        }
+        int k = 0;
+        while (k < n && strcmp(domains[k], domain) != 0) {
+            k++;
+        }
+        if (k == KATA__ONNX_MAX_OPSETS) {
+            return kata_fail(KATA_LIMIT, "operators of more than %d domains",
+                             KATA__ONNX_MAX_OPSETS);
+        }
+        if (k == n) {
+            domains[n] = domain;
+            versions[n++] = 1;
+        }
+        versions[k] = op->since > versions[k] ? op->since : versions[k];
+    }
+    for (int k = 0; k < n; k++) {
+        put_opset(w->out, domains[k], versions[k]);
+    }
+    return KATA_OK;
+}
+
+static void put_entry(kata__buffer *out, const char *key, const char *value) {
+    size_t begun = kata__proto_begin(out, KATA__MODEL_METADATA);
+    kata__proto_put_text(out, KATA__ENTRY_KEY, key);
+    kata__proto_put_text(out, KATA__ENTRY_VALUE, value);
+    kata__proto_end(out, begun);
+}
+
+static bool is_listed(const char *key, const kata__value_info *info) {
+    const kata_variable *variable = info->variable;
+    if (strcmp(key, KATA__ONNX_CONSTANT) == 0) {
+        return info->kind == KATA__VALUE_CONSTANT && kata_dtype_is_float(info->type.dtype);
+    }
+    if (info->kind != KATA__VALUE_VARIABLE) {
+        return false;
+    }
+    bool is_state = !variable->trainable || !kata_dtype_is_float(info->type.dtype);
+    return strcmp(key, KATA__ONNX_STATE) == 0 ? is_state : !is_state && variable->frozen;
+}
+
+/* A JSON list of the names of the values that belong under the key; nothing if there are none. */
+static kata_status put_list(const writer *w, const char *key) {
+    kata__buffer text;
+    kata__buffer_init(&text, w->graph->context, KATA__PROTO_MAXIMUM);
+    bool any = false;
+    for (size_t i = 1; i < w->graph->n_values; i++) {
+        const kata__value_info *info = &w->graph->values[i];
+        if (w->is_used[i] && is_listed(key, info)) {
+            kata__buffer_text(&text, any ? "," : "[");
+            kata__buffer_json_string(&text, info->name);
+            any = true;
+        }
+    }
+    kata__buffer_text(&text, "]");
+    kata_status status = text.status;
+    if (status == KATA_OK && any) {
+        put_entry(w->out, key, text.data);
+    }
+    kata__buffer_free(&text);
+    return status;
+}
+
+static kata_status put_metadata(const writer *w) {
+    const kata_graph *graph = w->graph;
+    static const char *const ours[] = {KATA__ONNX_STATE, KATA__ONNX_FROZEN, KATA__ONNX_CONSTANT};
+    for (size_t i = 0; i < graph->n_metadata; i++) {
+        const char *key = graph->metadata[2 * i];
+        bool is_ours = false;
+        for (size_t k = 0; k < KATA__COUNT(ours); k++) {
+            is_ours = is_ours || strcmp(key, ours[k]) == 0;
+        }
+        if (!is_ours) {
+            put_entry(w->out, key, graph->metadata[2 * i + 1]);
+        }
+    }
+    for (size_t k = 0; k < KATA__COUNT(ours); k++) {
+        KATA__TRY(put_list(w, ours[k]));
+    }
+    return KATA_OK;
+}
+
+static void put_graph(const writer *w) {
+    const kata_graph *graph = w->graph;
+    kata__buffer *out = w->out;
+    size_t begun = kata__proto_begin(out, KATA__MODEL_GRAPH);
+    for (size_t i = 0; i < graph->n_nodes; i++) {
+        if (!graph->nodes[i].removed) {
+            put_node(out, graph, &graph->nodes[i]);
+        }
+    }
+    kata__proto_put_text(out, KATA__GRAPH_NAME, graph->name[0] != '\0' ? graph->name : "model");
+    for (size_t i = 1; i < graph->n_values && out->status == KATA_OK; i++) {
+        const kata__value_info *info = &graph->values[i];
+        if (w->is_used[i] && info->kind == KATA__VALUE_VARIABLE) {
+            put_tensor(out, KATA__GRAPH_INITIALIZER, info->name, &info->variable->tensor);
+        } else if (w->is_used[i] && info->kind == KATA__VALUE_CONSTANT) {
+            put_tensor(out, KATA__GRAPH_INITIALIZER, info->name, &info->constant);
+        }
+    }
+    for (size_t i = 0; i < graph->n_inputs; i++) {
+        put_value(out, KATA__GRAPH_INPUT, kata__graph_info(graph, graph->inputs[i]));
+    }
+    for (size_t i = 0; i < graph->n_outputs; i++) {
+        put_value(out, KATA__GRAPH_OUTPUT, kata__graph_info(graph, graph->outputs[i]));
+    }
+    kata__proto_end(out, begun);
+}
+
+/* --- the whole ------------------------------------------------------------------------------- */
+
+static kata_status encode(writer *w) {
+    const kata_graph *graph = w->graph;
+    if (graph->status != KATA_OK) {
+        return kata_fail(graph->status, "%s", kata_graph_message(graph));
+    }
+    KATA__TRY(mark_used(w));
+    KATA__TRY(check_values(w));
+    KATA__TRY(check_nodes(w));
+    KATA__TRY(check_metadata(graph));
+    if (graph->name[0] != '\0') {
+        KATA__TRY(check_name("the graph's name", graph->name));
+    }
+    kata__proto_put_varint(w->out, KATA__MODEL_IR_VERSION, KATA__ONNX_IR_VERSION);
+    kata__proto_put_text(w->out, KATA__MODEL_PRODUCER_NAME, "kata");
+    kata__proto_put_text(w->out, KATA__MODEL_PRODUCER_VERSION, KATA_VERSION);
+    KATA__TRY(put_opsets(w));
+    KATA__TRY(put_metadata(w));
+    put_graph(w);
+    if (w->out->status == KATA_LIMIT) {
+        return kata_fail(KATA_LIMIT,
+                         "the model needs more than %zu bytes, the most that an ONNX file can have; "
+                         "store its weights in a smaller data type",
+                         w->out->maximum);
+    }
+    return w->out->status;
+}
+
+kata_status kata__onnx_encode(kata__buffer *out, const kata_graph *graph) {
+    writer w = {.graph = graph, .out = out, .arena = {.context = graph->context}};
+    kata_status status = encode(&w);
+    kata__arena_free(&w.arena);
+    return status;
+}
+
+kata_status kata_onnx_write(const kata_graph *graph, const char *path) {
+    kata__buffer out;
+    kata__buffer_init(&out, graph->context, KATA__PROTO_MAXIMUM);
+    kata_status status = kata__onnx_encode(&out, graph);
+    if (status != KATA_OK) {
+        kata_fail_in(status, "cannot write ONNX model %s", path);
+    } else {
+        status = kata__file_write(graph->context, path, out.data, out.size);
+    }
+    kata__buffer_free(&out);
+    return status;
+}

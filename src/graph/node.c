@@ -1,0 +1,235 @@
+/* Adding nodes: arity, attributes with their defaults, shape inference. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/random.h"
+#include "graph/graph.h"
+
+static const char *const attribute_type_names[] = {[KATA_ATTRIBUTE_INT] = "an integer",
+                                                   [KATA_ATTRIBUTE_FLOAT] = "a number",
+                                                   [KATA_ATTRIBUTE_STRING] = "a text",
+                                                   [KATA_ATTRIBUTE_INTS] = "a list of integers",
+                                                   [KATA_ATTRIBUTE_FLOATS] = "a list of numbers",
+                                                   [KATA_ATTRIBUTE_TENSOR] = "a tensor"};
+
+static int count_attributes(const kata_op *op) {
+    int n = 0;
+    while (op->attributes != NULL && op->attributes[n].name != NULL) {
+        n++;
+    }
+    return n;
+}
+
+/* Copies one given attribute into the arena. */
+static kata_status copy_attribute(kata_graph *graph, const kata_attribute *given,
+                                  kata_attribute_value *value) {
+    *value = (kata_attribute_value){.is_set = true, .i = given->i, .f = given->f, .n = given->n};
+    if (given->type == KATA_ATTRIBUTE_STRING && given->s != NULL) {
+        value->s = kata__arena_strdup(&graph->arena, given->s);
+        return value->s == NULL ? KATA_OUT_OF_MEMORY : KATA_OK;
+    }
+    if (given->type == KATA_ATTRIBUTE_INTS) {
+        int64_t *ints = kata__arena_alloc(&graph->arena, (size_t)given->n + 1, sizeof *ints);
+        if (ints == NULL) {
+            return KATA_OUT_OF_MEMORY;
+        }
+        if (given->n > 0) {
+            memcpy(ints, given->ints, (size_t)given->n * sizeof *ints);
+        }
+        value->ints = ints;
+    } else if (given->type == KATA_ATTRIBUTE_FLOATS) {
+        double *floats = kata__arena_alloc(&graph->arena, (size_t)given->n + 1, sizeof *floats);
+        if (floats == NULL) {
+            return KATA_OUT_OF_MEMORY;
+        }
+        if (given->n > 0) {
+            memcpy(floats, given->floats, (size_t)given->n * sizeof *floats);
+        }
+        value->floats = floats;
+    } else if (given->type == KATA_ATTRIBUTE_TENSOR && given->tensor != NULL) {
+        kata_tensor *tensor = kata__arena_alloc(&graph->arena, 1, sizeof *tensor);
+        void *data = kata__arena_alloc(&graph->arena, kata_tensor_bytes(given->tensor) + 1, 1);
+        if (tensor == NULL || data == NULL) {
+            return KATA_OUT_OF_MEMORY;
+        }
+        *tensor = kata_tensor_view(data, given->tensor->dtype, &given->tensor->shape);
+        value->tensor = tensor;
+        return kata_tensor_copy(tensor, given->tensor);
+    }
+    return KATA_OK;
+}
+
+static kata_status fill_attributes(kata_graph *graph, const kata_op *op,
+                                   const kata_attribute *given, int n_given,
+                                   kata_attribute_value **out) {
+    int n = count_attributes(op);
+    kata_attribute_value *values = kata__arena_alloc(&graph->arena, (size_t)n + 1, sizeof *values);
+    if (values == NULL) {
+        return KATA_OUT_OF_MEMORY;
+    }
+    for (int i = 0; i < n; i++) {
+        const kata_attribute_spec *spec = &op->attributes[i];
+        values[i] = (kata_attribute_value){
+            .i = spec->default_int, .f = spec->default_float, .s = spec->default_string};
+    }
+    for (int i = 0; i < n_given; i++) {
+        int k = kata__op_attribute(op, given[i].name);
+        if (k < 0) {
+            return kata_fail(KATA_INVALID, "operator %s has no attribute %s", op->name,
+                             given[i].name);
+        }
+        if (op->attributes[k].type != given[i].type) {
+            return kata_fail(KATA_INVALID, "attribute %s of operator %s must be %s, got %s",
+                             given[i].name, op->name, attribute_type_names[op->attributes[k].type],
+                             attribute_type_names[given[i].type]);
+        }
+        KATA__TRY(copy_attribute(graph, &given[i], &values[k]));
+    }
+    for (int i = 0; i < n; i++) {
+        if (op->attributes[i].required && !values[i].is_set) {
+            return kata_fail(KATA_INVALID, "operator %s needs the attribute %s", op->name,
+                             op->attributes[i].name);
+        }
+    }
+    *out = values;
+    return KATA_OK;
+}
+
+kata_status kata__node_infer(const kata_graph *graph, const kata_op *op,
+                             const kata_attribute_value *attributes, const kata_value *inputs,
+                             int n_inputs, kata_type *outputs, int n_outputs) {
+    kata_type types[KATA_MAX_INPUTS];
+    const kata_tensor *constants[KATA_MAX_INPUTS];
+    for (int i = 0; i < n_inputs; i++) {
+        const kata__value_info *info = kata__graph_info(graph, inputs[i]);
+        types[i] = info != NULL ? info->type : (kata_type){.dtype = KATA_NO_DTYPE};
+        constants[i] = kata__graph_constant_of(graph, inputs[i]);
+    }
+    kata_infer infer = {.op = op,
+                        .attributes = attributes,
+                        .n_inputs = n_inputs,
+                        .n_outputs = n_outputs,
+                        .inputs = types,
+                        .constants = constants,
+                        .outputs = outputs};
+    for (int i = 0; i < n_outputs; i++) {
+        outputs[i] = (kata_type){.dtype = KATA_NO_DTYPE};
+    }
+    return op->infer(&infer);
+}
+
+static kata_status check_inputs(const kata_graph *graph, const kata_op *op,
+                                const kata_value *inputs, int n_inputs, int n_outputs) {
+    if (n_inputs < op->min_inputs || n_inputs > op->max_inputs) {
+        return kata_fail(KATA_INVALID, "operator %s takes %d to %d inputs, got %d", op->name,
+                         op->min_inputs, op->max_inputs, n_inputs);
+    }
+    if (n_outputs < op->min_outputs || n_outputs > op->max_outputs) {
+        return kata_fail(KATA_INVALID, "operator %s has %d to %d outputs, %d are asked for",
+                         op->name, op->min_outputs, op->max_outputs, n_outputs);
+    }
+    for (int i = 0; i < n_inputs; i++) {
+        if (inputs[i].id != 0 && kata__graph_info(graph, inputs[i]) == NULL) {
+            return kata_fail(KATA_INVALID, "input %d of operator %s is no value of graph %s", i,
+                             op->name, graph->name);
+        }
+        if (inputs[i].id == 0 && i < op->min_inputs) {
+            return kata_fail(KATA_INVALID, "input %d of operator %s is missing", i, op->name);
+        }
+    }
+    return KATA_OK;
+}
+
+static kata_status node_add(kata_graph *graph, const char *name, const char *op_name,
+                            const kata_value *inputs, int n_inputs, const kata_attribute *given,
+                            int n_given, kata_value *outputs, int n_outputs) {
+    const kata_op *op = kata_op_find(graph->context, op_name);
+    if (op == NULL) {
+        return kata_fail(KATA_NOT_FOUND, "there is no operator %s", op_name);
+    }
+    KATA__TRY(check_inputs(graph, op, inputs, n_inputs, n_outputs));
+    kata__node node = {.op = op, .n_inputs = n_inputs, .n_outputs = n_outputs};
+    KATA__TRY(fill_attributes(graph, op, given, n_given, &node.attributes));
+    kata_type types[KATA_MAX_OUTPUTS];
+    KATA__TRY(kata__node_infer(graph, op, node.attributes, inputs, n_inputs, types, n_outputs));
+
+    KATA__TRY(kata__grow(graph->context, (void **)&graph->nodes, &graph->nodes_capacity,
+                         graph->n_nodes + 1, sizeof *graph->nodes, KATA__MAX_NODES));
+    char made_up[192];
+    if (graph->scope != NULL) {
+        snprintf(made_up, sizeof made_up, "%.120s/%.40s", graph->scope, op->name);
+    } else {
+        snprintf(made_up, sizeof made_up, "%.40s_%zu", op->name, graph->n_nodes);
+    }
+    node.name = kata__arena_strdup(&graph->arena, name != NULL ? name : made_up);
+    node.inputs = kata__arena_alloc(&graph->arena, (size_t)n_inputs + 1, sizeof *node.inputs);
+    node.outputs = kata__arena_alloc(&graph->arena, (size_t)n_outputs + 1, sizeof *node.outputs);
+    if (node.name == NULL || node.inputs == NULL || node.outputs == NULL) {
+        return KATA_OUT_OF_MEMORY;
+    }
+    if (n_inputs > 0) {
+        memcpy(node.inputs, inputs, (size_t)n_inputs * sizeof *inputs);
+    }
+    node.stream = KATA__STREAM_DROPOUT + (uint32_t)graph->n_nodes;
+    for (int i = 0; i < n_outputs; i++) {
+        KATA__TRY(kata__graph_node_value(graph, op->name, (int32_t)graph->n_nodes, i, types[i],
+                                         &node.outputs[i]));
+        outputs[i] = node.outputs[i];
+    }
+    graph->nodes[graph->n_nodes++] = node;
+    return KATA_OK;
+}
+
+kata_status kata_graph_node_outputs(kata_graph *graph, const char *name, const char *op,
+                                    const kata_value *inputs, int n_inputs,
+                                    const kata_attribute *attributes, int n_attributes,
+                                    kata_value *outputs, int n_outputs) {
+    for (int i = 0; i < n_outputs; i++) {
+        outputs[i] = KATA_NONE;
+    }
+    if (graph->status != KATA_OK) {
+        return graph->status;
+    }
+    kata_status status =
+        node_add(graph, name, op, inputs, n_inputs, attributes, n_attributes, outputs, n_outputs);
+    if (status != KATA_OK) {
+        for (int i = 0; i < n_outputs; i++) {
+            outputs[i] = KATA_NONE;
+        }
+        if (name != NULL || graph->scope != NULL) {
+            kata_fail_in(status, "%s", name != NULL ? name : graph->scope);
+        }
+        return kata__graph_fault(graph, status);
+    }
+    return KATA_OK;
+}
+
+kata_value kata_graph_node(kata_graph *graph, const char *op, const kata_value *inputs,
+                           int n_inputs, const kata_attribute *attributes, int n_attributes) {
+    kata_value outputs[KATA_MAX_OUTPUTS] = {KATA_NONE};
+    const kata_op *row = kata_op_find(graph->context, op);
+    int n_outputs = row != NULL && row->min_outputs > 1 ? row->min_outputs : 1;
+    kata_graph_node_outputs(graph, NULL, op, inputs, n_inputs, attributes, n_attributes, outputs,
+                            n_outputs);
+    return outputs[0];
+}
+
+int kata__node_attributes(const kata__node *node, kata_attribute *attributes) {
+    int n = 0;
+    for (int i = 0; i < count_attributes(node->op); i++) {
+        const kata_attribute_value *value = &node->attributes[i];
+        if (value->is_set) {
+            attributes[n++] = (kata_attribute){.name = node->op->attributes[i].name,
+                                               .type = node->op->attributes[i].type,
+                                               .i = value->i,
+                                               .f = value->f,
+                                               .s = value->s,
+                                               .ints = value->ints,
+                                               .floats = value->floats,
+                                               .n = value->n,
+                                               .tensor = value->tensor};
+        }
+    }
+    return n;
+}

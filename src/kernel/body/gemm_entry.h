@@ -1,0 +1,22 @@
+/* The table of one type. */
+
+static const kata__gemm_table NAME(kata__gemm) = {
+    .rows = KATA__TILE_ROWS,
+    .columns = KATA__PANEL,
+    .lanes = LANES,
+    .k_block = KATA__K_BLOCK,
+    .piece = NAME(gemm_piece),
+    .dot = NAME(gemm_dot),
+    .pack_b = NAME(pack_b),
+    .sum_parts = NAME(sum_parts),
+    .conv_panel = NAME(conv_panel),
+    .conv_pad = NAME(conv_pad),
+    .conv_piece = NAME(conv_piece),
+    .conv_weight_piece = NAME(conv_weight_piece),
+    .conv_weight_sum = NAME(conv_weight_sum),
+    .sum_planes = NAME(sum_planes),
+    .max_pool = NAME(max_pool),
+    .max_pool_gradient = NAME(max_pool_gradient),
+    .average_pool = NAME(average_pool),
+    .average_pool_gradient = NAME(average_pool_gradient),
+};

@@ -1,0 +1,127 @@
+/* The part of the kernel table that gemm.c, conv.c and pool.c use: one for float32 and one for
+ * float64, for each instruction set. The bodies are body/{gemm,conv,pool}.h.
+ *
+ * The functions work on one thread; the drivers cut the work. An element's bits depend on the
+ * problem's sizes and the instruction set, never on where a piece begins or ends. */
+#ifndef KATA_KERNEL_TABLE_GEMM_H
+#define KATA_KERNEL_TABLE_GEMM_H
+
+#include "kernel/conv.h"
+
+/* A piece of a product: C (m,n) = alpha op(A) op(B) + beta C + bias, then relu; see gemm.h. */
+typedef struct kata__gemm_piece {
+    int64_t m, n, k;
+    bool transpose_a;
+    const void *a;
+    int64_t lda;
+    const void *b; /* (k,n) row-major, or panels made by pack_b, the first at this piece's column 0 */
+    int64_t ldb;
+    bool packed_b;
+    int64_t panel_step; /* packed: numbers from panel to panel */
+    void *c;
+    int64_t ldc;
+    double alpha, beta;
+    const void *bias_column, *bias_row; /* NULL or this piece's first */
+    bool relu;
+} kata__gemm_piece;
+
+/* The products of a dot-product kernel: C (m,n) as above with A (m,k) and B (n,k), rows contiguous
+ * in k. c_row, c_column: the distance between neighbours in a column and in a row of C. */
+typedef struct kata__gemm_dot {
+    int64_t m, n, k;
+    const void *a;
+    int64_t lda;
+    const void *b;
+    int64_t ldb;
+    void *c;
+    int64_t c_row, c_column;
+    double alpha, beta;
+    const void *bias_column, *bias_row;
+    bool relu;
+} kata__gemm_dot;
+
+/* A correlation of planes, what all convolutions come down to. `source` holds zero-padded planes;
+ * tap t of the output at grid place (y,x) reads source[offset[t] + y row_step + x],
+ * and up to a vector more may be read and ignored:
+ *   out[i][y][x] = sum over t of weight[i][t] source[offset[t] + y row_step + x]   (+ bias[i], relu)
+ * for i < m, y < rows, x < width. out[i] begins at i * out_plane, rows are out_row and pixels
+ * out_pixel apart (in elements). */
+typedef struct kata__conv_piece {
+    int64_t m, taps;
+    const void *weight; /* (m, taps) */
+    const void *source;
+    const int64_t *offset;
+    int64_t row_step;
+    int64_t rows, width;
+    const void *bias; /* NULL or m numbers */
+    bool relu;
+    void *out;
+    int64_t out_plane, out_row, out_pixel;
+    void *panel; /* scratch of conv_panel(taps) numbers */
+} kata__conv_piece;
+
+/* The gradient of a correlation by its weight, added to an accumulator:
+ *   sum[t][i] += sum over y, x of source[offset[t] + y row_step + x] dy[i][y][x]
+ * for t < taps, i < m; sum has rows of `ld` numbers: m rounded up to whole vectors. */
+typedef struct kata__conv_weight_piece {
+    int64_t m, taps;
+    const void *source;
+    const int64_t *offset;
+    int64_t row_step;
+    int64_t rows, width;
+    const void *dy;
+    int64_t dy_plane;
+    void *sum;
+    int64_t ld;
+    void *panel; /* scratch of rows * width * columns numbers (columns: of the table) */
+} kata__conv_weight_piece;
+
+/* Copies the part of a plane (h,w) that lies under rows [top, top + rows) and columns [left, left +
+ * columns * stride) into zero-padded planes, one for each of the first `phases` columns modulo
+ * stride: to[phase][row][column] = from[top + row][left + column stride + phase], 0 outside; the
+ * phases are phase_step apart, rows `pitch` >= columns. Up to a vector of zeros may be written behind
+ * the last row. */
+typedef struct kata__conv_pad {
+    const void *from;
+    int64_t h, w;
+    int64_t top, left, rows, columns, stride, phases;
+    void *to;
+    int64_t phase_step, pitch;
+} kata__conv_pad;
+
+typedef struct kata__gemm_table {
+    int rows, columns; /* the largest tile: A rows, B columns (the width of a panel) */
+    int lanes;         /* numbers in a vector */
+    int k_block;       /* products longer than this are cut into blocks of at most this many terms */
+
+    void (*piece)(const kata__gemm_piece *piece);
+    void (*dot)(const kata__gemm_dot *dot);
+    /* Packs panels [first, last) of op(B) (k,n): panel p holds columns p * columns and on, as
+     * to[(p k + i) columns + j], columns beyond n are zero. */
+    void (*pack_b)(const void *b, int64_t ldb, bool transpose_b, int64_t k, int64_t n,
+                   int64_t first, int64_t last, void *to);
+    /* c = alpha (sum over s of part[s]) + beta c + bias, relu for rows [first, last): parts (m,n)
+     * are part_step apart. */
+    void (*sum_parts)(const kata__gemm_piece *piece, const void *part, int64_t n_parts,
+                      int64_t part_step, int64_t first, int64_t last);
+
+    size_t (*conv_panel)(int64_t taps); /* elements of kata__conv_piece.panel */
+    void (*conv_pad)(const kata__conv_pad *pad);
+    void (*conv_piece)(const kata__conv_piece *piece);
+    void (*conv_weight_piece)(const kata__conv_weight_piece *piece);
+    /* dw[i][t] = sum over s of part[s][t][i], for t in [first, last); parts are part_step apart. */
+    void (*conv_weight_sum)(int64_t m, int64_t taps, int64_t first, int64_t last, const void *part,
+                            int64_t ld, int64_t n_parts, int64_t part_step, void *dw);
+    /* sum of n planes of `count` numbers, `step` apart. */
+    double (*sum_planes)(const void *x, int64_t count, int64_t n, int64_t step);
+
+    /* One plane each; see conv.h. */
+    void (*max_pool)(const kata__conv *pool, const void *x, void *y, int32_t *index);
+    void (*max_pool_gradient)(const kata__conv *pool, const void *dy, const int32_t *index,
+                              void *dx);
+    void (*average_pool)(const kata__conv *pool, bool count_include_pad, const void *x, void *y);
+    void (*average_pool_gradient)(const kata__conv *pool, bool count_include_pad, const void *dy,
+                                  void *dx);
+} kata__gemm_table;
+
+#endif

@@ -1,0 +1,36 @@
+/* A model: a graph, and how its variables began. */
+#ifndef KATA_NN_MODEL_H
+#define KATA_NN_MODEL_H
+
+#include <kata/nn.h>
+#include "graph/graph.h"
+
+/* The initial state of a variable; `standard_deviation` etc. are resolved when the layer is added.
+ */
+typedef struct kata__initial {
+    kata_variable *variable;
+    kata_initializer initializer; /* never DEFAULT */
+    int64_t fan_in, fan_out;
+} kata__initial;
+
+struct kata__trainer; /* train room */
+
+struct kata_model {
+    kata_context *context;
+    kata_graph *graph;
+    kata__initial *initials;
+    size_t n_initials, initials_capacity;
+    int layer_count[KATA_LAYER_COUNT]; /* for made-up names */
+    bool fresh; /* weights are the initial ones: kata_compile may draw them anew */
+    struct kata__trainer *trainer;
+    void (*trainer_free)(struct kata__trainer *trainer); /* set by the train room */
+};
+
+/* A variable of the model with its initial state, which is drawn at once. */
+kata_value kata__model_variable(kata_model *model, const char *name, const kata_shape *shape,
+                                bool trainable, kata_initializer initializer, int64_t fan_in,
+                                int64_t fan_out, kata_variable **variable);
+/* The made-up or given name of the next layer of a type; written to `text`. */
+const char *kata__layer_next_name(kata_model *model, const kata_layer *layer, char text[64]);
+
+#endif

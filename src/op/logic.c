@@ -1,0 +1,291 @@
+/* Comparisons, logic, selection, conversion. Their results are steps, so the gradient is zero, but
+ * for Where and Cast. */
+#include <math.h>
+
+#include "base/check.h"
+#include "op/gradient.h"
+#include "op/infer.h"
+#include "op/loops.h"
+
+/* --- comparisons and logic: two operands, a bool ---------------------------------------------- */
+
+static kata_status bool_pair_infer(kata_infer *infer, unsigned dtypes) {
+    KATA__TRY(kata__infer_dtype(infer, 0, dtypes));
+    KATA__TRY(kata__infer_broadcast(infer));
+    infer->outputs[0].dtype = KATA_BOOL;
+    return KATA_OK;
+}
+
+static kata_status any_infer(kata_infer *infer) {
+    return bool_pair_infer(infer, KATA__ANY);
+}
+
+static kata_status number_infer(kata_infer *infer) {
+    return bool_pair_infer(infer, KATA__NUMBERS);
+}
+
+static kata_status bool_infer(kata_infer *infer) {
+    return bool_pair_infer(infer, KATA__BOOLS);
+}
+
+#define PAIR_LOOP(load_a, load_b, expression)                                                      \
+    for (; walk.rows > 0; kata__walk_next(&walk)) {                                                \
+        for (int64_t k = 0; k < walk.n; k++) {                                                     \
+            int64_t at_a = walk.at[1] + k * walk.step[1], at_b = walk.at[2] + k * walk.step[2];    \
+            to[walk.at[0] + k * walk.step[0]] = expression(load_a, load_b);                        \
+        }                                                                                          \
+    }
+
+#define ROW(NAME, SINCE, INFER, DOC, FORMULA)                                                      \
+    static inline bool NAME##_of(double a, double b) {                                             \
+        return FORMULA;                                                                            \
+    }                                                                                              \
+    static inline bool NAME##_of_integers(int64_t a, int64_t b) {                                  \
+        return FORMULA;                                                                            \
+    }                                                                                              \
+    static kata_status NAME##_reference(const kata_call *call) {                                   \
+        const kata_tensor *a = &call->inputs[0], *b = &call->inputs[1];                            \
+        uint8_t *to = call->outputs[0].data;                                                       \
+        kata__walk walk;                                                                           \
+        kata__walk_call(&walk, call, 0, 2);                                                        \
+        if (a->dtype == KATA_F32) {                                                                \
+            const float *x = a->data, *y = b->data;                                                \
+            PAIR_LOOP((double)x[at_a], (double)y[at_b], NAME##_of)                                 \
+        } else if (kata_dtype_is_float(a->dtype)) {                                                \
+            PAIR_LOOP(kata_load(a->dtype, a->data, at_a), kata_load(b->dtype, b->data, at_b),      \
+                      NAME##_of)                                                                   \
+        } else {                                                                                   \
+            PAIR_LOOP(kata__load_int(a->dtype, a->data, at_a),                                     \
+                      kata__load_int(b->dtype, b->data, at_b), NAME##_of_integers)                 \
+        }                                                                                          \
+        return KATA_OK;                                                                            \
+    }                                                                                              \
+    const kata_op kata__op_##NAME = {.name = #NAME,                                                \
+                                     .domain = "",                                                 \
+                                     .since = SINCE,                                               \
+                                     .min_inputs = 2,                                              \
+                                     .max_inputs = 2,                                              \
+                                     .min_outputs = 1,                                             \
+                                     .max_outputs = 1,                                             \
+                                     .infer = INFER,                                               \
+                                     .reference = NAME##_reference,                                \
+                                     .gradient = kata__gradient_zero,                              \
+                                     .flags = KATA_OP_ELEMENTWISE,                                 \
+                                     .in_place = 1 | 2,                                            \
+                                     .doc = DOC};
+
+ROW(Equal, 13, any_infer, "a == b; NaN equals nothing.", a == b)
+ROW(Greater, 13, number_infer, "a > b.", a > b)
+ROW(GreaterOrEqual, 16, number_infer, "a >= b.", a >= b)
+ROW(Less, 13, number_infer, "a < b.", a < b)
+ROW(LessOrEqual, 16, number_infer, "a <= b.", a <= b)
+ROW(And, 7, bool_infer, "a and b, of bools.", a != 0 && b != 0)
+ROW(Or, 7, bool_infer, "a or b, of bools.", a != 0 || b != 0)
+
+/* --- one operand ----------------------------------------------------------------------------- */
+
+static kata_status not_infer(kata_infer *infer) {
+    KATA__TRY(kata__infer_dtype(infer, 0, KATA__BOOLS));
+    return kata__infer_same(infer);
+}
+
+static kata_status not_reference(const kata_call *call) {
+    const uint8_t *from = call->inputs[0].data;
+    uint8_t *to = call->outputs[0].data;
+    for (int64_t k = 0, n = kata_tensor_count(&call->inputs[0]); k < n; k++) {
+        to[k] = from[k] == 0;
+    }
+    return KATA_OK;
+}
+
+const kata_op kata__op_Not = {
+    .name = "Not",
+    .domain = "",
+    .since = 1,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .infer = not_infer,
+    .reference = not_reference,
+    .gradient = kata__gradient_zero,
+    .flags = KATA_OP_ELEMENTWISE,
+    .in_place = 1,
+    .doc = "The other bool.",
+};
+
+static kata_status is_nan_infer(kata_infer *infer) {
+    KATA__TRY(kata__infer_float(infer, 0, true));
+    infer->outputs[0] = (kata_type){KATA_BOOL, infer->inputs[0].shape};
+    return KATA_OK;
+}
+
+static kata_status is_nan_reference(const kata_call *call) {
+    const kata_tensor *in = &call->inputs[0];
+    uint8_t *to = call->outputs[0].data;
+    for (int64_t k = 0, n = kata_tensor_count(in); k < n; k++) {
+        to[k] = isnan(kata_load(in->dtype, in->data, k)) != 0;
+    }
+    return KATA_OK;
+}
+
+const kata_op kata__op_IsNaN = {
+    .name = "IsNaN",
+    .domain = "",
+    .since = 13,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .infer = is_nan_infer,
+    .reference = is_nan_reference,
+    .gradient = kata__gradient_zero,
+    .flags = KATA_OP_ELEMENTWISE,
+    .doc = "True where x is not a number.",
+};
+
+/* --- Where ----------------------------------------------------------------------------------- */
+
+static kata_status where_infer(kata_infer *infer) {
+    KATA__TRY(kata__infer_dtype(infer, 0, KATA__BOOLS));
+    KATA__TRY(kata__infer_one_dtype(infer, 1, 2));
+    kata_shape shape;
+    kata_status status =
+        kata_shape_broadcast(&shape, &infer->inputs[1].shape, &infer->inputs[2].shape);
+    if (status == KATA_OK) {
+        status = kata_shape_broadcast(&shape, &shape, &infer->inputs[0].shape);
+    }
+    if (status != KATA_OK) {
+        return kata_fail_in(status, "Where");
+    }
+    infer->outputs[0] = (kata_type){infer->inputs[1].dtype, shape};
+    return KATA_OK;
+}
+
+#define WHERE_LOOP(type)                                                                           \
+    do {                                                                                           \
+        type *to = call->outputs[0].data;                                                          \
+        const type *a = call->inputs[1].data, *b = call->inputs[2].data;                           \
+        for (; walk.rows > 0; kata__walk_next(&walk)) {                                            \
+            for (int64_t k = 0; k < walk.n; k++) {                                                 \
+                to[walk.at[0] + k * walk.step[0]] = condition[walk.at[1] + k * walk.step[1]] != 0  \
+                                                        ? a[walk.at[2] + k * walk.step[2]]         \
+                                                        : b[walk.at[3] + k * walk.step[3]];        \
+            }                                                                                      \
+        }                                                                                          \
+    } while (0)
+
+static kata_status where_reference(const kata_call *call) {
+    const uint8_t *condition = call->inputs[0].data;
+    kata__walk walk;
+    kata__walk_call(&walk, call, 0, 3);
+    switch (kata_dtype_size(call->outputs[0].dtype)) {
+    case 1:
+        WHERE_LOOP(uint8_t);
+        break;
+    case 2:
+        WHERE_LOOP(uint16_t);
+        break;
+    case 4:
+        WHERE_LOOP(uint32_t);
+        break;
+    default:
+        WHERE_LOOP(uint64_t);
+        break;
+    }
+    return KATA_OK;
+}
+
+static kata_status where_gradient(kata_gradient *g) {
+    kata_graph *graph = g->graph;
+    kata_value dz = g->output_gradients[0], zero = kata__scalar_like(graph, 0, dz);
+    for (int i = 1; i <= 2; i++) {
+        if (g->needed[i]) {
+            kata_value part =
+                kata__where(graph, g->inputs[0], i == 1 ? dz : zero, i == 1 ? zero : dz);
+            g->input_gradients[i] = kata__sum_to(graph, part, g->inputs[i]);
+        }
+    }
+    return kata_graph_status(graph);
+}
+
+const kata_op kata__op_Where = {
+    .name = "Where",
+    .domain = "",
+    .since = 16,
+    .min_inputs = 3,
+    .max_inputs = 3,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .infer = where_infer,
+    .reference = where_reference,
+    .gradient = where_gradient,
+    .flags = KATA_OP_ELEMENTWISE,
+    .in_place = 2 | 4,
+    .doc = "Input 1 where the condition (input 0) is true, else input 2.",
+};
+
+/* --- Cast ------------------------------------------------------------------------------------ */
+
+/* TensorProto.DataType -> kata_dtype; KATA_NO_DTYPE if Kata has none. */
+static kata_dtype dtype_of_onnx(int64_t code) {
+    switch (code) {
+#define X(name, text, bytes, onnx)                                                                 \
+    case onnx:                                                                                     \
+        return KATA_##name;
+        KATA_DTYPE_LIST(X)
+#undef X
+    default:
+        return KATA_NO_DTYPE;
+    }
+}
+
+static kata_status cast_infer(kata_infer *infer) {
+    KATA__TRY(kata__infer_dtype(infer, 0, KATA__ANY));
+    int64_t code = infer->attributes[0].i;
+    kata_dtype to = dtype_of_onnx(code);
+    if (to == KATA_NO_DTYPE) {
+        return kata_fail(
+            KATA_UNSUPPORTED,
+            "Cast: the data type to = %lld is not supported; 1 is float32, 11 float64, "
+            "10 float16, 16 bfloat16, 3 int8, 6 int32, 7 int64, 2 uint8, 9 bool",
+            (long long)code);
+    }
+    infer->outputs[0] = (kata_type){to, infer->inputs[0].shape};
+    return KATA_OK;
+}
+
+static kata_status cast_reference(const kata_call *call) {
+    return kata_tensor_copy(&call->outputs[0], &call->inputs[0]);
+}
+
+/* Through a float to float conversion the gradient is converted back; integers pass none. */
+static kata_status cast_gradient(kata_gradient *g) {
+    kata_dtype from = kata_value_dtype(g->graph, g->inputs[0]);
+    kata_dtype to = kata_value_dtype(g->graph, g->outputs[0]);
+    if (kata_dtype_is_float(from) && kata_dtype_is_float(to)) {
+        g->input_gradients[0] = kata__cast_like(g->graph, g->output_gradients[0], g->inputs[0]);
+    }
+    return kata_graph_status(g->graph);
+}
+
+const kata_op kata__op_Cast = {
+    .name = "Cast",
+    .domain = "",
+    .since = 13,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .attributes = (const kata_attribute_spec[]){{.name = "to",
+                                                 .type = KATA_ATTRIBUTE_INT,
+                                                 .required = true,
+                                                 .doc = "TensorProto.DataType code"},
+                                                {.name = NULL}},
+    .infer = cast_infer,
+    .reference = cast_reference,
+    .gradient = cast_gradient,
+    .flags = KATA_OP_ELEMENTWISE,
+    .tolerance = 1e-7,
+    .doc = "x in another data type; float to integer truncates, a number to bool is x != 0.",
+};

@@ -1,0 +1,453 @@
+/* kata_fit: epochs of mini-batches (scratch-book-1 L3178-3204: draw a mini-batch, gradient,
+ * update). */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/random.h"
+#include "train/run.h"
+
+#define HISTORY_MAXIMUM ((size_t)64 << 20)
+
+/* The key of the task's main figure beside the loss. */
+static const char *figure_name(kata_loss loss) {
+    return loss == KATA_SOFTMAX_CROSS_ENTROPY   ? "accuracy"
+           : loss == KATA_SIGMOID_CROSS_ENTROPY ? "label_accuracy"
+                                                : "mean_absolute_error";
+}
+
+/* --- figures of a batch ----------------------------------------------------------------------- */
+
+static int64_t best_of(const float *scores, int64_t n) {
+    int64_t best = 0;
+    for (int64_t i = 1; i < n; i++) {
+        best = scores[i] > scores[best] ? i : best;
+    }
+    return best;
+}
+
+/* The sum over a batch of the main figure: right answers; share of right labels; absolute error. */
+static double figure_sum(kata_loss loss, const kata_tensor *output, const kata_tensor *target) {
+    int64_t n = output->shape.rank > 0 ? output->shape.dim[0] : 1;
+    int64_t width = n > 0 ? kata_tensor_count(output) / n : 0;
+    const float *y = output->data, *t = target->data;
+    bool classes = target->dtype == KATA_I64;
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++, y += width) {
+        double one = 0;
+        if (loss == KATA_SOFTMAX_CROSS_ENTROPY) {
+            int64_t label =
+                classes ? ((const int64_t *)target->data)[i] : best_of(t + i * width, width);
+            one = best_of(y, width) == label;
+        } else {
+            for (int64_t j = 0; j < width; j++) {
+                double yj = (double)y[j], tj = (double)t[i * width + j];
+                one += loss == KATA_SIGMOID_CROSS_ENTROPY ? (yj > 0) == (tj >= 0.5) : fabs(yj - tj);
+            }
+            one /= (double)width;
+        }
+        sum += one;
+    }
+    return sum;
+}
+
+/* --- warnings --------------------------------------------------------------------------------- */
+
+/* Inputs such as raw 0..255 pixels or yen slow learning or stop it; a model that scales them first
+ * is fine. */
+static void warn_unscaled(const kata__run *run) {
+    const kata_graph *graph = run->trainer->model->graph;
+    for (int k = 0; k < run->train->n_inputs; k++) {
+        bool scaled = false;
+        for (size_t i = 0; i < graph->n_nodes; i++) {
+            const kata__node *node = &graph->nodes[i];
+            const char *op = node->op->name;
+            for (int j = 0; j < node->n_inputs && !node->removed; j++) {
+                scaled =
+                    scaled || (node->inputs[j].id == graph->inputs[k].id &&
+                               (strcmp(op, "Mul") == 0 || strcmp(op, "Div") == 0 ||
+                                strcmp(op, "Sub") == 0 || strcmp(op, "Gather") == 0 ||
+                                strcmp(op, "BatchNormalization") == 0 || strcmp(op, "Cast") == 0));
+            }
+        }
+        const kata_tensor *x = &run->train->inputs[k];
+        int64_t n = kata_tensor_count(x), step = n > 100000 ? n / 100000 : 1;
+        double largest = 0;
+        for (int64_t i = 0; i < n && !scaled; i += step) {
+            largest = fmax(largest, fabs(kata_load(x->dtype, x->data, i)));
+        }
+        if (largest > 20) {
+            kata_log(run->trainer->model->context, KATA_LOG_WARNING,
+                     "the inputs look unscaled (numbers up to %g); learning may be slow or fail: "
+                     "scale them to about -1..1 (kata_rescale, or --normalize)",
+                     largest);
+        }
+    }
+}
+
+/* A classifier whose loss after an epoch is that of always answering with the classes' shares has
+ * learnt nothing: entropy of the shares = -sum p log p. */
+static void warn_constant(const kata__run *run, double loss) {
+    const kata_dataset *d = run->train;
+    if (run->trainer->options.loss != KATA_SOFTMAX_CROSS_ENTROPY || d->n_classes < 2 ||
+        d->n_classes > 4096 || kata_dtype_is_float(d->targets[0].dtype) ||
+        run->trainer->options.label_smoothing > 0 || run->trainer->options.n_class_weights > 0) {
+        return;
+    }
+    double entropy = 0;
+    for (int c = 0; c < d->n_classes; c++) {
+        int64_t count = 0;
+        for (int64_t i = 0; i < d->n; i++) {
+            count += kata_load(d->targets[0].dtype, d->targets[0].data, i) == (double)c;
+        }
+        double p = (double)count / (double)d->n;
+        entropy -= p > 0 ? p * log(p) : 0;
+    }
+    if (fabs(loss - entropy) < 0.01 * entropy) {
+        kata_log(run->trainer->model->context, KATA_LOG_WARNING,
+                 "epoch %" PRId64 ": the loss %.4f is that of always answering with the classes' "
+                 "shares (%.4f): nothing was learnt; try another learning rate or initial weights",
+                 run->epoch, loss, entropy);
+    }
+}
+
+/* --- one step -----------------------------------------------------------------------------------
+ */
+
+static double learning_rate(const kata__run *run) {
+    const kata_schedule *schedule = &run->options->schedule;
+    double lr = kata_schedule_rate(schedule, run->trainer->options.optimizer.lr, run->step,
+                                   run->batches, run->epochs);
+    return schedule->kind == KATA_SCHEDULE_PLATEAU ? lr * run->plateau_factor : lr;
+}
+
+static kata_status train_batch(kata__run *run, const int64_t *order) {
+    const kata_compile_options *options = &run->trainer->options;
+    int64_t first = run->batch_done * run->batch;
+    int64_t n = run->train->n - first < run->batch ? run->train->n - first : run->batch;
+    kata__program *program;
+    KATA__TRY(kata__program_get(run->trainer, KATA__PROGRAM_TRAIN, n, run->train,
+                                run->options->profile, &program));
+    if (n == run->batch) {
+        run->trainer->last_train = program;
+    }
+    kata__program_fill(program, run->train, order, first, &run->options->augment, options->seed,
+                       (uint64_t)run->epoch);
+    int n_inputs = kata_graph_n_inputs(program->graph);
+    *(float *)kata_session_input(program->session, n_inputs - 2).data = (float)learning_rate(run);
+    *(float *)kata_session_input(program->session, n_inputs - 1).data = (float)(run->step + 1);
+    kata_status status = kata_session_run(program->session, options->seed, (uint64_t)run->step);
+    if (status != KATA_OK) {
+        return kata_fail_in(status, "epoch %" PRId64 ", batch %" PRId64, run->epoch + 1,
+                            run->batch_done + 1);
+    }
+    kata_tensor output = kata_session_output(program->session, 1);
+    kata_tensor target = kata_session_input(program->session, run->train->n_inputs);
+    run->loss_sum +=
+        (double)*(const float *)kata_session_output(program->session, 0).data * (double)n;
+    run->hits += figure_sum(options->loss, &output, &target);
+    run->seen += n;
+    run->batch_done++;
+    run->step++;
+    return KATA_OK;
+}
+
+/* --- the end of an epoch ------------------------------------------------------------------------
+ */
+
+static kata_status write_history(kata__run *run, const kata_history_row *row) {
+    kata__buffer *out = &run->history;
+    const char *figure = figure_name(run->trainer->options.loss);
+    kata__buffer_printf(out, "{\"epoch\":%" PRId64 ",\"step\":%" PRId64 ",\"loss\":", row->epoch,
+                        row->step);
+    kata__buffer_json_number(out, row->loss);
+    kata__buffer_printf(out, ",\"%s\":", figure);
+    kata__buffer_json_number(out, row->accuracy);
+    if (run->validation != NULL) {
+        kata__buffer_text(out, ",\"val_loss\":");
+        kata__buffer_json_number(out, row->val_loss);
+        kata__buffer_printf(out, ",\"val_%s\":", figure);
+        kata__buffer_json_number(out, row->val_accuracy);
+    }
+    kata__buffer_text(out, ",\"lr\":");
+    kata__buffer_json_number(out, row->lr);
+    kata__buffer_printf(out, ",\"seconds\":%.3f,\"weights_hash\":\"%016" PRIx64 "\"}\n",
+                        row->seconds, row->weights_hash);
+    KATA__TRY(out->status);
+    if (run->options->history == NULL) {
+        return KATA_OK;
+    }
+    return kata__file_write(run->trainer->model->context, run->options->history, out->data,
+                            out->size);
+}
+
+static kata_status validate(kata__run *run, kata_history_row *row) {
+    kata_evaluation e;
+    KATA__TRY(kata_evaluate(run->trainer->model, run->validation, &e));
+    row->val_loss = e.loss;
+    if (e.kind == KATA_SOFTMAX_CROSS_ENTROPY) {
+        row->val_accuracy = kata_classification_accuracy(&e.classification);
+    } else if (e.kind == KATA_SIGMOID_CROSS_ENTROPY) {
+        row->val_accuracy = 1 - kata_multi_label_hamming(&e.multi_label);
+    } else {
+        row->val_accuracy = kata_regression_mean_absolute_error(&e.regression);
+    }
+    kata_evaluation_free(&e);
+    return KATA_OK;
+}
+
+static void copy_weights(kata__run *run, bool to_best) {
+    const kata_graph *graph = run->trainer->model->graph;
+    for (size_t i = 0; i < graph->n_variables; i++) {
+        const kata_tensor *tensor = &graph->variables[i]->tensor;
+        void *from = to_best ? tensor->data : run->best[i];
+        void *to = to_best ? run->best[i] : tensor->data;
+        memcpy(to, from, kata_tensor_bytes(tensor));
+    }
+}
+
+static void watch(kata__run *run, double loss) {
+    const kata_early_stopping *early = &run->options->early_stopping;
+    if (loss < run->watched_best - early->min_delta) {
+        run->watched_best = loss;
+        run->since_best = 0;
+        if (run->best != NULL) {
+            copy_weights(run, true);
+            run->has_best = true;
+        }
+    } else {
+        run->since_best++;
+    }
+    if (early->patience > 0 && run->since_best >= early->patience) {
+        run->finished = true;
+    }
+    const kata_schedule *schedule = &run->options->schedule;
+    if (loss < run->plateau_best) {
+        run->plateau_best = loss;
+        run->plateau_since_best = 0;
+    } else if (++run->plateau_since_best >= (schedule->patience > 0 ? schedule->patience : 5)) {
+        run->plateau_factor *= schedule->factor > 0 ? schedule->factor : 0.1;
+        run->plateau_since_best = 0;
+    }
+}
+
+static kata_status end_epoch(kata__run *run, double seconds, kata_history_row *row) {
+    double lr = learning_rate(run);
+    run->epoch++;
+    *row = (kata_history_row){.epoch = run->epoch,
+                              .step = run->step,
+                              .loss = run->loss_sum / (double)run->seen,
+                              .accuracy = run->hits / (double)run->seen,
+                              .val_loss = NAN,
+                              .val_accuracy = NAN,
+                              .lr = lr,
+                              .seconds = seconds,
+                              .weights_hash = kata_model_hash(run->trainer->model)};
+    if (run->validation != NULL) {
+        KATA__TRY(validate(run, row));
+    }
+    if (run->epoch == 1) {
+        warn_constant(run, row->loss);
+    }
+    watch(run, run->validation != NULL ? row->val_loss : row->loss);
+    run->batch_done = run->seen = 0;
+    run->loss_sum = run->hits = run->seconds = 0;
+    run->finished = run->finished || run->epoch >= run->epochs ||
+                    (run->options->steps > 0 && run->step >= run->options->steps);
+    KATA__TRY(write_history(run, row));
+    if (run->options->rows != NULL && run->epoch <= run->options->n_rows) {
+        run->options->rows[run->epoch - 1] = *row;
+    }
+    return KATA_OK;
+}
+
+/* --- the loop -----------------------------------------------------------------------------------
+ */
+
+static void report(kata__run *run, double seconds, int64_t seen_before,
+                   const kata_history_row *row) {
+    if (run->options->callback == NULL) {
+        return;
+    }
+    double n = run->seen > 0 ? (double)run->seen : 1;
+    kata_progress progress = {
+        .epoch = row != NULL ? row->epoch : run->epoch + 1,
+        .epochs = run->epochs,
+        .batch = row != NULL ? run->batches : run->batch_done,
+        .batches = run->batches,
+        .loss = row != NULL ? row->loss : run->loss_sum / n,
+        .accuracy = row != NULL ? row->accuracy : run->hits / n,
+        .seconds = seconds,
+        .samples_per_second =
+            seconds - run->seconds > 0
+                ? (double)((row != NULL ? run->train->n : run->seen) - seen_before) /
+                      (seconds - run->seconds)
+                : 0,
+        .row = row};
+    run->options->callback(run->options->callback_user, &progress);
+}
+
+static kata_status save(kata__run *run) {
+    return run->options->checkpoint != NULL ? kata__checkpoint_write(run, run->options->checkpoint)
+                                            : KATA_OK;
+}
+
+static kata_status interrupted(kata__run *run, double seconds) {
+    run->seconds = seconds;
+    KATA__TRY(save(run));
+    return kata_fail(KATA_INTERRUPTED,
+                     "interrupted in epoch %" PRId64 " after %" PRId64 " of %" PRId64
+                     " batches%s%s",
+                     run->epoch + 1, run->batch_done, run->batches,
+                     run->options->checkpoint != NULL ? "; the state is in " : "",
+                     run->options->checkpoint != NULL ? run->options->checkpoint : "");
+}
+
+static kata_status train_epoch(kata__run *run, int64_t *order) {
+    const kata_fit_options *options = run->options;
+    uint64_t start = kata__clock_ns();
+    double earlier = run->seconds, seconds = earlier;
+    int64_t seen_before = run->seen;
+    if (options->no_shuffle) {
+        order = NULL;
+    } else {
+        kata__random_permutation(run->trainer->options.seed, KATA__STREAM_SHUFFLE,
+                                 (uint64_t)run->epoch, run->train->n, order);
+    }
+    while (run->batch_done < run->batches && (options->steps == 0 || run->step < options->steps)) {
+        KATA__TRY(train_batch(run, order));
+        seconds = earlier + (double)(kata__clock_ns() - start) * 1e-9;
+        report(run, seconds, seen_before, NULL);
+        if (options->stop != NULL && *options->stop != 0 && run->batch_done < run->batches) {
+            return interrupted(run, seconds);
+        }
+        if (options->checkpoint_every > 0 && run->step % options->checkpoint_every == 0 &&
+            run->batch_done < run->batches) {
+            run->seconds = seconds;
+            KATA__TRY(save(run));
+            run->seconds = earlier;
+        }
+    }
+    kata_history_row row;
+    KATA__TRY(end_epoch(run, seconds, &row));
+    KATA__TRY(save(run));
+    report(run, seconds, seen_before, &row);
+    if (options->stop != NULL && *options->stop != 0 && !run->finished) {
+        return interrupted(run, 0);
+    }
+    return KATA_OK;
+}
+
+static kata_status allocate_best(kata__run *run) {
+    const kata_graph *graph = run->trainer->model->graph;
+    if (run->options->early_stopping.patience <= 0 || run->options->early_stopping.keep_last) {
+        return KATA_OK;
+    }
+    run->best = kata__alloc_zero(graph->context, graph->n_variables + 1, sizeof *run->best);
+    for (size_t i = 0; run->best != NULL && i < graph->n_variables; i++) {
+        run->best[i] =
+            kata__alloc(graph->context, kata_tensor_bytes(&graph->variables[i]->tensor), 1);
+        if (run->best[i] == NULL) {
+            return KATA_OUT_OF_MEMORY;
+        }
+    }
+    return run->best != NULL ? KATA_OK : KATA_OUT_OF_MEMORY;
+}
+
+static kata_status run_all(kata__run *run, int64_t *order) {
+    const kata_fit_options *options = run->options;
+    KATA__TRY(allocate_best(run));
+    if (options->resume && options->checkpoint != NULL && kata__file_exists(options->checkpoint)) {
+        KATA__TRY(kata__checkpoint_read(run, options->checkpoint));
+        if (run->epoch < run->epochs && options->early_stopping.patience == 0) {
+            run->finished = options->steps > 0 && run->step >= options->steps;
+        }
+    }
+    warn_unscaled(run);
+    while (!run->finished && run->epoch < run->epochs) {
+        KATA__TRY(train_epoch(run, order));
+    }
+    if (run->has_best) {
+        copy_weights(run, false);
+    }
+    return KATA_OK;
+}
+
+static kata_status check_options(const kata_fit_options *o) {
+    if (o->epochs < 0 || o->steps < 0 || o->batch < 0 || o->checkpoint_every < 0) {
+        return kata_fail(KATA_INVALID,
+                         "epochs, steps, batch and checkpoint_every must not be negative");
+    }
+    if (!(o->validation_split >= 0 && o->validation_split < 1)) {
+        return kata_fail(KATA_INVALID, "validation_split must be in [0, 1), got %g",
+                         o->validation_split);
+    }
+    return KATA_OK;
+}
+
+static kata_status fit(struct kata__trainer *trainer, const kata_dataset *train,
+                       const kata_dataset *validation, const kata_fit_options *options) {
+    kata_context *context = trainer->model->context;
+    KATA__TRY(kata__check_dataset(trainer, train));
+    if (validation != NULL) {
+        KATA__TRY(kata__check_dataset(trainer, validation));
+    }
+    kata__run run = {.trainer = trainer,
+                     .options = options,
+                     .train = train,
+                     .validation = validation,
+                     .watched_best = INFINITY,
+                     .plateau_best = INFINITY,
+                     .plateau_factor = 1};
+    run.batch = options->batch > 0 ? options->batch : 100;
+    run.batch = run.batch < train->n ? run.batch : train->n;
+    run.batches = (train->n + run.batch - 1) / run.batch;
+    run.epochs = options->epochs > 0 ? options->epochs : 1;
+    if (options->steps > 0) {
+        int64_t needed = (options->steps + run.batches - 1) / run.batches;
+        run.epochs = options->epochs > 0 && run.epochs < needed ? run.epochs : needed;
+    }
+    kata__buffer_init(&run.history, context, HISTORY_MAXIMUM);
+    int64_t *order = kata__alloc(context, (size_t)train->n, sizeof *order);
+    kata_status status = order == NULL ? KATA_OUT_OF_MEMORY : run_all(&run, order);
+    trainer->model->fresh = false;
+    kata__free(context, order);
+    for (size_t i = 0; run.best != NULL && i < trainer->model->graph->n_variables; i++) {
+        kata__free(context, run.best[i]);
+    }
+    kata__free(context, run.best);
+    kata__buffer_free(&run.history);
+    return status;
+}
+
+kata_status kata_fit_with(kata_model *model, const kata_dataset *dataset,
+                          const kata_fit_options *options) {
+    struct kata__trainer *trainer = NULL;
+    KATA__TRY(check_options(options));
+    KATA__TRY(kata__trainer_get(&trainer, model));
+    if (!trainer->compiled) {
+        return kata_fail(KATA_INVALID,
+                         "model %s is not compiled; call kata_compile before kata_fit",
+                         model->graph->name);
+    }
+    if (options->validation_split <= 0 || dataset == NULL) {
+        return fit(trainer, dataset, options->validation, options);
+    }
+    kata_dataset *train = NULL, *validation = NULL;
+    KATA__TRY(kata_dataset_split(&train, &validation, dataset, options->validation_split,
+                                 trainer->options.seed, dataset->n_classes > 0));
+    kata_status status = fit(trainer, train, validation, options);
+    kata_dataset_free(train);
+    kata_dataset_free(validation);
+    return status;
+}
+
+const kata_session *kata_training_session(const kata_model *model) {
+    return model->trainer != NULL && model->trainer->last_train != NULL
+               ? model->trainer->last_train->session
+               : NULL;
+}

@@ -1,0 +1,202 @@
+/* kata_predict, kata_evaluate, and the memory of a training step. */
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "train/trainer.h"
+
+#define WHOLE 256 /* up to so many samples run as one batch */
+#define CHUNK 100 /* more run in batches of this size */
+
+static int64_t width_of(const kata_tensor *tensor) {
+    int64_t n = tensor->shape.rank > 0 ? tensor->shape.dim[0] : 1;
+    return n > 0 ? kata_tensor_count(tensor) / n : 0;
+}
+
+/* --- predict ------------------------------------------------------------------------------------
+ */
+
+static kata_status check_predict(const kata_graph *graph, const kata_tensor *input,
+                                 const kata_tensor *out) {
+    char have[KATA_SHAPE_TEXT_SIZE], want[KATA_SHAPE_TEXT_SIZE];
+    if (graph->n_inputs != 1) {
+        return kata_fail(KATA_INVALID, "kata_predict is for models with one input; %s has %zu",
+                         graph->name, graph->n_inputs);
+    }
+    kata_shape shape = kata_value_shape(graph, graph->inputs[0]);
+    int64_t features = 1;
+    for (int i = 1; i < shape.rank; i++) {
+        features *= shape.dim[i];
+    }
+    if (input->shape.rank < 1 || !kata_tensor_is_contiguous(input) ||
+        (input->shape.dim[0] > 0 && width_of(input) != features)) {
+        return kata_fail(KATA_SHAPE, "model %s takes inputs of shape %s, got a tensor of shape %s",
+                         graph->name, kata_shape_text(&shape, want),
+                         kata_shape_text(&input->shape, have));
+    }
+    shape = kata_value_shape(graph, graph->outputs[0]);
+    int64_t outputs = 1;
+    for (int i = 1; i < shape.rank; i++) {
+        outputs *= shape.dim[i];
+    }
+    if (out->dtype != KATA_F32 || out->shape.rank < 1 || !kata_tensor_is_contiguous(out) ||
+        out->shape.dim[0] != input->shape.dim[0] ||
+        (out->shape.dim[0] > 0 && width_of(out) != outputs)) {
+        return kata_fail(KATA_SHAPE,
+                         "the result of %" PRId64 " samples needs a float32 tensor (%" PRId64
+                         ",%" PRId64 "), got %s%s",
+                         input->shape.dim[0], input->shape.dim[0], outputs,
+                         kata_dtype_name(out->dtype), kata_shape_text(&out->shape, have));
+    }
+    return KATA_OK;
+}
+
+/* Runs samples first..first+n). */
+static kata_status predict_some(struct kata__trainer *trainer, const kata_tensor *input,
+                                const kata_tensor *out, int64_t first, int64_t n) {
+    kata__program *program;
+    KATA__TRY(kata__program_get(trainer, KATA__PROGRAM_PREDICT, n, NULL, false, &program));
+    kata_tensor x = kata_session_input(program->session, 0);
+    kata_tensor y = kata_session_output(program->session, 0);
+    int64_t in_width = width_of(input), out_width = width_of(out);
+    const char *from = input->data;
+    kata_tensor part = kata_tensor_view(
+        (void *)(uintptr_t)(from + (size_t)(first * in_width) * kata_dtype_size(input->dtype)),
+        input->dtype, &x.shape);
+    KATA__TRY(kata_tensor_copy(&x, &part));
+    KATA__TRY(kata_session_run(program->session, 0, 0));
+    kata_tensor result =
+        kata_tensor_view((float *)out->data + first * out_width, KATA_F32, &y.shape);
+    return kata_tensor_copy(&result, &y);
+}
+
+kata_status kata_predict(kata_model *model, const kata_tensor *input, const kata_tensor *out) {
+    struct kata__trainer *trainer = NULL;
+    KATA__TRY(kata__trainer_get(&trainer, model));
+    KATA__TRY(check_predict(model->graph, input, out));
+    int64_t n = input->shape.dim[0];
+    int64_t chunk = n <= WHOLE ? n : CHUNK;
+    for (int64_t first = 0; first < n; first += chunk) {
+        KATA__TRY(predict_some(trainer, input, out, first, n - first < chunk ? n - first : chunk));
+    }
+    return KATA_OK;
+}
+
+/* --- evaluate -----------------------------------------------------------------------------------
+ */
+
+static kata_status begin(struct kata__trainer *trainer, const kata_dataset *dataset,
+                         kata_evaluation *e) {
+    const kata_graph *graph = trainer->model->graph;
+    kata_shape shape = kata_value_shape(graph, graph->outputs[0]);
+    *e = (kata_evaluation){
+        .n = dataset->n, .kind = trainer->options.loss, .context = graph->context, .n_outputs = 1};
+    for (int i = 1; i < shape.rank; i++) {
+        e->n_outputs *= shape.dim[i];
+    }
+    e->outputs =
+        kata__alloc(graph->context, (size_t)(dataset->n * e->n_outputs), sizeof *e->outputs);
+    if (e->outputs == NULL) {
+        return KATA_OUT_OF_MEMORY;
+    }
+    if (e->kind == KATA_SOFTMAX_CROSS_ENTROPY) {
+        return kata_classification_new(&e->classification, graph->context, (int)e->n_outputs, 5);
+    }
+    if (e->kind == KATA_SIGMOID_CROSS_ENTROPY) {
+        return kata_multi_label_new(&e->multi_label, graph->context, (int)e->n_outputs, 0.5);
+    }
+    return KATA_OK;
+}
+
+static void count(kata_evaluation *e, const float *outputs, const kata_tensor *target, int64_t n) {
+    const float *t = target->data;
+    for (int64_t i = 0; i < n; i++) {
+        const float *y = outputs + i * e->n_outputs;
+        if (e->kind == KATA_SOFTMAX_CROSS_ENTROPY) {
+            int64_t label = 0;
+            if (target->dtype == KATA_I64) {
+                label = ((const int64_t *)target->data)[i];
+            } else {
+                for (int64_t j = 1; j < e->n_outputs; j++) {
+                    label = t[i * e->n_outputs + j] > t[i * e->n_outputs + label] ? j : label;
+                }
+            }
+            kata_classification_add(&e->classification, y, label);
+        } else if (e->kind == KATA_SIGMOID_CROSS_ENTROPY) {
+            kata_multi_label_add(&e->multi_label, y, t + i * e->n_outputs);
+        } else {
+            for (int64_t j = 0; j < e->n_outputs; j++) {
+                kata_regression_add(&e->regression, (double)y[j], (double)t[i * e->n_outputs + j]);
+            }
+        }
+    }
+}
+
+static kata_status evaluate(struct kata__trainer *trainer, const kata_dataset *dataset,
+                            kata_evaluation *e) {
+    KATA__TRY(begin(trainer, dataset, e));
+    double loss_sum = 0;
+    for (int64_t first = 0; first < dataset->n; first += CHUNK) {
+        int64_t n = dataset->n - first < CHUNK ? dataset->n - first : CHUNK;
+        kata__program *program;
+        KATA__TRY(kata__program_get(trainer, KATA__PROGRAM_EVALUATE, n, dataset, false, &program));
+        kata__program_fill(program, dataset, NULL, first, NULL, 0, 0);
+        KATA__TRY(kata_session_run(program->session, 0, 0));
+        kata_tensor output = kata_session_output(program->session, 1);
+        kata_tensor target = kata_session_input(program->session, dataset->n_inputs);
+        float *mine = e->outputs + first * e->n_outputs;
+        memcpy(mine, output.data, (size_t)(n * e->n_outputs) * sizeof *mine);
+        count(e, mine, &target, n);
+        loss_sum +=
+            (double)*(const float *)kata_session_output(program->session, 0).data * (double)n;
+    }
+    e->loss = loss_sum / (double)dataset->n;
+    return KATA_OK;
+}
+
+kata_status kata_evaluate(kata_model *model, const kata_dataset *dataset, kata_evaluation *out) {
+    struct kata__trainer *trainer = NULL;
+    kata_evaluation e = {0};
+    KATA__TRY(kata__trainer_get(&trainer, model));
+    if (!trainer->compiled && kata_graph_metadata(model->graph, "kata.loss") == NULL) {
+        return kata_fail(KATA_INVALID,
+                         "model %s does not say what its loss is; call kata_compile first",
+                         model->graph->name);
+    }
+    KATA__TRY(kata__check_dataset(trainer, dataset));
+    kata_status status = evaluate(trainer, dataset, &e);
+    if (status != KATA_OK) {
+        kata_evaluation_free(&e);
+        return status;
+    }
+    *out = e;
+    return KATA_OK;
+}
+
+void kata_evaluation_free(kata_evaluation *evaluation) {
+    if (evaluation == NULL || evaluation->context == NULL) {
+        return;
+    }
+    kata_classification_free(&evaluation->classification);
+    kata_multi_label_free(&evaluation->multi_label);
+    kata__free(evaluation->context, evaluation->outputs);
+    *evaluation = (kata_evaluation){0};
+}
+
+/* --- memory -------------------------------------------------------------------------------------
+ */
+
+kata_status kata_training_memory(kata_model *model, int64_t batch, size_t *arena_bytes,
+                                 size_t *variable_bytes) {
+    struct kata__trainer *trainer = NULL;
+    kata__program *program;
+    KATA__TRY(kata__trainer_get(&trainer, model));
+    if (!trainer->compiled) {
+        return kata_fail(KATA_INVALID, "model %s is not compiled", model->graph->name);
+    }
+    KATA__TRY(kata__program_get(trainer, KATA__PROGRAM_TRAIN, batch, NULL, false, &program));
+    *arena_bytes = kata_session_arena_bytes(program->session);
+    *variable_bytes = kata_session_variable_bytes(program->session);
+    return KATA_OK;
+}

@@ -1,0 +1,34 @@
+/* The state of a training run: all that a checkpoint must hold beside the weights. */
+#ifndef KATA_TRAIN_RUN_H
+#define KATA_TRAIN_RUN_H
+
+#include "base/buffer.h"
+#include "train/trainer.h"
+
+typedef struct kata__run {
+    struct kata__trainer *trainer;
+    const kata_fit_options *options;
+    const kata_dataset *train, *validation;
+    int64_t batch, batches, epochs;
+    int64_t epoch;      /* epochs done */
+    int64_t batch_done; /* batches done of the epoch under way */
+    int64_t step;       /* steps done in all */
+    double loss_sum,
+        hits; /* of the epoch under way: sum of loss * samples; of right answers etc. */
+    int64_t seen;
+    double seconds;      /* of the epoch under way, in earlier sittings */
+    double watched_best; /* early stopping and plateau: the best watched loss; infinity: none yet */
+    int64_t since_best, plateau_since_best;
+    double plateau_factor, plateau_best;
+    bool finished; /* nothing left to do: all epochs, or stopped early */
+    void **best;   /* the best weights, one block a variable; NULL without early stopping */
+    bool has_best;
+    kata__buffer history; /* the JSON lines so far */
+} kata__run;
+
+/* Writes the whole state as safetensors, atomically. */
+kata_status kata__checkpoint_write(kata__run *run, const char *path);
+/* Reads it back into the model and the run; every mismatch is an error that says what differs. */
+kata_status kata__checkpoint_read(kata__run *run, const char *path);
+
+#endif

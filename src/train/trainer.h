@@ -1,0 +1,77 @@
+/* What a compiled model knows, and its planned programs. */
+#ifndef KATA_TRAIN_TRAINER_H
+#define KATA_TRAIN_TRAINER_H
+
+#include <kata/train.h>
+#include "nn/model.h"
+
+#define KATA__MAX_OUTPUTS 8 /* raw outputs of a model that is trained */
+
+typedef enum kata__program_kind {
+    KATA__PROGRAM_NONE,
+    KATA__PROGRAM_TRAIN,
+    KATA__PROGRAM_EVALUATE,
+    KATA__PROGRAM_PREDICT
+} kata__program_kind;
+
+/* How the targets of output k come in: class numbers or one float for each output number. */
+typedef struct kata__target_form {
+    bool classes; /* int64 (n); else float32 of the output's own shape */
+} kata__target_form;
+
+/* A bound graph with its session. Inputs in order: the model's, the targets (train, evaluate),
+ * sample weights if `weighted`, then lr and t (train). Outputs: loss (train, evaluate), then the
+ * outputs 0.. of the model (raw ones in train). */
+typedef struct kata__program {
+    kata__program_kind kind;
+    int64_t batch;
+    bool weighted, profile;
+    kata__target_form targets[KATA__MAX_OUTPUTS];
+    kata_graph *graph;
+    kata_session *session;
+    uint64_t used; /* for replacing the least recently used one */
+} kata__program;
+
+#define KATA__PROGRAMS 8
+
+/* One optimiser state of one variable. */
+typedef struct kata__slot {
+    kata_variable *variable, *state[2];
+} kata__slot;
+
+struct kata__trainer {
+    kata_model *model;
+    kata_compile_options options; /* class_weights is a copy of ours */
+    bool compiled;
+    int n_raw;         /* raw outputs (logits or numbers) */
+    kata_graph *state; /* owns the optimiser's variables */
+    kata__slot *slots; /* for each trainable variable of the model */
+    int n_slots;
+    kata__program programs[KATA__PROGRAMS];
+    uint64_t clock;
+    kata__program *last_train;
+};
+
+/* The trainer of a model, made if there is none yet; knows loss and raw outputs from the metadata.
+ */
+kata_status kata__trainer_get(struct kata__trainer **out, kata_model *model);
+/* How many state arrays an optimiser keeps for each weight. */
+int kata__optimizer_states(kata_optimizer_kind kind);
+/* Defaults filled in. */
+kata_optimizer kata__optimizer_resolve(kata_optimizer optimizer);
+/* "kata:Adam" */
+const char *kata__optimizer_operator(kata_optimizer_kind kind);
+
+/* The program of this kind and size, planned if there is none yet. `dataset` gives the targets'
+ * form; NULL for PREDICT. */
+kata_status kata__program_get(struct kata__trainer *trainer, kata__program_kind kind, int64_t batch,
+                              const kata_dataset *dataset, bool profile, kata__program **out);
+void kata__programs_free(struct kata__trainer *trainer);
+/* Writes samples order[first..first+batch) into the program's inputs, targets and weights. */
+void kata__program_fill(const kata__program *program, const kata_dataset *dataset,
+                        const int64_t *order, int64_t first, const kata_augment *augment,
+                        uint64_t seed, uint64_t epoch);
+/* KATA_SHAPE etc. with a clear sentence if the data set does not fit the model. */
+kata_status kata__check_dataset(struct kata__trainer *trainer, const kata_dataset *dataset);
+
+#endif

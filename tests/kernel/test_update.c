@@ -1,0 +1,201 @@
+/* Optimiser steps against their formulas, and the trajectories of the book. */
+#include "kernel/elementwise_check.h"
+#include "kernel/update.h"
+
+static const kata_dtype dtypes[2] = {KATA_F32, KATA_F64};
+
+/* One step of update.h's formulas on one number. */
+static void reference(kata__update rule, const kata__update_options *o, double *w, double g,
+                      double *s, double *v) {
+    *w -= o->lr * o->weight_decay * *w;
+    switch (rule) {
+    case KATA__SGD:
+        *w -= o->lr * g;
+        break;
+    case KATA__MOMENTUM:
+        *s = o->momentum * *s - o->lr * g;
+        *w += *s;
+        break;
+    case KATA__NESTEROV:
+        *w += o->momentum * o->momentum * *s - (1 + o->momentum) * o->lr * g;
+        *s = o->momentum * *s - o->lr * g;
+        break;
+    case KATA__ADAGRAD:
+        *s += g * g;
+        *w -= o->lr * g / (sqrt(*s) + o->epsilon);
+        break;
+    case KATA__RMSPROP:
+        *s = o->decay * *s + (1 - o->decay) * g * g;
+        *w -= o->lr * g / (sqrt(*s) + o->epsilon);
+        break;
+    default:
+        *s += (1 - o->beta1) * (g - *s);
+        *v += (1 - o->beta2) * (g * g - *v);
+        *w -= o->lr * sqrt(1 - pow(o->beta2, o->t)) / (1 - pow(o->beta1, o->t)) * *s /
+              (sqrt(*v) + o->epsilon);
+    }
+}
+
+typedef struct update_case {
+    kata__update rule;
+    int64_t n;
+    const void *g;
+    kata__update_options options;
+} update_case;
+
+/* out: w, state1, state2. */
+static void run_update(kata_context *context, kata_dtype dtype, const void *argument, void *out) {
+    const update_case *c = argument;
+    const size_t n_bytes = (size_t)c->n * kata_dtype_size(dtype);
+    char *w = out;
+    kata__update_run(context, dtype, c->rule, c->n, w, c->g, c->rule != KATA__SGD ? w + n_bytes : NULL,
+                     c->rule == KATA__ADAM ? w + 2 * n_bytes : NULL, &c->options);
+}
+
+static void test_rules(void **state) {
+    (void)state;
+    static const int64_t sizes[] = {0, 1, 7, 64, 1001, 32768, 39760, 100003};
+    for (int d = 0; d < 2; d++) {
+        for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
+            const int64_t n = sizes[s];
+            void *g = check_random(dtypes[d], n, -1, 1, 1);
+            void *start = check_random(dtypes[d], 3 * n, 0, 1, 2);
+            double *expected = check_doubles(3 * n);
+            for (int rule = 0; rule < KATA__UPDATES; rule++) {
+                update_case c = {(kata__update)rule, n, g,
+                                 {.lr = 0.01,
+                                  .momentum = 0.9,
+                                  .beta1 = 0.9,
+                                  .beta2 = 0.999,
+                                  .decay = 0.99,
+                                  .epsilon = 1e-7,
+                                  .weight_decay = rule % 2 != 0 ? 0.01 : 0,
+                                  .t = 3}};
+                for (int64_t i = 0; i < 3 * n; i++) {
+                    expected[i] = kata_load(dtypes[d], start, i);
+                }
+                for (int64_t i = 0; i < n; i++) {
+                    reference(c.rule, &c.options, &expected[i], kata_load(dtypes[d], g, i),
+                              &expected[n + i], &expected[2 * n + i]);
+                }
+                check_run("update", dtypes[d], 3 * n, run_update, &c, start, expected,
+                          (check_tolerance){3e-7, 3e-7});
+            }
+            free(g);
+            free(start);
+            free(expected);
+        }
+    }
+}
+
+/* spec/scratch-book-2-backprop-to-deep.md, 6.1, "Exact trajectories in float64": f(x, y) = x^2/20 +
+ * y^2 from (-7, 2), the point after k updates, epsilon 1e-7. */
+static const int steps[7] = {1, 2, 3, 5, 10, 20, 30};
+static const struct {
+    const char *name;
+    kata__update rule;
+    kata__update_options options;
+    double at[7][2];
+    double value; /* f after 30 updates, six digits */
+} book[] = {
+    {"SGD",
+     KATA__SGD,
+     {.lr = 0.95},
+     {{-6.335, -1.8},
+      {-5.733175, 1.62},
+      {-5.188523375, -1.458},
+      {-4.24953035721, -1.18098},
+      {-2.57978689383, 0.6973568802},
+      {-0.950757202515, 0.243153309181},
+      {-0.350392995752, 0.0847823165504}},
+     0.0133268},
+    {"Momentum",
+     KATA__MOMENTUM,
+     {.lr = 0.1, .momentum = 0.9},
+     {{-6.93, 1.6},
+      {-6.7977, 0.92},
+      {-6.610653, 0.124},
+      {-6.1014381813, -1.16084},
+      {-4.34755378729, 0.0087997412},
+      {-0.824755242901, -0.698505233184},
+      {0.896413858494, 0.0880856017151}},
+     0.047937},
+    {"AdaGrad",
+     KATA__ADAGRAD,
+     {.lr = 1.5, .epsilon = 1e-7},
+     {{-5.50000021429, 0.5000000375},
+      {-4.57326796816, 0.136196583089},
+      {-3.88784233897, 0.0373145704965},
+      {-2.89856197671, 0.00280344627105},
+      {-1.48938552938, 4.33778039617e-06},
+      {-0.420468564804, 1.03852844638e-11},
+      {-0.120162322314, 2.48638989398e-17}},
+     0.000721949},
+    {"Adam",
+     KATA__ADAM,
+     {.lr = 0.3, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-7},
+     {{-6.70000135526, 1.70000023717},
+      {-6.40041662404, 1.4022457409},
+      {-6.10154900698, 1.10891203943},
+      {-5.50728128367, 0.547713702209},
+      {-4.0594185726, -0.491846287476},
+      {-1.52145009063, -0.278868002259},
+      {0.136006852395, 0.318245375537}},
+     0.102205},
+    {"RMSProp", /* the spec gives k = 1 and k = 30 */
+     KATA__RMSPROP,
+     {.lr = 0.1, .decay = 0.99, .epsilon = 1e-7},
+     {{-6.00000142857, 1.00000025},
+      {NAN, NAN},
+      {NAN, NAN},
+      {NAN, NAN},
+      {NAN, NAN},
+      {NAN, NAN},
+      {-0.697420309681, 1.48346215083e-08}},
+     NAN},
+};
+
+static void test_book(void **state) {
+    (void)state;
+    for (int level = 0; level < CHECK_LEVELS; level++) {
+        kata_context *context = check_context[level][0];
+        for (size_t i = 0; i < sizeof book / sizeof book[0] && context != NULL; i++) {
+            double w[2] = {-7, 2}, state1[2] = {0, 0}, state2[2] = {0, 0};
+            kata__update_options options = book[i].options;
+            int row = 0;
+            for (int k = 1; k <= 30; k++) {
+                const double g[2] = {w[0] / 10, 2 * w[1]};
+                options.t = k;
+                kata__update_run(context, KATA_F64, book[i].rule, 2, w, g, state1, state2, &options);
+                if (k != steps[row]) {
+                    continue;
+                }
+                for (int axis = 0; axis < 2; axis++) {
+                    const double expected = book[i].at[row][axis];
+                    if (!isnan(expected) && fabs(w[axis] - expected) > 1e-9) {
+                        fail_msg("%s (%s), step %d: %.12g, the book has %.12g", book[i].name,
+                                 check_level_name[level], k, w[axis], expected);
+                    }
+                    /* The small numbers to the digits that are given. */
+                    if (!isnan(expected) && fabs(w[axis] - expected) > 1e-10 * fabs(expected)) {
+                        fail_msg("%s (%s), step %d: %.12g, the book has %.12g", book[i].name,
+                                 check_level_name[level], k, w[axis], expected);
+                    }
+                }
+                row++;
+            }
+            const double value = w[0] * w[0] / 20 + w[1] * w[1];
+            if (!isnan(book[i].value) && fabs(value - book[i].value) > 1e-5 * book[i].value) {
+                fail_msg("%s: f is %.9g, the book has %.9g", book[i].name, value, book[i].value);
+            }
+        }
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_book),
+    };
+    return cmocka_run_group_tests(tests, check_setup, check_teardown);
+}
