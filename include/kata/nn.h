@@ -108,13 +108,14 @@ typedef struct kata_layer {
     const char *weights_of; /* share the weights of the layer of this name and type */
     int64_t units;          /* dense */
     int64_t filters;        /* conv: output channels */
-    int64_t kernel[2];      /* conv: height, width (1-D: the first); a second 0 repeats the first */
-    int64_t size[2];        /* pool: window */
-    int64_t stride[2];      /* 0: 1 for conv, the window for pool */
-    int64_t pad[2];         /* zeros on each side */
-    int64_t dilation[2];    /* 0: 1 */
-    int64_t groups;         /* 0: 1; as many as channels: depth-wise */
-    bool same;              /* pad so that the output has ceil(input / stride) */
+    /* Height, width (1-D: the first). A second 0 repeats the first. */
+    int64_t kernel[2];   /* conv */
+    int64_t size[2];     /* pool: window */
+    int64_t stride[2];   /* 0: 1 for conv, the window for pool */
+    int64_t pad[2];      /* zeros on each side; a second -1 is none */
+    int64_t dilation[2]; /* 0: 1 */
+    int64_t groups;      /* 0: 1; as many as channels: depth-wise */
+    bool same;           /* pad so that the output has ceil(input / stride) */
     bool floor;   /* allow windows that do not fit exactly: the rest is dropped. Without it that
                      is an error, as scratch-book-2 L5426 advises */
     bool no_bias; /* dense, conv */

@@ -99,10 +99,10 @@ static void sweep(Glyph *glyph, double cx, double cy, double rx, double ry, doub
 static void write_zero(Dice *dice, Glyph *glyph) {
     const double half_width = uniform(dice, 0.2, 0.56);
     const double from = -0.25 + normal(dice, 0.1);
-    const double turn = uniform(dice, 0.87, 1.25);
-    const int loose = chance(dice, 0.35);
-    const double before = loose ? uniform(dice, -0.2, 0.6) : normal(dice, 0.1);
-    const double after = loose ? uniform(dice, -0.5, 0.5) : normal(dice, 0.1);
+    const double turn = uniform(dice, 0.89, 1.25);
+    const int loose = chance(dice, 0.28);
+    const double before = loose ? uniform(dice, -0.2, 0.5) : normal(dice, 0.1);
+    const double after = loose ? uniform(dice, -0.4, 0.5) : normal(dice, 0.1);
     const int curl = chance(dice, 0.15);
     const int slash = chance(dice, 0.01);
     const int clockwise = chance(dice, 0.1);

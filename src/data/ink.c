@@ -4,10 +4,9 @@
 #include "base/memory.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { TERMS = 6, SAMPLES_A_SIDE = 64, SAMPLES = SAMPLES_A_SIDE * SAMPLES_A_SIDE, LEVELS = 256 };
+enum { TERMS = 6, SAMPLES_A_SIDE = 40, SAMPLES = SAMPLES_A_SIDE * SAMPLES_A_SIDE, LEVELS = 256 };
 
 /* Fewer grey levels than this between background and ink are taken for paper, noise or compression. */
 static const float least_contrast = 12;
@@ -53,21 +52,41 @@ static void set_terms(float term[TERMS], float x, float y) {
     term[5] = y * y;
 }
 
-static int by_value(const void *a, const void *b) {
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
+/* The middle one of n values by Hoare's selection; reorders them. */
 static float median(float *value, int n) {
-    qsort(value, (size_t)n, sizeof *value, by_value);
-    return n == 0 ? 0 : value[n / 2];
+    int low = 0, high = n - 1, middle = n / 2;
+    while (low < high) {
+        float pivot = value[low + (high - low) / 2];
+        int i = low, j = high;
+        while (i <= j) {
+            while (value[i] < pivot) {
+                i++;
+            }
+            while (value[j] > pivot) {
+                j--;
+            }
+            if (i <= j) {
+                float swap = value[i];
+                value[i++] = value[j];
+                value[j--] = swap;
+            }
+        }
+        if (middle <= j) {
+            high = j;
+        } else if (middle >= i) {
+            low = i;
+        } else {
+            break;
+        }
+    }
+    return n == 0 ? 0 : value[middle];
 }
 
 static float axis_position(int i, int n) {
     return n > 1 ? 2 * (float)i / (float)(n - 1) - 1 : 0;
 }
 
-/* A grid of at most 64 x 64 points; those within a twentieth of the border are marked. */
+/* A grid of at most 40 x 40 points; those within a twentieth of the border are marked. */
 static void take_points(struct fit *fit, const kata__plane *plane) {
     int n_x = plane->width < SAMPLES_A_SIDE ? plane->width : SAMPLES_A_SIDE;
     int n_y = plane->height < SAMPLES_A_SIDE ? plane->height : SAMPLES_A_SIDE;

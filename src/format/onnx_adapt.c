@@ -66,6 +66,17 @@ static const struct {
     {"Unsqueeze", 13, "axes", 1},
 };
 
+/* Attributes that say nothing to Kata if they have this value; ANY: whatever they say. */
+#define ANY INT64_MIN
+static const struct {
+    const char *op, *attribute;
+    int64_t value;
+} without_meaning[] = {
+    {"BatchNormalization", "spatial", 1}, /* until 8; the only behaviour since */
+    {"Cast", "round_mode", ANY},          /* of 8-bit floats */
+    {"Cast", "saturate", ANY},            /* of 8-bit floats */
+};
+
 static int first_same(const kata_op *row) {
     char word[128];
     int length = snprintf(word, sizeof word, " %s ", row->name);
@@ -137,6 +148,21 @@ static kata_status move_attribute(kata__onnx_model *model, kata__onnx_node *node
     return KATA_OK;
 }
 
+static void drop_attributes(kata__onnx_node *node, const kata_op *row) {
+    for (size_t i = 0; i < KATA__COUNT(without_meaning); i++) {
+        for (int k = 0; k < node->n_attributes; k++) {
+            const kata__onnx_attribute *attribute = &node->attributes[k];
+            if (strcmp(row->name, without_meaning[i].op) == 0 &&
+                strcmp(attribute->name, without_meaning[i].attribute) == 0 &&
+                kata__op_attribute(row, attribute->name) < 0 &&
+                (without_meaning[i].value == ANY || attribute->i == without_meaning[i].value)) {
+                node->attributes[k] = node->attributes[--node->n_attributes];
+                break;
+            }
+        }
+    }
+}
+
 kata_status kata__onnx_adapt(kata__onnx_model *model, kata__onnx_node *node, const kata_op *row) {
     int64_t opset = kata__onnx_opset_of(model, node->domain);
     if (opset == 0) {
@@ -151,6 +177,9 @@ kata_status kata__onnx_adapt(kata__onnx_model *model, kata__onnx_node *node, con
                          row->name, (long long)opset, row->since,
                          is_standard && row->since < KATA__ONNX_OPSET ? KATA__ONNX_OPSET
                                                                       : row->since);
+    }
+    if (is_standard) {
+        drop_attributes(node, row);
     }
     for (size_t i = 0; is_standard && i < KATA__COUNT(attribute_to_input); i++) {
         if (opset >= attribute_to_input[i].until ||

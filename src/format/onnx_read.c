@@ -78,6 +78,8 @@ static bool is_ours(const builder *b) {
 /* --- operators ------------------------------------------------------------------------------- */
 
 static kata_status fail_unknown(builder *b, const kata__onnx_node *node) {
+    char number[32];
+    snprintf(number, sizeof number, "number %zu", (size_t)(node - b->model->nodes) + 1);
     const char **names;
     size_t n = 0;
     ARENA(b, names, (size_t)kata_op_count());
@@ -88,9 +90,9 @@ static kata_status fail_unknown(builder *b, const kata__onnx_node *node) {
         }
     }
     const char *nearest = kata__text_nearest(node->op, names, n);
-    return kata_fail(KATA_NOT_FOUND, "operator %s%s%s (node %s) is not known%s%s", node->domain,
+    return kata_fail(KATA_NOT_FOUND, "operator %.200s%s%.200s (node %.200s) is not known%s%s", node->domain,
                      node->domain[0] != '\0' ? ":" : "", node->op,
-                     node->name[0] != '\0' ? node->name : "without a name",
+                     node->name[0] != '\0' ? node->name : number,
                      nearest != NULL ? "; nearest: " : "", nearest != NULL ? nearest : "");
 }
 
@@ -99,8 +101,8 @@ static kata_status find_row(builder *b, kata__onnx_node *node, const kata_op **r
     int length = snprintf(name, sizeof name, "%s%s%s", node->domain,
                           node->domain[0] != '\0' ? ":" : "", node->op);
     *row = NULL;
-    if (strcmp(name, "Constant") == 0) {
-        return KATA_OK;
+    if (strcmp(name, "Constant") == 0 && !is_ours(b)) {
+        return KATA_OK; /* a constant of the graph: shape rules need to know it */
     }
     if (length >= 0 && (size_t)length < sizeof name) {
         *row = kata_op_find(b->context, name);

@@ -6,14 +6,103 @@
 #include "format/names.h"
 #include "graph/graph.h"
 
+#include <stdio.h>
 #include <string.h>
 
 typedef struct writer {
     const kata_graph *graph;
     kata__buffer *out;
     kata__arena arena;
+    int64_t opset; /* of ai.onnx */
     bool *is_used; /* of each value: it stands in the file */
 } writer;
+
+/* --- versions -------------------------------------------------------------------------------- */
+
+/* A row takes a node in the form of any operator set; a file has to keep to one of them. */
+
+static bool is_standard(const kata__node *node, const char *op) {
+    return strcmp(node->op->name, op) == 0 &&
+           (node->op->domain == NULL || node->op->domain[0] == '\0');
+}
+
+static const kata_attribute_value *attribute_of(const kata__node *node, const char *name) {
+    int i = kata__op_attribute(node->op, name);
+    return i >= 0 && node->attributes[i].is_set ? &node->attributes[i] : NULL;
+}
+
+static bool has_input(const kata__node *node, int i) {
+    return i < node->n_inputs && node->inputs[i].id != 0;
+}
+
+/* ReduceMean and the others, not ReduceSum: their axes are an attribute before operator set 18. */
+static bool is_reduction(const kata__node *node) {
+    return strncmp(node->op->name, "Reduce", 6) == 0 && is_standard(node, node->op->name) &&
+           !is_standard(node, "ReduceSum");
+}
+
+static bool are_ones(const kata_attribute_value *value) {
+    for (int i = 0; i < value->n; i++) {
+        if (value->ints[i] != 1) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The first operator set that has the node's form, where that is later than its row's `since`. */
+static int64_t opset_of_form(const kata_graph *graph, const kata__node *node) {
+    if (is_reduction(node)) {
+        bool is_open = has_input(node, 1) &&
+                       kata__graph_constant_of(graph, node->inputs[1]) == NULL;
+        return is_open || attribute_of(node, "noop_with_empty_axes") != NULL ? 18 : 0;
+    }
+    if (is_standard(node, "Pad")) {
+        return has_input(node, 3) ? 18 : 0;
+    }
+    if (is_standard(node, "Split")) {
+        return attribute_of(node, "num_outputs") != NULL ? 18 : 0;
+    }
+    if (is_standard(node, "AveragePool")) {
+        const kata_attribute_value *dilations = attribute_of(node, "dilations");
+        return dilations != NULL && !are_ones(dilations) ? 19 : 0;
+    }
+    return 0;
+}
+
+static void find_opset(writer *w) {
+    w->opset = KATA__ONNX_OPSET;
+    for (size_t i = 0; i < w->graph->n_nodes; i++) {
+        const kata__node *node = &w->graph->nodes[i];
+        if (node->removed || !is_standard(node, node->op->name)) {
+            continue;
+        }
+        int64_t form = opset_of_form(w->graph, node);
+        form = form > node->op->since ? form : node->op->since;
+        w->opset = form > w->opset ? form : w->opset;
+    }
+}
+
+/* The reduction's axes go from input 1 into an attribute. */
+static bool axes_to_attribute(const writer *w, const kata__node *node) {
+    return is_reduction(node) && w->opset < 18 && has_input(node, 1);
+}
+
+/* They go from an attribute into input 1, a constant "OUTPUT/kata.axes" of the file's own. */
+static bool axes_to_input(const writer *w, const kata__node *node) {
+    return (is_standard(node, "ReduceSum") || (is_reduction(node) && w->opset >= 18)) &&
+           !has_input(node, 1) && attribute_of(node, "axes") != NULL;
+}
+
+static const char *axes_name(writer *w, const kata__node *node) {
+    const char *output = kata_value_name(w->graph, node->outputs[0]);
+    size_t size = strlen(output) + sizeof "/kata.axes";
+    char *name = kata__arena_alloc(&w->arena, size, 1);
+    if (name != NULL) {
+        snprintf(name, size, "%s/kata.axes", output);
+    }
+    return name;
+}
 
 
 /* --- checks ---------------------------------------------------------------------------------- */
@@ -43,7 +132,8 @@ static kata_status mark_used(writer *w) {
         if (node->removed) {
             continue;
         }
-        for (int k = 0; k < node->n_inputs; k++) {
+        int n_inputs = axes_to_attribute(w, node) ? 1 : node->n_inputs;
+        for (int k = 0; k < n_inputs; k++) {
             w->is_used[node->inputs[k].id] = true;
         }
         for (int k = 0; k < node->n_outputs; k++) {
@@ -59,8 +149,9 @@ static kata_status mark_used(writer *w) {
 
 static kata_status check_values(writer *w) {
     const kata_graph *graph = w->graph;
-    const char **names = kata__arena_alloc(&w->arena, graph->n_values, sizeof *names);
-    uint32_t *order = kata__arena_alloc(&w->arena, graph->n_values, sizeof *order);
+    size_t n_most = graph->n_values + graph->n_nodes;
+    const char **names = kata__arena_alloc(&w->arena, n_most, sizeof *names);
+    uint32_t *order = kata__arena_alloc(&w->arena, n_most, sizeof *order);
     if (names == NULL || order == NULL) {
         return KATA_OUT_OF_MEMORY;
     }
@@ -69,6 +160,12 @@ static kata_status check_values(writer *w) {
         if (w->is_used[i]) {
             KATA__TRY(check_name("the name of a value", graph->values[i].name));
             names[n++] = graph->values[i].name;
+        }
+    }
+    for (size_t i = 0; i < graph->n_nodes; i++) {
+        if (!graph->nodes[i].removed && axes_to_input(w, &graph->nodes[i]) &&
+            (names[n++] = axes_name(w, &graph->nodes[i])) == NULL) {
+            return KATA_OUT_OF_MEMORY;
         }
     }
     kata__names_sort(order, n, names);
@@ -163,73 +260,146 @@ static void put_value(kata__buffer *out, uint32_t field, const kata__value_info 
     kata__proto_end(out, begun);
 }
 
+static void put_ints(kata__buffer *out, const char *name, const int64_t *values, size_t n) {
+    size_t begun = kata__proto_begin(out, KATA__NODE_ATTRIBUTE);
+    kata__proto_put_text(out, KATA__ATTRIBUTE_NAME, name);
+    for (size_t i = 0; i < n; i++) {
+        kata__proto_put_varint(out, KATA__ATTRIBUTE_INTS, (uint64_t)values[i]);
+    }
+    kata__proto_put_varint(out, KATA__ATTRIBUTE_TYPE, KATA__ONNX_INTS);
+    kata__proto_end(out, begun);
+}
+
+static void put_int(kata__buffer *out, const char *name, int64_t value) {
+    size_t begun = kata__proto_begin(out, KATA__NODE_ATTRIBUTE);
+    kata__proto_put_text(out, KATA__ATTRIBUTE_NAME, name);
+    kata__proto_put_varint(out, KATA__ATTRIBUTE_I, (uint64_t)value);
+    kata__proto_put_varint(out, KATA__ATTRIBUTE_TYPE, KATA__ONNX_INT);
+    kata__proto_end(out, begun);
+}
+
 static void put_attribute(kata__buffer *out, const kata_attribute_spec *spec,
                           const kata_attribute_value *value) {
+    if (spec->type == KATA_ATTRIBUTE_INT) {
+        put_int(out, spec->name, value->i);
+        return;
+    }
+    if (spec->type == KATA_ATTRIBUTE_INTS) {
+        put_ints(out, spec->name, value->ints, (size_t)value->n);
+        return;
+    }
     size_t begun = kata__proto_begin(out, KATA__NODE_ATTRIBUTE);
-    enum kata__onnx_attribute_type type = KATA__ONNX_INT;
+    enum kata__onnx_attribute_type type = KATA__ONNX_FLOAT;
     kata__proto_put_text(out, KATA__ATTRIBUTE_NAME, spec->name);
-    switch (spec->type) {
-    case KATA_ATTRIBUTE_END:
-    case KATA_ATTRIBUTE_INT:
-        kata__proto_put_varint(out, KATA__ATTRIBUTE_I, (uint64_t)value->i);
-        break;
-    case KATA_ATTRIBUTE_FLOAT:
-        type = KATA__ONNX_FLOAT;
+    if (spec->type == KATA_ATTRIBUTE_FLOAT) {
         kata__proto_put_float(out, KATA__ATTRIBUTE_F, (float)value->f);
-        break;
-    case KATA_ATTRIBUTE_STRING:
+    } else if (spec->type == KATA_ATTRIBUTE_STRING) {
         type = KATA__ONNX_STRING;
         kata__proto_put_text(out, KATA__ATTRIBUTE_S, value->s != NULL ? value->s : "");
-        break;
-    case KATA_ATTRIBUTE_INTS:
-        type = KATA__ONNX_INTS;
-        for (int i = 0; i < value->n; i++) {
-            kata__proto_put_varint(out, KATA__ATTRIBUTE_INTS, (uint64_t)value->ints[i]);
-        }
-        break;
-    case KATA_ATTRIBUTE_FLOATS:
+    } else if (spec->type == KATA_ATTRIBUTE_FLOATS) {
         type = KATA__ONNX_FLOATS;
         for (int i = 0; i < value->n; i++) {
             kata__proto_put_float(out, KATA__ATTRIBUTE_FLOATS, (float)value->floats[i]);
         }
-        break;
-    case KATA_ATTRIBUTE_TENSOR:
+    } else {
         type = KATA__ONNX_TENSOR;
         put_tensor(out, KATA__ATTRIBUTE_T, NULL, value->tensor);
-        break;
     }
     kata__proto_put_varint(out, KATA__ATTRIBUTE_TYPE, (uint64_t)type);
     kata__proto_end(out, begun);
 }
 
-static void put_node(kata__buffer *out, const kata_graph *graph, const kata__node *node) {
+/* The elements of a constant of axes, int64 or int32. */
+static void put_axes(kata__buffer *out, const kata_tensor *axes) {
+    int64_t values[KATA_MAX_RANK];
+    size_t n = 0;
+    for (int64_t i = 0; i < kata_tensor_count(axes) && n < KATA_MAX_RANK; i++) {
+        values[n++] = axes->dtype == KATA_I64 ? ((const int64_t *)axes->data)[i]
+                                              : (int64_t)kata_load(axes->dtype, axes->data, i);
+    }
+    put_ints(out, "axes", values, n);
+}
+
+/* Attributes in the order of the row's list, but for what the operator set has in another form. */
+static void put_attributes(const writer *w, const kata__node *node) {
+    const kata_attribute_spec *specs = node->op->attributes;
+    bool axes_given = axes_to_attribute(w, node), axes_moved = has_input(node, 1);
+    axes_moved = axes_to_input(w, node) ||
+                 (axes_moved && (is_reduction(node) || is_standard(node, "ReduceSum")));
+    for (int i = 0; specs != NULL && specs[i].name != NULL; i++) {
+        const kata_attribute_value *value = &node->attributes[i];
+        bool is_axes = strcmp(specs[i].name, "axes") == 0;
+        if (is_axes && axes_given) {
+            put_axes(w->out, kata__graph_constant_of(w->graph, node->inputs[1]));
+            continue;
+        }
+        if (!value->is_set || (is_axes && axes_moved) ||
+            (specs[i].type == KATA_ATTRIBUTE_TENSOR && value->tensor == NULL)) {
+            continue;
+        }
+        if (w->opset < 19 && is_standard(node, "AveragePool") &&
+            strcmp(specs[i].name, "dilations") == 0) {
+            continue; /* ones */
+        }
+        put_attribute(w->out, &specs[i], value);
+    }
+    if (w->opset >= 18 && is_standard(node, "Split") && !has_input(node, 1) &&
+        attribute_of(node, "num_outputs") == NULL) {
+        put_int(w->out, "num_outputs", node->n_outputs);
+    }
+}
+
+static void put_node(writer *w, const kata__node *node) {
+    kata__buffer *out = w->out;
     size_t begun = kata__proto_begin(out, KATA__GRAPH_NODE);
-    int n_inputs = node->n_inputs;
+    int n_inputs = axes_to_attribute(w, node) || axes_to_input(w, node) ? 1 : node->n_inputs;
     while (n_inputs > 0 && node->inputs[n_inputs - 1].id == 0) {
         n_inputs--; /* absent ones at the end need no empty name */
     }
     for (int i = 0; i < n_inputs; i++) {
-        kata__proto_put_text(out, KATA__NODE_INPUT, kata_value_name(graph, node->inputs[i]));
+        kata__proto_put_text(out, KATA__NODE_INPUT, kata_value_name(w->graph, node->inputs[i]));
+    }
+    if (axes_to_input(w, node)) {
+        const char *name = axes_name(w, node);
+        if (name == NULL) {
+            out->status = KATA_OUT_OF_MEMORY;
+            return;
+        }
+        kata__proto_put_text(out, KATA__NODE_INPUT, name);
     }
     for (int i = 0; i < node->n_outputs; i++) {
-        kata__proto_put_text(out, KATA__NODE_OUTPUT, kata_value_name(graph, node->outputs[i]));
+        kata__proto_put_text(out, KATA__NODE_OUTPUT, kata_value_name(w->graph, node->outputs[i]));
     }
     kata__proto_put_text(out, KATA__NODE_NAME, node->name);
     kata__proto_put_text(out, KATA__NODE_OP_TYPE, node->op->name);
-    const kata_attribute_spec *specs = node->op->attributes;
-    for (int i = 0; specs != NULL && specs[i].name != NULL; i++) {
-        const kata_attribute_value *value = &node->attributes[i];
-        if (value->is_set && (specs[i].type != KATA_ATTRIBUTE_TENSOR || value->tensor != NULL)) {
-            put_attribute(out, &specs[i], value);
-        }
-    }
+    put_attributes(w, node);
     if (node->op->domain != NULL && node->op->domain[0] != '\0') {
         kata__proto_put_text(out, KATA__NODE_DOMAIN, node->op->domain);
     }
     kata__proto_end(out, begun);
 }
 
-static void put_opset(kata__buffer *out, const char *domain, int version) {
+/* Axes that became inputs of their nodes. */
+static void put_moved_axes(writer *w) {
+    for (size_t i = 0; i < w->graph->n_nodes && w->out->status == KATA_OK; i++) {
+        const kata__node *node = &w->graph->nodes[i];
+        if (node->removed || !axes_to_input(w, node)) {
+            continue;
+        }
+        const kata_attribute_value *axes = attribute_of(node, "axes");
+        kata_shape shape = {.rank = 1, .dim = {axes->n}};
+        kata_tensor tensor =
+            kata_tensor_view((void *)(uintptr_t)axes->ints, KATA_I64, &shape);
+        const char *name = axes_name(w, node);
+        if (name == NULL) {
+            w->out->status = KATA_OUT_OF_MEMORY;
+            return;
+        }
+        put_tensor(w->out, KATA__GRAPH_INITIALIZER, name, &tensor);
+    }
+}
+
+static void put_opset(kata__buffer *out, const char *domain, int64_t version) {
     size_t begun = kata__proto_begin(out, KATA__MODEL_OPSET_IMPORT);
     kata__proto_put_text(out, KATA__OPSET_DOMAIN, domain);
     kata__proto_put_varint(out, KATA__OPSET_VERSION, (uint64_t)version);
@@ -240,7 +410,8 @@ static void put_opset(kata__buffer *out, const char *domain, int version) {
  * operator needs. */
 static kata_status put_opsets(const writer *w) {
     const char *domains[KATA__ONNX_MAX_OPSETS] = {""};
-    int versions[KATA__ONNX_MAX_OPSETS] = {KATA__ONNX_OPSET}, n = 1;
+    int64_t versions[KATA__ONNX_MAX_OPSETS] = {w->opset};
+    int n = 1;
     for (size_t i = 0; i < w->graph->n_nodes; i++) {
         const kata_op *op = w->graph->nodes[i].op;
         const char *domain = op->domain != NULL ? op->domain : "";
@@ -327,13 +498,13 @@ static kata_status put_metadata(const writer *w) {
     return KATA_OK;
 }
 
-static void put_graph(const writer *w) {
+static void put_graph(writer *w) {
     const kata_graph *graph = w->graph;
     kata__buffer *out = w->out;
     size_t begun = kata__proto_begin(out, KATA__MODEL_GRAPH);
     for (size_t i = 0; i < graph->n_nodes; i++) {
         if (!graph->nodes[i].removed) {
-            put_node(out, graph, &graph->nodes[i]);
+            put_node(w, &graph->nodes[i]);
         }
     }
     kata__proto_put_text(out, KATA__GRAPH_NAME, graph->name[0] != '\0' ? graph->name : "model");
@@ -345,6 +516,7 @@ static void put_graph(const writer *w) {
             put_tensor(out, KATA__GRAPH_INITIALIZER, info->name, &info->constant);
         }
     }
+    put_moved_axes(w);
     for (size_t i = 0; i < graph->n_inputs; i++) {
         put_value(out, KATA__GRAPH_INPUT, kata__graph_info(graph, graph->inputs[i]));
     }
@@ -361,6 +533,7 @@ static kata_status encode(writer *w) {
     if (graph->status != KATA_OK) {
         return kata_fail(graph->status, "%s", kata_graph_message(graph));
     }
+    find_opset(w);
     KATA__TRY(mark_used(w));
     KATA__TRY(check_values(w));
     KATA__TRY(check_nodes(w));

@@ -2,7 +2,7 @@
  * other without holes. github.com/huggingface/safetensors says what a reader must refuse, so that a
  * file means one thing only: a header above 100 MB or that does not begin with '{', names that are
  * there twice, ranges that overlap, leave a hole or do not fit their shape. */
-#include <kata/format.h>
+#include "format/safetensors.h"
 
 #include "base/buffer.h"
 #include "base/check.h"
@@ -511,27 +511,32 @@ static kata_status read_all(reader *r, char *file, size_t n_bytes) {
     return align_tensors(r);
 }
 
-kata_status kata_safetensors_read(kata_safetensors *out, kata_context *context, const char *path) {
-    char *file = NULL;
-    size_t n_bytes = 0;
-    KATA__TRY(kata__file_read(context, path, PTRDIFF_MAX, &file, &n_bytes));
+kata_status kata__safetensors_take(kata_safetensors *out, kata_context *context, char *data,
+                                   size_t n_bytes, const char *name) {
     struct memory *memory = kata__alloc_zero(context, 1, sizeof *memory);
     if (memory == NULL) {
-        kata__free(context, file);
+        kata__free(context, data);
         return KATA_OUT_OF_MEMORY;
     }
-    memory->file = file;
+    memory->file = data;
     kata_safetensors made = {.context = context, .memory = memory};
     reader r = {.context = context, .out = &made, .arena = {.context = context}};
-    kata_status status = read_all(&r, file, n_bytes);
+    kata_status status = read_all(&r, data, n_bytes);
     kata__arena_free(&r.arena);
     kata__free(context, r.ranges);
     if (status != KATA_OK) {
         kata_safetensors_free(&made);
-        return kata_fail_in(status, "cannot read %s", path);
+        return kata_fail_in(status, "cannot read %s", name);
     }
     *out = made;
     return KATA_OK;
+}
+
+kata_status kata_safetensors_read(kata_safetensors *out, kata_context *context, const char *path) {
+    char *data = NULL;
+    size_t n_bytes = 0;
+    KATA__TRY(kata__file_read(context, path, PTRDIFF_MAX, &data, &n_bytes));
+    return kata__safetensors_take(out, context, data, n_bytes, path);
 }
 
 void kata_safetensors_free(kata_safetensors *file) {

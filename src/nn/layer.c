@@ -214,13 +214,22 @@ typedef struct window {
     int64_t size[2], stride[2], dilation[2], pads[4]; /* begin of each axis, then end of each */
 } window;
 
+static int64_t second(const int64_t pair[2], int i) {
+    return i == 0 || pair[1] == 0 ? pair[0] : pair[1];
+}
+
+/* A second pad of 0 repeats the first, so -1 is the way to say none. */
+static int64_t padding(const kata_layer *layer, int i) {
+    return i == 1 && layer->pad[1] == -1 ? 0 : second(layer->pad, i);
+}
+
 /* Fills pads and checks that the windows fit (scratch-book-2 L5400: (H + 2P - FH)/S + 1 must be
  * whole). */
 static bool fit_window(builder *b, window *w) {
     const char *axis_names[] = {"height", "width"};
     for (int i = 0; i < w->axes; i++) {
         int64_t in = b->shape.dim[2 + i], extent = (w->size[i] - 1) * w->dilation[i] + 1;
-        int64_t pad = b->layer->pad[i];
+        int64_t pad = padding(b->layer, i);
         const char *axis = w->axes == 1 ? "length" : axis_names[i];
         if (!positive(b, "the window", w->size[i]) || !positive(b, "stride", w->stride[i]) ||
             !positive(b, "dilation", w->dilation[i])) {
@@ -254,10 +263,6 @@ static bool fit_window(builder *b, window *w) {
         }
     }
     return true;
-}
-
-static int64_t second(const int64_t pair[2], int i) {
-    return i == 0 || pair[1] == 0 ? pair[0] : pair[1];
 }
 
 static window make_window(const kata_layer *layer, const int64_t size[2], int axes, bool pool) {
@@ -302,7 +307,7 @@ static kata_value add_conv(builder *b, int axes, bool transposed) {
         shape.dim[2 + i] = w.size[i];
         area *= w.size[i];
         if (transposed) {
-            w.pads[i] = w.pads[axes + i] = second(layer->pad, i);
+            w.pads[i] = w.pads[axes + i] = padding(layer, i);
         }
     }
     kata_value filter = weight(b, "weight", &shape, layer->initializer, channels / groups * area,

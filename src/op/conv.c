@@ -343,8 +343,8 @@ const kata_op kata__op_Conv = {
     .gradient = conv_gradient,
     .flops = conv_flops,
     .tolerance = 1e-5,
-    .doc = "convolution: x (N,C,H,W) or (N,C,W), weight (F,C/group,kh,kw), bias (F); "
-           "output size floor((in + pads - ((kernel-1) dilation + 1)) / stride) + 1",
+    .doc = "Convolution: x (N,C,H,W) or (N,C,W), weight (F,C/group,kh,kw), bias (F); "
+           "output size floor((in + pads - ((kernel-1) dilation + 1)) / stride) + 1.",
 };
 
 /* Reads an internal row's attributes; the sizes go into `sizes`. */
@@ -450,7 +450,7 @@ const kata_op kata__op_kata_ConvGradInput = {
     .flops = grad_input_flops,
     .flags = KATA_OP_INTERNAL,
     .tolerance = 1e-5,
-    .doc = "(dy, weight) -> dx: the gradient of Conv by its input, of the given spatial sizes",
+    .doc = "(dy, weight) -> dx: the gradient of Conv by its input, of the given spatial sizes.",
 };
 
 /* ---- kata:ConvGradWeight (x, dy) -> dw ---- */
@@ -531,7 +531,7 @@ const kata_op kata__op_kata_ConvGradWeight = {
     .flops = grad_weight_flops,
     .flags = KATA_OP_INTERNAL,
     .tolerance = 1e-5,
-    .doc = "(x, dy) -> dw: the gradient of Conv by its weight, summed over the batch",
+    .doc = "(x, dy) -> dw: the gradient of Conv by its weight, summed over the batch.",
 };
 
 /* ---- kata:ConvGradBias (dy) -> db ---- */
@@ -608,7 +608,7 @@ const kata_op kata__op_kata_ConvGradBias = {
     .flops = grad_bias_flops,
     .flags = KATA_OP_INTERNAL,
     .tolerance = 1e-5,
-    .doc = "dy (N,F,...) -> db (F): the sum over all axes but the second",
+    .doc = "dy (N,F,...) -> db (F): the sum over all axes but the second.",
 };
 
 /* ---- ConvTranspose: the gradient of a convolution as an operator of its own ---- */
@@ -820,9 +820,9 @@ const kata_op kata__op_ConvTranspose = {
     .gradient = up_gradient,
     .flops = up_flops,
     .tolerance = 1e-5,
-    .doc = "transposed convolution (up-sampling): x (N,C,H,W) or (N,C,W), weight "
+    .doc = "Transposed convolution (up-sampling): x (N,C,H,W) or (N,C,W), weight "
            "(C,F/group,kh,kw), bias (F); output size stride (in-1) + output_padding + "
-           "((kernel-1) dilation + 1) - pads",
+           "((kernel-1) dilation + 1) - pads.",
 };
 
 /* ---- kata:ConvTransposeGradInput (dy, w) -> dx ---- */
@@ -895,5 +895,5 @@ const kata_op kata__op_kata_ConvTransposeGradInput = {
     .flags = KATA_OP_INTERNAL,
     .tolerance = 1e-5,
     .doc = "(dy, weight) -> dx: the gradient of ConvTranspose by its input, a convolution of the "
-           "given spatial sizes",
+           "given spatial sizes.",
 };

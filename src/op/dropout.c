@@ -161,8 +161,8 @@ const kata_op kata__op_Dropout = {
     .flags = KATA_OP_RANDOM,
     .in_place = 1,
     .tolerance = 1e-6,
-    .doc = "with training_mode each number is 0 with probability `ratio` (0.5), else divided by "
-           "1 - ratio; without it nothing changes. Outputs: the numbers, mask (what was kept)",
+    .doc = "With training_mode each number is 0 with probability `ratio` (0.5), else divided by "
+           "1 - ratio; without it nothing changes. Outputs: the numbers, mask (what was kept).",
 };
 
 /* ---- kata:DropoutGrad (dy, mask, ratio) -> dx ---- */
@@ -217,5 +217,5 @@ const kata_op kata__op_kata_DropoutGrad = {
     .flags = KATA_OP_INTERNAL,
     .in_place = 1,
     .tolerance = 1e-6,
-    .doc = "(dy, mask, ratio) -> dx: dy / (1 - ratio) where the mask kept, else 0",
+    .doc = "(dy, mask, ratio) -> dx: dy / (1 - ratio) where the mask kept, else 0.",
 };

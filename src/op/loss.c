@@ -268,7 +268,7 @@ const kata_op kata__op_SoftmaxCrossEntropyLoss = {
     .flops = cross_entropy_flops,
     .tolerance = 1e-5,
     .doc = "-log softmax(scores) at the label's class; scores (N,C,...), labels (N,...), weights "
-           "of the classes (C); outputs the loss and log_prob",
+           "of the classes (C); outputs the loss and log_prob.",
 };
 
 /* ---- kata:SoftmaxCrossEntropyGrad (log_prob, labels, dloss, weights) -> dscores ---- */
@@ -424,7 +424,7 @@ const kata_op kata__op_kata_SoftmaxCrossEntropyGrad = {
     .flags = KATA_OP_INTERNAL,
     .in_place = 1,
     .tolerance = 1e-5,
-    .doc = "(log_prob, labels, dloss, weights) -> dscores = softmax - one-hot labels, weighted",
+    .doc = "(log_prob, labels, dloss, weights) -> dscores = softmax - one-hot labels, weighted.",
 };
 
 /* ---- NegativeLogLikelihoodLoss (log_prob, labels, weights) -> loss ---- */
@@ -467,7 +467,7 @@ const kata_op kata__op_NegativeLogLikelihoodLoss = {
     .flops = likelihood_flops,
     .tolerance = 1e-5,
     .doc = "-log_prob at the label's class; log_prob (N,C,...), labels (N,...), weights of the "
-           "classes (C)",
+           "classes (C).",
 };
 
 /* ---- kata:NegativeLogLikelihoodGrad (dloss, labels, weights) -> dlog_prob ---- */
@@ -531,5 +531,5 @@ const kata_op kata__op_kata_NegativeLogLikelihoodGrad = {
     .flops = likelihood_flops,
     .flags = KATA_OP_INTERNAL,
     .tolerance = 1e-5,
-    .doc = "(dloss, labels, weights) -> dlog_prob of NegativeLogLikelihoodLoss",
+    .doc = "(dloss, labels, weights) -> dlog_prob of NegativeLogLikelihoodLoss.",
 };

@@ -253,7 +253,7 @@ const kata_op kata__op_LRN = {
     .gradient = lrn_gradient,
     .flops = lrn_flops,
     .tolerance = 1e-5,
-    .doc = "x / (bias + alpha/size * sum of squares of the `size` channels around it)^beta",
+    .doc = "x / (bias + alpha/size * sum of squares of the `size` channels around it)^beta.",
 };
 
 const kata_op kata__op_kata_LRNGrad = {
@@ -272,5 +272,5 @@ const kata_op kata__op_kata_LRNGrad = {
     .flops = lrn_flops,
     .flags = KATA_OP_INTERNAL,
     .tolerance = 1e-5,
-    .doc = "(x, dy) -> dx of LRN",
+    .doc = "(x, dy) -> dx of LRN.",
 };

@@ -273,8 +273,8 @@ const kata_op kata__op_MatMul = {
     .gradient = matmul_gradient,
     .flops = matmul_flops,
     .tolerance = 1e-5,
-    .doc = "matrix product of the last two axes; the axes before them broadcast, a vector is a row "
-           "on the left and a column on the right",
+    .doc = "Matrix product of the last two axes; the axes before them broadcast, a vector is a row "
+           "on the left and a column on the right.",
 };
 
 static const kata_attribute_spec transposed_attributes[] = {
@@ -298,7 +298,7 @@ const kata_op kata__op_kata_MatMulTransposed = {
     .flops = matmul_flops,
     .flags = KATA_OP_INTERNAL,
     .tolerance = 1e-5,
-    .doc = "MatMul with either operand's last two axes swapped",
+    .doc = "MatMul with either operand's last two axes swapped.",
 };
 
 /* ---- Gemm: Y = alpha A' B' + beta C ---- */
@@ -499,5 +499,5 @@ const kata_op kata__op_Gemm = {
     .gradient = gemm_gradient,
     .flops = gemm_flops,
     .tolerance = 1e-5,
-    .doc = "alpha A' B' + beta C for matrices; C broadcasts to the product",
+    .doc = "alpha A' B' + beta C for matrices; C broadcasts to the product.",
 };

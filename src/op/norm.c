@@ -311,7 +311,7 @@ const kata_op kata__op_BatchNormalization = {
     .tolerance = 1e-4,
     .doc = "scale (x - mean) / sqrt(variance + epsilon) + bias for each channel of (N,C,...); with "
            "training_mode by the batch's own statistics. Outputs Y, running mean, running "
-           "variance; Kata's own: the batch's mean and 1/sqrt(variance + epsilon)",
+           "variance; Kata's own: the batch's mean and 1/sqrt(variance + epsilon).",
 };
 
 /* ---- kata:BatchNormGrad (x, dy, scale, mean, inverse) -> dx, dscale, dbias ---- */
@@ -374,7 +374,7 @@ const kata_op kata__op_kata_BatchNormGrad = {
     .in_place = 3,
     .tolerance = 1e-4,
     .doc = "(x, dy, scale, mean, 1/sqrt(variance + epsilon)) -> dx, dscale, dbias of "
-           "BatchNormalization in training",
+           "BatchNormalization in training.",
 };
 
 /* ---- kata:BatchNormApplyGrad (x, dy, scale, mean, variance) -> dx, dscale, dbias, dmean, dvar ---- */
@@ -471,7 +471,7 @@ const kata_op kata__op_kata_BatchNormApplyGrad = {
     .in_place = 3,
     .tolerance = 1e-4,
     .doc = "(x, dy, scale, mean, variance) -> dx, dscale, dbias, dmean, dvariance of "
-           "BatchNormalization with given statistics",
+           "BatchNormalization with given statistics.",
 };
 
 /* ---- LayerNormalization: x is (rows, d), d = the axes from `axis` on ---- */
@@ -633,7 +633,7 @@ const kata_op kata__op_LayerNormalization = {
     .flops = layer_flops,
     .tolerance = 1e-4,
     .doc = "scale (x - mean) / sqrt(variance + epsilon) + bias over the axes from `axis` on; "
-           "outputs Y, Mean, InvStdDev",
+           "outputs Y, Mean, InvStdDev.",
 };
 
 /* ---- kata:LayerNormGrad (x, dy, scale, mean, inverse) -> dx, dscale, dbias ---- */
@@ -789,7 +789,7 @@ const kata_op kata__op_kata_LayerNormGrad = {
     .flags = KATA_OP_INTERNAL,
     .tolerance = 1e-4,
     .doc = "(x, dy, scale, mean, 1/sqrt(variance + epsilon)) -> dx, dscale, dbias of "
-           "LayerNormalization",
+           "LayerNormalization.",
 };
 
 /* ---- InstanceNormalization: each (n,c) plane by its own statistics ---- */
@@ -888,7 +888,7 @@ const kata_op kata__op_InstanceNormalization = {
     .flops = layer_flops,
     .in_place = 1,
     .tolerance = 1e-4,
-    .doc = "scale (x - mean) / sqrt(variance + epsilon) + bias for each plane of (N,C,...)",
+    .doc = "scale (x - mean) / sqrt(variance + epsilon) + bias for each plane of (N,C,...).",
 };
 
 /* ---- kata:InstanceNormGrad (x, dy, scale) -> dx, dscale, dbias ---- */
@@ -971,5 +971,5 @@ const kata_op kata__op_kata_InstanceNormGrad = {
     .flags = KATA_OP_INTERNAL,
     .in_place = 3,
     .tolerance = 1e-4,
-    .doc = "(x, dy, scale) -> dx, dscale, dbias of InstanceNormalization",
+    .doc = "(x, dy, scale) -> dx, dscale, dbias of InstanceNormalization.",
 };

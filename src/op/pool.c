@@ -257,9 +257,9 @@ const kata_op kata__op_MaxPool = {
     .choose = max_choose,
     .gradient = max_gradient,
     .flops = pool_flops,
-    .tolerance = 0,
-    .doc = "largest number of each window; the pads are never the largest; Indices (optional) is "
-           "where it was",
+    .tolerance = 1e-7,
+    .doc = "Largest number of each window; the pads are never the largest; Indices (optional) is "
+           "where it was.",
 };
 
 /* ---- kata:MaxPoolGrad (x, y, dy) -> dx ---- */
@@ -441,7 +441,7 @@ const kata_op kata__op_kata_MaxPoolGrad = {
     .choose = max_grad_choose,
     .flags = KATA_OP_INTERNAL,
     .tolerance = 1e-6,
-    .doc = "(x, y, dy) -> dx: dy goes to the first tap of its window that is equal to y",
+    .doc = "(x, y, dy) -> dx: dy goes to the first tap of its window that is equal to y.",
 };
 
 /* ---- AveragePool ---- */
@@ -564,7 +564,7 @@ const kata_op kata__op_AveragePool = {
     .gradient = average_gradient,
     .flops = pool_flops,
     .tolerance = 1e-5,
-    .doc = "mean of each window (dilations as of opset 19)",
+    .doc = "Mean of each window (dilations as of opset 19).",
 };
 
 /* ---- kata:AveragePoolGrad (dy) -> dx ---- */
@@ -657,7 +657,7 @@ const kata_op kata__op_kata_AveragePoolGrad = {
     .choose = average_grad_choose,
     .flags = KATA_OP_INTERNAL,
     .tolerance = 1e-5,
-    .doc = "dy -> dx: each window's dy in equal parts to its taps",
+    .doc = "dy -> dx: each window's dy in equal parts to its taps.",
 };
 
 /* ---- Whole planes: GlobalAveragePool, GlobalMaxPool: (N,C,...) -> (N,C,1,...) ---- */
@@ -788,7 +788,7 @@ const kata_op kata__op_GlobalAveragePool = {
     .gradient = global_average_gradient,
     .flops = global_flops,
     .tolerance = 1e-5,
-    .doc = "mean of each plane: (N,C,...) -> (N,C,1,...)",
+    .doc = "Mean of each plane: (N,C,...) -> (N,C,1,...).",
 };
 
 const kata_op kata__op_GlobalMaxPool = {
@@ -804,6 +804,6 @@ const kata_op kata__op_GlobalMaxPool = {
     .choose = global_max_choose,
     .gradient = global_max_gradient,
     .flops = global_flops,
-    .tolerance = 0,
-    .doc = "largest of each plane: (N,C,...) -> (N,C,1,...)",
+    .tolerance = 1e-7,
+    .doc = "Largest of each plane: (N,C,...) -> (N,C,1,...).",
 };

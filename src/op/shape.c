@@ -77,13 +77,14 @@ ROW_VIEW(Flatten, "Flatten", "", 13, 1, 1,
                      .doc = "axes before it become rows, the others columns"}),
          flatten_infer, kata__gradient_reshape, "x as a matrix.")
 
-/* A size of 0 is the input's (unless allowzero), one -1 is what is left. Unknown sizes that are
- * copied by 0 cancel, so that (?,4,4) reshaped to [0,-1] is (?,16). */
+/* A size of 0 is the input's (unless allowzero), one -1 is what is left. Sizes that are copied by 0
+ * are left out on both sides, so that (?,4,4) and (0,4,4) reshaped to [0,-1] are (?,16) and (0,16).
+ */
 static kata_status reshape_infer(kata_infer *infer) {
     const kata_shape *in = &infer->inputs[0].shape;
     bool allow_zero = infer->attributes[0].i != 0, known;
     int64_t wanted[KATA_MAX_RANK];
-    int n, unknown_in = 0, unknown_out = 0, left = -1;
+    int n, left = -1;
     KATA__TRY(kata__infer_int64s(infer, 1, wanted, KATA_MAX_RANK, &n, &known));
     if (!known) {
         return unknown_shape(infer, n);
@@ -94,36 +95,34 @@ static kata_status reshape_infer(kata_infer *infer) {
     kata_shape_text(in, from);
     kata_shape_text(&asked, to);
     for (int i = 0; i < n; i++) {
-        int64_t size = wanted[i];
-        if (size == 0 && !allow_zero) {
-            if (i >= in->rank) {
-                return kata_fail(
-                    KATA_SHAPE,
-                    "Reshape: size %d of %s is 0, the input's own, but the input %s has "
-                    "only %d axes",
-                    i, to, from, in->rank);
-            }
-            size = in->dim[i];
-            unknown_out += size == KATA_UNKNOWN_DIM;
-            size = size == KATA_UNKNOWN_DIM ? 1 : size;
-            out.dim[i] = in->dim[i];
-        } else if (size == -1 && left >= 0) {
+        bool copied = wanted[i] == 0 && !allow_zero;
+        if (copied && i >= in->rank) {
+            return kata_fail(KATA_SHAPE,
+                             "Reshape: size %d of %s is 0, the input's own, but the input %s has "
+                             "only %d axes",
+                             i, to, from, in->rank);
+        }
+        if (wanted[i] == -1 && left >= 0) {
             return kata_fail(KATA_SHAPE, "Reshape: only one size may be -1, sizes %d and %d are",
                              left, i);
-        } else if (size < -1) {
-            return kata_fail(KATA_SHAPE, "Reshape: size %d is %" PRId64 "; expected -1, 0 or more",
-                             i, size);
-        } else if (size == -1) {
-            left = i;
-            size = 1;
-        } else {
-            out.dim[i] = size;
         }
-        asked.dim[i] = size; /* from here: the sizes that are known, 1 for the others */
+        if (wanted[i] < -1) {
+            return kata_fail(KATA_SHAPE, "Reshape: size %d is %" PRId64 "; expected -1, 0 or more",
+                             i, wanted[i]);
+        }
+        left = wanted[i] == -1 ? i : left;
+        out.dim[i] = copied ? in->dim[i] : wanted[i];
+        if (copied || wanted[i] == -1) {
+            asked.dim[i] = 1;
+        }
+        if (copied) {
+            rest.dim[i] = 1;
+        }
     }
+    bool exact = true; /* else unknown sizes are left, and the others say too little */
     for (int i = 0; i < in->rank; i++) {
-        if (in->dim[i] == KATA_UNKNOWN_DIM) {
-            unknown_in++;
+        if (rest.dim[i] == KATA_UNKNOWN_DIM) {
+            exact = false;
             rest.dim[i] = 1;
         }
     }
@@ -131,7 +130,6 @@ static kata_status reshape_infer(kata_infer *infer) {
     if (has < 0 || takes < 0) {
         return kata_fail(KATA_LIMIT, "Reshape: %s or %s has too many elements", from, to);
     }
-    bool exact = unknown_in == unknown_out; /* else sizes that are known say too little */
     if (exact && left >= 0 && (takes == 0 || has % takes != 0)) {
         return kata_fail(KATA_SHAPE,
                          "Reshape: the %" PRId64 " elements of %s do not divide into %s", has, from,

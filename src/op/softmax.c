@@ -183,7 +183,7 @@ const kata_op kata__op_Softmax = {
     .gradient = softmax_gradient,
     .flops = softmax_flops,
     .tolerance = 1e-5,
-    .doc = "exp(x) / sum exp(x) along the axis: positive, and the sum is 1",
+    .doc = "exp(x) / sum exp(x) along the axis: positive, and the sum is 1.",
 };
 
 const kata_op kata__op_LogSoftmax = {
@@ -201,7 +201,7 @@ const kata_op kata__op_LogSoftmax = {
     .gradient = log_softmax_gradient,
     .flops = softmax_flops,
     .tolerance = 1e-5,
-    .doc = "logarithm of Softmax: x - log sum exp(x) along the axis",
+    .doc = "Logarithm of Softmax: x - log sum exp(x) along the axis.",
 };
 
 const kata_op kata__op_kata_SoftmaxGrad = {
@@ -219,7 +219,7 @@ const kata_op kata__op_kata_SoftmaxGrad = {
     .flops = softmax_flops,
     .flags = KATA_OP_INTERNAL,
     .tolerance = 1e-5,
-    .doc = "(y, dy) -> dx = y (dy - sum(dy y))",
+    .doc = "(y, dy) -> dx = y (dy - sum(dy y)).",
 };
 
 const kata_op kata__op_kata_LogSoftmaxGrad = {
@@ -237,5 +237,5 @@ const kata_op kata__op_kata_LogSoftmaxGrad = {
     .flops = softmax_flops,
     .flags = KATA_OP_INTERNAL,
     .tolerance = 1e-5,
-    .doc = "(y, dy) -> dx = dy - exp(y) sum(dy)",
+    .doc = "(y, dy) -> dx = dy - exp(y) sum(dy).",
 };

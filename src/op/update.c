@@ -174,15 +174,15 @@ static double update_flops(const kata_call *call) {
         .doc = description,                                                                        \
     }
 
-UPDATE(SGD, "SGD", sgd_attributes, 0, 3, "(w, g, lr): w -= lr g");
+UPDATE(SGD, "SGD", sgd_attributes, 0, 3, "(w, g, lr): w -= lr g.");
 UPDATE(Momentum, "Momentum", momentum_attributes, 1, 4,
-       "(w, v, g, lr): v = momentum v - lr g; w += v");
+       "(w, v, g, lr): v = momentum v - lr g; w += v.");
 UPDATE(Nesterov, "Nesterov", momentum_attributes, 1, 4,
-       "(w, v, g, lr): w += momentum^2 v - (1 + momentum) lr g; v = momentum v - lr g");
+       "(w, v, g, lr): w += momentum^2 v - (1 + momentum) lr g; v = momentum v - lr g.");
 UPDATE(AdaGrad, "AdaGrad", adagrad_attributes, 1, 4,
-       "(w, h, g, lr): h += g^2; w -= lr g / (sqrt(h) + epsilon)");
+       "(w, h, g, lr): h += g^2; w -= lr g / (sqrt(h) + epsilon).");
 UPDATE(RMSProp, "RMSProp", rmsprop_attributes, 1, 4,
-       "(w, h, g, lr): h = decay h + (1 - decay) g^2; w -= lr g / (sqrt(h) + epsilon)");
+       "(w, h, g, lr): h = decay h + (1 - decay) g^2; w -= lr g / (sqrt(h) + epsilon).");
 UPDATE(Adam, "Adam", adam_attributes, 2, 6,
        "(w, m, v, g, lr, t): m += (1-beta1)(g-m); v += (1-beta2)(g^2-v); "
-       "w -= lr sqrt(1-beta2^t)/(1-beta1^t) m / (sqrt(v) + epsilon)");
+       "w -= lr sqrt(1-beta2^t)/(1-beta1^t) m / (sqrt(v) + epsilon).");

@@ -12,6 +12,7 @@
 #include "train/run.h"
 
 #define HISTORY_MAXIMUM ((size_t)64 << 20)
+#define FAIR_CHANCE 300 /* steps before a network may be said to learn nothing */
 
 /* The key of the task's main figure beside the loss. */
 static const char *figure_name(kata_loss loss) {
@@ -250,7 +251,8 @@ static kata_status end_epoch(kata__run *run, double seconds, kata_history_row *r
     if (run->validation != NULL) {
         KATA__TRY(validate(run, row));
     }
-    if (run->epoch == 1) {
+    if (!run->warned_constant && run->step >= FAIR_CHANCE) {
+        run->warned_constant = true;
         warn_constant(run, row->loss);
     }
     watch(run, run->validation != NULL ? row->val_loss : row->loss);

@@ -23,6 +23,7 @@ typedef struct kata__run {
     bool finished; /* nothing left to do: all epochs, or stopped early */
     void **best;   /* the best weights, one block a variable; NULL without early stopping */
     bool has_best;
+    bool warned_constant;
     kata__buffer history; /* the JSON lines so far */
 } kata__run;
 

@@ -18,8 +18,8 @@
 #define KATA__ROW_BLOCK 16384
 #define KATA__ADD(a, b) ((a) + (b))
 /* A NaN on either side is the result. */
-#define KATA__GREATER(a, b) (((a) > (b)) | ((a) != (a)) ? (a) : (b))
-#define KATA__LESS(a, b) (((a) < (b)) | ((a) != (a)) ? (a) : (b))
+#define KATA__GREATER(a, b) ((((a) > (b)) | ((a) != (a))) ? (a) : (b))
+#define KATA__LESS(a, b) ((((a) < (b)) | ((a) != (a))) ? (a) : (b))
 #define KATA__SAME(v) (v)
 #define KATA__SQUARE(v) ((v) * (v))
 #define KATA__PLUS(v, sum) ((sum) + (v))
