@@ -120,8 +120,8 @@ static void bend(Dice *dice, int digit, Glyph *glyph) {
 
 /*
  * Flattens a stroke's Catmull-Rom spline, p(t) = p1 + t m1 + t^2 (3 d - 2 m1 - m2) +
- * t^3 (m1 + m2 - 2 d) with d = p2 - p1 and slopes m half the chord about a point; at corners and
- * ends the missing neighbour is the point itself mirrored, so that m = d.
+ * t^3 (m1 + m2 - 2 d) with d = p2 - p1 and slopes m half the chord about a point. At corners and
+ * ends there is no chord: there the spline starts unbent, m1 = 3/2 d - m2 / 2, or a line, m = d.
  */
 static void flatten(const Point *points, int count, const double *pressure, struct path *path) {
     struct inked *out = &path->points[path->count];
@@ -164,6 +164,7 @@ static void flatten(const Point *points, int count, const double *pressure, stru
  * a flat nib that writes thinner along one direction than across it.
  */
 static void ink(Dice *dice, int digit, const Glyph *glyph, struct path *path) {
+    /* Classes of many strokes are written larger, and so with a pen that is finer in the box. */
     static const double weight[10] = {1.04, 1.12, 1, 0.98, 0.95, 0.94, 0.97, 1, 0.91, 0.9};
     const double light = uniform(dice, 0.75, 1.55);
     const double heavy = uniform(dice, 0, 1);
@@ -272,9 +273,9 @@ static void measure_depth(const struct path *path, float depth[BOX][BOX]) {
         const double low_y = (a->y < b->y ? a->y : b->y) - reach;
         const double high_y = (a->y > b->y ? a->y : b->y) + reach;
         const int x0 = low_x < 0 ? 0 : (int)low_x;
-        const int x1 = high_x > BOX ? BOX : (int)(high_x + 1) > BOX ? BOX : (int)(high_x + 1);
+        const int x1 = high_x > BOX - 1 ? BOX : (int)(high_x + 1);
         const int y0 = low_y < 0 ? 0 : (int)low_y;
-        const int y1 = high_y > BOX ? BOX : (int)(high_y + 1) > BOX ? BOX : (int)(high_y + 1);
+        const int y1 = high_y > BOX - 1 ? BOX : (int)(high_y + 1);
         const float ax = (float)a->x;
         const float ay = (float)a->y;
         const float dx = (float)(b->x - a->x);
@@ -299,8 +300,8 @@ static void measure_depth(const struct path *path, float depth[BOX][BOX]) {
 }
 
 /*
- * Grey from depth: ink = depth / softness + 1/2 within 0 and 1, the share of a soft-edged pixel that
- * is covered, with the depth roughened as a scanned edge is.
+ * Grey from depth: ink = depth / softness + 1/2 within 0 and 1, the share of a soft-edged pixel
+ * that is covered, with the depth roughened as a scanned edge is.
  */
 static void shade(Dice *dice, float depth[BOX][BOX], uint8_t grey[BOX][BOX]) {
     const double softness = uniform(dice, 0.8, 1.3);

@@ -53,8 +53,8 @@ struct kata__digits_point {
 };
 
 /*
- * A digit as pen strokes: stroke k is the points first[k] up to first[k + 1]. Height 1, y downwards,
- * width near 0.6.
+ * A digit as pen strokes: stroke k is the points first[k] up to first[k + 1]. Height 1, width near
+ * 0.6, y downwards.
  */
 struct kata__digits_glyph {
     struct kata__digits_point points[KATA__DIGITS_POINTS];

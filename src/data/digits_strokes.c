@@ -342,7 +342,15 @@ static void write_five(Dice *dice, Glyph *glyph) {
         curve(glyph, bowl, neck + (1 - neck) * sag);
         curve(glyph, bowl * 0.75 + foot * 0.1, neck + (1 - neck) * 0.88);
         curve(glyph, bowl * 0.4 + foot * 0.45, 1);
-        curve(glyph, foot, foot_y);
+        if (chance(dice, 0.12)) {
+            /* The bowl closes, or nearly. */
+            const double end_x = uniform(dice, -0.05, 0.18);
+            const double end_y = uniform(dice, 0.15, 0.5);
+            curve(glyph, foot * 0.6, 0.72 + 0.2 * foot_y);
+            curve(glyph, neck_x + end_x, neck + (1 - neck) * end_y);
+        } else {
+            curve(glyph, foot, foot_y);
+        }
         if (!single) {
             const double gap_x = uniform(dice, -0.08, 0.12);
             const double gap_y = uniform(dice, -0.1, 0.05);

@@ -7,7 +7,8 @@
  *   forward   band of x; taps (c,kh,kw); out = y.
  *   by input  for each residue of the place in dx modulo the stride, a correlation of dy with those
  *             taps of the weight that meet it (Dumoulin and Visin 2016, "A guide to convolution
- *             arithmetic", 4.6), the weight rearranged as (c; f,kh,kw) for each residue.
+ *             arithmetic", 4.6), the weight rearranged as (c; f,kh,kw) for each residue if there
+ *             is more than one or the batch is large.
  *   by weight the batch is cut into a fixed number of parts; each adds up (c,kh,kw; f) in a place
  *             of its own; the parts are added in order.
  *
@@ -24,6 +25,7 @@ enum {
     MOST_CHUNKS = 64,
     MOST_PARTS = 16,
     PARTS_BYTES = 64 << 20, /* the most that partial weight gradients may take */
+    REARRANGE_IMAGES = 8, /* by input: from so many on, longer runs of weights pay for making them */
     LINE = 64
 };
 
@@ -158,7 +160,9 @@ static struct plan make_plan(kata_context *context, kata_dtype dtype, const kata
         p.phases = 1;
         p.plane_rows = p.band_rows + 1 + (g->kh - 1) * g->dilation_h / g->stride_h;
         p.pitch = ceil_div(g->w, g->stride_w) + 1 + (g->kw - 1) * g->dilation_w / g->stride_w;
-        p.weight_bytes = lines((size_t)(g->f * p.cg * g->kh * g->kw) * p.size);
+        if (g->stride_h > 1 || g->stride_w > 1 || g->n >= REARRANGE_IMAGES) {
+            p.weight_bytes = lines((size_t)(g->f * p.cg * g->kh * g->kw) * p.size);
+        }
     } else {
         const int64_t reach = (g->kw - 1) * g->dilation_w;
         p.phases = least(g->stride_w, reach + 1);
@@ -292,6 +296,8 @@ static void forward_chunk(void *argument, int64_t chunk, int worker) {
             .m = s.channels,
             .taps = p->taps,
             .weight = at(p, job->weight, f * p->taps),
+            .weight_row = p->taps,
+            .run = p->taps,
             .source = source,
             .offset = job->offset,
             .row_step = g->stride_h * p->pitch,
@@ -352,6 +358,11 @@ static void rearrange_chunk(void *argument, int64_t chunk, int worker) {
             for (int64_t f = 0; f < p->fg; f++) {
                 const char *from =
                     at(p, job->weight, ((group * p->fg + f) * p->cg + c) * kernel);
+                if (taps == kernel) {
+                    memcpy(out, from, (size_t)kernel * p->size);
+                    out += (size_t)kernel * p->size;
+                    continue;
+                }
                 for (int64_t i = 0; i < y.taps; i++) {
                     for (int64_t j = 0; j < x.taps; j++, out += p->size) {
                         const int64_t tap = (y.tap + i * y.step) * g->kw + x.tap + j * x.step;
@@ -406,6 +417,7 @@ static void input_chunk(void *argument, int64_t chunk, int worker) {
     const struct plan *p = job->plan;
     const kata__conv *g = &p->g;
     const struct share s = share_of(p, chunk);
+    const int64_t kernel = g->kh * g->kw;
     char *source = source_of(job, worker);
     kata__conv_pad pad = {.h = g->oh,
                           .w = g->ow,
@@ -435,10 +447,12 @@ static void input_chunk(void *argument, int64_t chunk, int worker) {
                 const struct residue x =
                     residue_of(b, g->stride_w, g->pad_left, g->w, g->kw, g->dilation_w);
                 const int64_t taps = p->fg * residues_taps(&y, &x);
-                const kata__conv_piece piece = {
+                kata__conv_piece piece = {
                     .m = s.channels,
                     .taps = taps,
                     .weight = at(p, job->rearranged, begin + c * taps),
+                    .weight_row = taps,
+                    .run = taps,
                     .source = source,
                     .offset = offset,
                     .row_step = p->pitch,
@@ -452,6 +466,12 @@ static void input_chunk(void *argument, int64_t chunk, int worker) {
                     .out_pixel = g->stride_w,
                     .panel = source + p->source_bytes,
                 };
+                if (p->weight_bytes == 0) { /* read where it is: (f, c, taps) */
+                    piece.weight = at(p, job->weight, (group * p->fg * p->cg + s.channel) * kernel);
+                    piece.weight_row = kernel;
+                    piece.run = kernel;
+                    piece.run_step = p->cg * kernel;
+                }
                 if (piece.rows > 0 && piece.width > 0) {
                     p->table->conv_piece(&piece);
                 }
@@ -474,7 +494,9 @@ void kata__conv_input(kata_context *context, kata_dtype dtype, const kata__conv 
     job.out = dx;
     input_offsets(&p, job.offset, lowest_base(p.g.pad_top, p.g.stride_h),
                   lowest_base(p.g.pad_left, p.g.stride_w));
-    kata__parallel(context, p.g.c, rearrange_chunk, &job);
+    if (p.weight_bytes > 0) {
+        kata__parallel(context, p.g.c, rearrange_chunk, &job);
+    }
     kata__parallel(context, p.unit_chunks * p.bands * p.m_chunks, input_chunk, &job);
 }
 

@@ -3,6 +3,8 @@
 #include "kernel/chunks.h"
 #include "base/random.h"
 
+#include <string.h>
+
 /* ---- unary ---- */
 
 typedef struct unary_job {
@@ -39,10 +41,10 @@ void kata__unary_run(kata_context *context, kata_dtype dtype, kata__unary op, in
 
 /* ---- binary with broadcasting ----
  *
- * After merging, axes [0, rank) have sizes dim and each operand its strides; z is contiguous. The last
- * axis is the inner loop if it is long and both strides are 0 or 1. Otherwise ("gathered") z is cut
- * into blocks and an operand that is not contiguous there is copied into a buffer first; a bias of
- * (1, c) under (n, c) is copied once, several times over. */
+ * After merging, axes [0, rank) have sizes dim and each operand its strides; z is contiguous. The
+ * last axis is the inner loop if it is long and both strides are 0 or 1. Otherwise ("gathered") z
+ * is cut into blocks and an operand that is not contiguous there is copied into a buffer first; a
+ * bias of (1, c) under (n, c) is copied once, several times over. */
 
 enum { SHORT_INNER = 64, GATHER = 1024 };
 
@@ -145,6 +147,18 @@ static void gather(const binary_job *job, const operand *x, int64_t start, int64
     }
 }
 
+/* Fills a buffer with n elements of a periodic operand: one period, then twice as many each time.
+ */
+static void repeat(const binary_job *job, const operand *x, int64_t n, char *to) {
+    int64_t done = x->period < n ? x->period : n;
+    memcpy(to, x->data, (size_t)done * job->size);
+    while (done < n) {
+        const int64_t more = done < n - done ? done : n - done;
+        memcpy(to + (size_t)done * job->size, to, (size_t)more * job->size);
+        done += more;
+    }
+}
+
 /* Element-wise on z[start .. start + n) when both operands are contiguous or one number. */
 static void binary_flat_chunk(void *argument, int64_t chunk, int worker) {
     (void)worker;
@@ -211,13 +225,17 @@ static void binary_gathered_chunk(void *argument, int64_t chunk, int worker) {
         const char *a = a_buffer, *b = b_buffer;
         if (job->a.contiguous) {
             a = job->a.data + at;
-        } else if (i == start || !keep_a) {
+        } else if (!keep_a) {
             gather(job, &job->a, i, m, a_buffer);
+        } else if (i == start) {
+            repeat(job, &job->a, m, a_buffer);
         }
         if (job->b.contiguous) {
             b = job->b.data + at;
-        } else if (i == start || !keep_b) {
+        } else if (!keep_b) {
             gather(job, &job->b, i, m, b_buffer);
+        } else if (i == start) {
+            repeat(job, &job->b, m, b_buffer);
         }
         job->function(m, a, 1, b, 1, job->z + at);
     }

@@ -2,7 +2,7 @@
  *
  * Three ways:
  *   DOT     few rows against rows, both contiguous in k: dot products along k;
- *   DIRECT  few rows, B row-major: B is read where it is;
+ *   DIRECT  few rows, or not many and B's rows short: B (not transposed) is read where it is;
  *   PACKED  everything else: B is packed once into panels, then each chunk of C runs over them.
  * A product with few elements and many terms is cut in k as well: the parts go to places of their
  * own and are added in order. The way and the chunks are functions of the sizes and the instruction
@@ -23,6 +23,9 @@ enum {
     FETCH_BYTES = 256 << 10,  /* more than this is slow to fetch for every chunk again ... */
     REUSE_ROWS = 64,          /* ... unless each chunk has so many rows (or columns) to use it for */
     FEWEST_TERMS = 384,       /* of a part */
+    DENSE_ROWS = 256,         /* up to so many rows, B with rows of at most so many bytes is not packed */
+    DENSE_BYTES = 512,
+    TAIL_TERMS = 48, /* fewer are not worth a way of their own for the last columns */
     PARTS_NUMBERS = 1 << 20 /* the most numbers that partial sums may take */
 };
 
@@ -39,6 +42,10 @@ struct plan {
     int64_t panels;
     int64_t packed_numbers; /* of one B */
     int64_t packed_items;   /* 1 if the batch shares B */
+    /* The last columns, if they would leave most of a vector empty, are not among g.n: they are
+     * computed with vectors along k, or along m where A is transposed. */
+    int64_t tail;
+    int64_t tail_numbers; /* of workspace, for one product: B's columns as rows, or C's */
 };
 
 static int64_t ceil_div(int64_t a, int64_t b) {
@@ -98,10 +105,20 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype, cons
     if (a_rows && b_rows && least(g->m, g->n) <= 4) {
         p.way = DOT;
         p.swap = g->n < g->m;
-    } else if (!g->transpose_b && g->m <= 2 * rows) {
+    } else if (!g->transpose_b &&
+               (g->m <= 2 * rows ||
+                (g->m <= DENSE_ROWS && g->ldb * (int64_t)p.size <= DENSE_BYTES))) {
         p.way = DIRECT;
     } else {
         p.way = PACKED;
+    }
+
+    const int64_t tail = g->n % p.table->lanes;
+    if (p.way != DOT && tail * 4 <= p.table->lanes && g->n > tail && g->k >= TAIL_TERMS &&
+        g->m >= p.table->lanes) {
+        p.tail = tail;
+        g->n -= tail;
+        p.tail_numbers = g->transpose_a ? tail * g->m : g->transpose_b ? 0 : tail * g->k;
     }
 
     const double flops = 2.0 * (double)g->m * (double)g->n * (double)most(g->k, 1);
@@ -158,20 +175,24 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype, cons
     return p;
 }
 
-/* Bytes of packed B, rounded so that the parts after it begin on a cache line. */
+/* The workspace: packed B, what the last columns need, parts; each begins on a cache line. */
 static size_t packed_bytes(const struct plan *p) {
     return ((size_t)(p->packed_items * p->packed_numbers) * p->size + 63) / 64 * 64;
+}
+
+static size_t tail_bytes(const struct plan *p) {
+    return ((size_t)(p->g.batch * p->tail_numbers) * p->size + 63) / 64 * 64;
 }
 
 size_t kata__gemm_workspace(kata_context *context, kata_dtype dtype, const kata__gemm *gemm) {
     const struct plan p = make_plan(context, dtype, gemm);
     const size_t parts = p.parts > 1 ? (size_t)(p.parts * p.g.m * p.g.n) * p.size : 0;
-    return packed_bytes(&p) + parts;
+    return packed_bytes(&p) + tail_bytes(&p) + parts;
 }
 
 struct job {
     const struct plan *plan;
-    char *packed, *parts;
+    char *packed, *tails, *parts;
     int64_t pack_panels, pack_chunks; /* of one B */
 };
 
@@ -265,6 +286,76 @@ static void piece_chunk(const struct job *job, int64_t item, int64_t part, int64
     p->table->piece(&piece);
 }
 
+/* B's last columns as rows. */
+static void turn_tail(const struct job *job) {
+    const struct plan *p = job->plan;
+    const kata__gemm *g = &p->g;
+    for (int64_t item = 0; item < (g->stride_b == 0 ? 1 : g->batch); item++) {
+        char *to = job->tails + (size_t)(item * p->tail_numbers) * p->size;
+        for (int64_t j = 0; j < p->tail; j++) {
+            const char *from = at(p, g->b, item * g->stride_b + g->n + j);
+            for (int64_t k = 0; k < g->k; k++, to += p->size) {
+                memcpy(to, from + (size_t)(k * g->ldb) * p->size, p->size);
+            }
+        }
+    }
+}
+
+/* The last columns of rows [i0, i1): C^T = B^T A^T, so that vectors go along the long side. */
+static void tail_chunk(const struct job *job, int64_t item, int64_t i0, int64_t i1) {
+    const struct plan *p = job->plan;
+    const kata__gemm *g = &p->g;
+    const int64_t b_row = g->transpose_b ? g->n * g->ldb : g->n;
+    kata__gemm_dot dot = {
+        .k = g->k,
+        .c = (char *)g->c + (item * g->stride_c + i0 * g->ldc + g->n) * (int64_t)p->size,
+        .alpha = g->alpha,
+        .beta = g->beta,
+        .relu = g->relu,
+    };
+    if (g->transpose_a) {
+        char *product = job->tails + (size_t)(item * p->tail_numbers + i0) * p->size;
+        const kata__gemm_piece piece = {
+            .m = p->tail,
+            .n = i1 - i0,
+            .k = g->k,
+            .transpose_a = !g->transpose_b,
+            .a = at(p, g->b, item * g->stride_b + b_row),
+            .lda = g->ldb,
+            .b = at(p, g->a, item * g->stride_a + i0),
+            .ldb = g->lda,
+            .c = product,
+            .ldc = g->m,
+            .alpha = 1,
+        };
+        p->table->piece(&piece);
+        dot.m = i1 - i0;
+        dot.n = p->tail;
+        dot.c_row = g->ldc;
+        dot.c_column = 1;
+        dot.bias_row = at(p, g->bias_row, i0);
+        dot.bias_column = at(p, g->bias_column, g->n);
+        p->table->store_turned(&dot, product, g->m);
+        return;
+    }
+    dot.m = p->tail;
+    dot.n = i1 - i0;
+    if (g->transpose_b) {
+        dot.a = at(p, g->b, item * g->stride_b + b_row);
+        dot.lda = g->ldb;
+    } else {
+        dot.a = at(p, job->tails, g->stride_b == 0 ? 0 : item * p->tail_numbers);
+        dot.lda = g->k;
+    }
+    dot.b = at(p, g->a, item * g->stride_a + i0 * g->lda);
+    dot.ldb = g->lda;
+    dot.c_row = 1;
+    dot.c_column = g->ldc;
+    dot.bias_row = at(p, g->bias_column, g->n);
+    dot.bias_column = at(p, g->bias_row, i0);
+    p->table->dot(&dot);
+}
+
 /* Chunks run through the rows first, so that neighbours use the same panels of B. */
 static void run_chunk(void *argument, int64_t chunk, int worker) {
     (void)worker;
@@ -282,6 +373,9 @@ static void run_chunk(void *argument, int64_t chunk, int worker) {
             dot_chunk(p, item, i0, i1, j0, j1);
         } else {
             piece_chunk(job, item, part, i0, i1, j0, j1);
+            if (p->tail > 0 && part == 0 && column == 0) {
+                tail_chunk(job, item, i0, i1);
+            }
         }
     }
 }
@@ -314,13 +408,17 @@ void kata__gemm_run(kata_context *context, kata_dtype dtype, const kata__gemm *g
         return;
     }
     struct job job = {.plan = &p, .packed = workspace, .pack_panels = p.panels, .pack_chunks = 1};
+    job.tails = (char *)workspace + packed_bytes(&p);
     if (p.way == PACKED && p.g.k > 0) {
         job.pack_panels = most(1, PACK_CHUNK / (p.table->columns * p.g.k));
         job.pack_chunks = ceil_div(p.panels, job.pack_panels);
         kata__parallel(context, p.packed_items * job.pack_chunks, pack_chunk, &job);
     }
+    if (p.tail > 0 && !p.g.transpose_a && !p.g.transpose_b) {
+        turn_tail(&job);
+    }
     if (p.parts > 1) {
-        job.parts = (char *)workspace + packed_bytes(&p);
+        job.parts = job.tails + tail_bytes(&p);
     }
     kata__parallel(context, p.item_chunks * p.parts * p.row_chunks * p.column_chunks, run_chunk, &job);
     if (p.parts > 1) {

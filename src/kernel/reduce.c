@@ -1,12 +1,13 @@
 /* Reductions over any set of axes, without a transposed copy.
  *
- * Axes of size 1 are dropped and neighbours of one kind merged, so that kept (K) and reduced (R) axes
- * alternate. The last two are one call of the table: "... K R" reduces rows, "... R K" adds up
- * columns. The axes before them are loops. A call's results go into doubles on the stack, the reduced
- * loops run in order for each of them.
+ * Axes of size 1 are dropped and neighbours of one kind merged, so that kept (K) and reduced (R)
+ * axes alternate. The last two are one call of the table: "... K R" reduces rows, "... R K" adds up
+ * columns. The axes before them are loops. A call's results go into doubles on the stack, the
+ * reduced loops run in order for each of them.
  *
- * Threads: kept indices are independent. If there are too few of them, the first reduced axis is cut
- * into parts, whose partial results are combined as a tree. Parts are a function of the shape. */
+ * Threads: kept indices are independent. If there are too few of them, the first reduced axis is
+ * cut into parts, whose partial results are combined as a tree. Parts are a function of the shape.
+ */
 #include "kernel/elementwise.h"
 #include "kernel/chunks.h"
 
@@ -33,12 +34,12 @@ typedef struct reduce_job {
     int64_t depth; /* size of the last reduced axis */
     int64_t depth_stride;
 
-    int64_t tile;                     /* results of a unit */
-    int64_t n_tiles, n_outer;         /* units: outer kept indices x tiles */
-    int64_t units_in_chunk, n_units;  /* without parts */
+    int64_t tile;                    /* results of a unit */
+    int64_t n_tiles, n_outer;        /* units: outer kept indices x tiles */
+    int64_t units_in_chunk, n_units; /* without parts */
     int64_t n_parts, part_size, part_axis_dim;
-    int64_t n_results;                /* of all */
-    double *partial;                  /* (n_parts, n_results) if n_parts > 1 */
+    int64_t n_results; /* of all */
+    double *partial;   /* (n_parts, n_results) if n_parts > 1 */
 } reduce_job;
 
 static double combine(kata__reduce op, double a, double b) {
@@ -58,8 +59,8 @@ static double empty_value(kata__reduce op) {
 
 /* Results [first, first + n) of outer kept index `outer`, over part [from, to) of the first reduced
  * axis, into sum. */
-static void reduce_unit(const reduce_job *job, int64_t outer, int64_t first, int64_t n, int64_t from,
-                        int64_t to, double *sum) {
+static void reduce_unit(const reduce_job *job, int64_t outer, int64_t first, int64_t n,
+                        int64_t from, int64_t to, double *sum) {
     for (int64_t i = 0; i < n; i++) {
         sum[i] = empty_value(job->op);
     }

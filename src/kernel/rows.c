@@ -39,8 +39,7 @@ static void softmax_rows_chunk(void *argument, int64_t chunk, int worker) {
 static void softmax_columns_chunk(void *argument, int64_t chunk, int worker) {
     (void)worker;
     const softmax_job *job = argument;
-    int64_t unit,
-        n = kata__chunk_of(chunk, job->outer * job->n_tiles, job->rows_in_chunk, &unit);
+    int64_t unit, n = kata__chunk_of(chunk, job->outer * job->n_tiles, job->rows_in_chunk, &unit);
     for (const int64_t end = unit + n; unit < end; unit++) {
         const int64_t first = unit % job->n_tiles * job->tile;
         const int64_t width = smaller(job->tile, job->inner - first);
@@ -107,7 +106,7 @@ typedef struct batch_norm_job {
     const void *scale, *bias;
     const void *mean_in, *second_in; /* APPLY: variance; GRADIENT: inverse */
     double epsilon;
-    char *y; /* dx */
+    char *y;                                     /* dx */
     void *mean_out, *inverse_out, *variance_out; /* GRADIENT: -, dscale, dbias */
 } batch_norm_job;
 

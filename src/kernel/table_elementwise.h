@@ -1,9 +1,11 @@
-/* The part of the kernel table that elementwise.c, reduce.c, rows.c and update.c use: one for float32
- * and one for float64, for each instruction set. The bodies are body/{elementwise,rows,update}.h.
+/* The part of the kernel table that elementwise.c, reduce.c, rows.c and update.c use: one for
+ * float32 and one for float64, for each instruction set. The bodies are
+ * body/{elementwise,rows,update}.h.
  *
  * The functions here work on one piece on one thread; the drivers cut the pieces. What a function
- * writes for an element depends on that element's inputs alone, never on where a piece begins or ends
- * (sums: on the piece's length, which is a function of the shape). In place (y == x) is fine. */
+ * writes for an element depends on that element's inputs alone, never on where a piece begins or
+ * ends (sums: on the piece's length, which is a function of the shape). In place (y == x) is fine.
+ */
 #ifndef KATA_KERNEL_TABLE_ELEMENTWISE_H
 #define KATA_KERNEL_TABLE_ELEMENTWISE_H
 
@@ -15,18 +17,19 @@
  * drivers keep on the stack. */
 enum { KATA__CHUNK = 32768, KATA__PARTIALS = 8192, KATA__TILE = 512 };
 
-/* Batch normalisation of (n, c, d): planes of d from here on are rows, smaller ones go by columns. */
+/* Batch normalisation of (n, c, d): planes of d from here on are rows, smaller ones go by columns.
+ */
 enum { KATA__PLANE = 16 };
 
 enum { KATA__REDUCE_COUNT = KATA__REDUCE_SUM_SQUARE + 1 };
 
 /* The scalars of an optimiser step, computed once in double (update.c). */
 typedef struct kata__update_scalars {
-    double lr;        /* ADAM: with its bias correction */
-    double shrink;    /* lr weight_decay */
+    double lr;     /* ADAM: with its bias correction */
+    double shrink; /* lr weight_decay */
     double momentum;
-    double decay1;    /* ADAM: 1 - beta1; RMSPROP: decay */
-    double decay2;    /* ADAM: 1 - beta2; RMSPROP: 1 - decay */
+    double decay1; /* ADAM: 1 - beta1; RMSPROP: decay */
+    double decay2; /* ADAM: 1 - beta2; RMSPROP: 1 - decay */
     double epsilon;
 } kata__update_scalars;
 

@@ -43,12 +43,14 @@ typedef struct kata__gemm_dot {
 /* A correlation of planes, what all convolutions come down to. `source` holds zero-padded planes;
  * tap t of the output at grid place (y,x) reads source[offset[t] + y row_step + x],
  * and up to a vector more may be read and ignored:
- *   out[i][y][x] = sum over t of weight[i][t] source[offset[t] + y row_step + x]   (+ bias[i], relu)
- * for i < m, y < rows, x < width. out[i] begins at i * out_plane, rows are out_row and pixels
+ *   out[i][y][x] = sum over t of W[i][t] source[offset[t] + y row_step + x]   (+ bias[i], relu)
+ * for i < m, y < rows, x < width. The taps come in runs: W[i][t] is
+ * weight[i weight_row + t / run * run_step + t % run]. out[i] begins at i * out_plane, rows are out_row and pixels
  * out_pixel apart (in elements). */
 typedef struct kata__conv_piece {
     int64_t m, taps;
-    const void *weight; /* (m, taps) */
+    const void *weight;
+    int64_t weight_row, run, run_step;
     const void *source;
     const int64_t *offset;
     int64_t row_step;
@@ -96,6 +98,9 @@ typedef struct kata__gemm_table {
 
     void (*piece)(const kata__gemm_piece *piece);
     void (*dot)(const kata__gemm_dot *dot);
+    /* The end of a dot (a, b and k are not read): element (i,j) of the product is
+     * product[j step + i]. */
+    void (*store_turned)(const kata__gemm_dot *dot, const void *product, int64_t step);
     /* Packs panels [first, last) of op(B) (k,n): panel p holds columns p * columns and on, as
      * to[(p k + i) columns + j], columns beyond n are zero. */
     void (*pack_b)(const void *b, int64_t ldb, bool transpose_b, int64_t k, int64_t n,

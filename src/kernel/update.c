@@ -35,8 +35,8 @@ void kata__update_run(kata_context *context, kata_dtype dtype, kata__update rule
                                     .momentum = options->momentum,
                                     .epsilon = options->epsilon};
     if (rule == KATA__ADAM) {
-        scalars.lr *= sqrt(1.0 - pow(options->beta2, options->t)) /
-                      (1.0 - pow(options->beta1, options->t));
+        scalars.lr *=
+            sqrt(1.0 - pow(options->beta2, options->t)) / (1.0 - pow(options->beta1, options->t));
         scalars.decay1 = 1.0 - options->beta1;
         scalars.decay2 = 1.0 - options->beta2;
     } else {

@@ -37,17 +37,16 @@ static void run_pair(const kata_call *call, kata__binary kernel, const kata_tens
 }
 
 #define PAIR_LOOP(type, f)                                                                         \
-    do {                                                                                           \
-        type *to = call->outputs[0].data;                                                          \
-        const type *from_a = call->inputs[0].data, *from_b = call->inputs[1].data;                 \
-        for (; walk.rows > 0; kata__walk_next(&walk)) {                                            \
-            for (int64_t k = 0; k < walk.n; k++) {                                                 \
-                to[walk.at[0] + k * walk.step[0]] =                                                \
-                    (type)f((double)from_a[walk.at[1] + k * walk.step[1]],                         \
-                            (double)from_b[walk.at[2] + k * walk.step[2]]);                        \
-            }                                                                                      \
+    for (; walk.rows > 0; kata__walk_next(&walk)) {                                                \
+        type *z = (type *)call->outputs[0].data + walk.at[0];                                      \
+        const type *a = (const type *)call->inputs[0].data + walk.at[1];                           \
+        const type *b = (const type *)call->inputs[1].data + walk.at[2];                           \
+        const int64_t n = walk.n, step = walk.step[0], a_step = walk.step[1],                      \
+                      b_step = walk.step[2];                                                       \
+        for (int64_t k = 0; k < n; k++) {                                                          \
+            z[k * step] = (type)f((double)a[k * a_step], (double)b[k * b_step]);                   \
         }                                                                                          \
-    } while (0)
+    }
 
 /* float16 and bfloat16. */
 static void storage_loop(const kata_call *call, kata__walk *walk, double (*f)(double, double)) {
@@ -91,9 +90,9 @@ static kata_status integer_loop(const kata_call *call,
         kata__walk walk;                                                                           \
         kata__walk_call(&walk, call, 0, 2);                                                        \
         if (call->outputs[0].dtype == KATA_F32) {                                                  \
-            PAIR_LOOP(float, NAME##_of);                                                           \
+            PAIR_LOOP(float, NAME##_of)                                                            \
         } else if (call->outputs[0].dtype == KATA_F64) {                                           \
-            PAIR_LOOP(double, NAME##_of);                                                          \
+            PAIR_LOOP(double, NAME##_of)                                                           \
         } else {                                                                                   \
             storage_loop(call, &walk, NAME##_of);                                                  \
         }                                                                                          \
@@ -228,9 +227,9 @@ static kata_status prelu_reference(const kata_call *call) {
     kata__walk walk;
     kata__walk_call(&walk, call, 0, 2);
     if (call->outputs[0].dtype == KATA_F32) {
-        PAIR_LOOP(float, prelu_of);
+        PAIR_LOOP(float, prelu_of)
     } else if (call->outputs[0].dtype == KATA_F64) {
-        PAIR_LOOP(double, prelu_of);
+        PAIR_LOOP(double, prelu_of)
     } else if (kata_dtype_is_float(call->outputs[0].dtype)) {
         storage_loop(call, &walk, prelu_of);
     } else {

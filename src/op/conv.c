@@ -67,8 +67,8 @@ static void plain_input(const plain *p, const kata__conv *v) {
                     double sum = p->bias == NULL ? 0 : kata_load(p->dtype, p->bias, c);
                     for (int64_t f = first_f; f < first_f + group_f; f++) {
                         for (int64_t ky = 0; ky < v->kh; ky++) {
-                            int64_t oy = window_at(iy, ky, v->pad_top, v->stride_h, v->dilation_h,
-                                                   v->oh);
+                            int64_t oy =
+                                window_at(iy, ky, v->pad_top, v->stride_h, v->dilation_h, v->oh);
                             for (int64_t kx = 0; kx < v->kw; kx++) {
                                 int64_t ox = window_at(ix, kx, v->pad_left, v->stride_w,
                                                        v->dilation_w, v->ow);
@@ -170,13 +170,15 @@ static const kata_attribute_spec conv_attributes[] = {
     {.name = "auto_pad",
      .type = KATA_ATTRIBUTE_STRING,
      .default_string = "NOTSET",
-     .doc = "NOTSET: pads; SAME_UPPER, SAME_LOWER: output size ceil(input / stride), the odd pad at "
-            "the end or begin; VALID: none"},
+     .doc =
+         "NOTSET: pads; SAME_UPPER, SAME_LOWER: output size ceil(input / stride), the odd pad at "
+         "the end or begin; VALID: none"},
     {.name = "dilations", .type = KATA_ATTRIBUTE_INTS, .doc = "distance of the taps; 1s"},
     {.name = "group",
      .type = KATA_ATTRIBUTE_INT,
      .default_int = 1,
-     .doc = "channels in so many groups that do not see each other; as many as channels: depth-wise"},
+     .doc =
+         "channels in so many groups that do not see each other; as many as channels: depth-wise"},
     {.name = "kernel_shape", .type = KATA_ATTRIBUTE_INTS, .doc = "window; the weight's sizes"},
     {.name = "pads",
      .type = KATA_ATTRIBUTE_INTS,
@@ -220,8 +222,8 @@ static kata_status conv_infer(kata_infer *infer) {
                          "Conv: the input %s has %lld channels in %lld group%s, but the weight %s "
                          "has %lld channels, expected %lld",
                          input_text(infer, 0, text_x), (long long)x->dim[1], (long long)groups,
-                         groups == 1 ? "" : "s", input_text(infer, 1, text_w),
-                         (long long)w->dim[1], (long long)(x->dim[1] / groups));
+                         groups == 1 ? "" : "s", input_text(infer, 1, text_w), (long long)w->dim[1],
+                         (long long)(x->dim[1] / groups));
     }
     KATA__TRY(kata__rule_vector(infer, 2, "bias", w->dim[0], "filter"));
     kata__window window;
@@ -256,9 +258,8 @@ static size_t conv_workspace(const kata_call *call) {
 static kata_status conv_fast(const kata_call *call) {
     kata__conv v = conv_of(call);
     kata__conv_forward(call->context, call->outputs[0].dtype, &v, call->inputs[0].data,
-                       call->inputs[1].data,
-                       kata__call_has(call, 2) ? call->inputs[2].data : NULL, false,
-                       call->outputs[0].data, call->workspace);
+                       call->inputs[1].data, kata__call_has(call, 2) ? call->inputs[2].data : NULL,
+                       false, call->outputs[0].data, call->workspace);
     return KATA_OK;
 }
 
@@ -314,8 +315,8 @@ static kata_status conv_gradient(kata_gradient *g) {
     kata__window_attributes attributes = conv_window_attributes(g->attributes);
     KATA__TRY(kata__window_of(&window, g->op, &attributes, &x, &w));
     if (g->needed[0]) {
-        g->input_gradients[0] = grad_node(graph, "kata:ConvGradInput", dy, g->inputs[1], &window,
-                                          groups, window.in);
+        g->input_gradients[0] =
+            grad_node(graph, "kata:ConvGradInput", dy, g->inputs[1], &window, groups, window.in);
     }
     if (g->needed[1]) {
         g->input_gradients[1] = grad_node(graph, "kata:ConvGradWeight", g->inputs[0], dy, &window,
@@ -387,8 +388,8 @@ static kata_status grad_input_infer(kata_infer *infer) {
     const kata_shape *dy = &infer->inputs[0].shape, *w = &infer->inputs[1].shape;
     KATA__TRY(grad_check(infer));
     KATA__TRY(grad_window(&window, sizes, infer->op, infer->attributes, dy));
-    int64_t c = w->dim[1] == KATA_UNKNOWN_DIM ? w->dim[1]
-                                              : w->dim[1] * infer->attributes[GRAD_GROUP].i;
+    int64_t c =
+        w->dim[1] == KATA_UNKNOWN_DIM ? w->dim[1] : w->dim[1] * infer->attributes[GRAD_GROUP].i;
     infer->outputs[0].dtype = infer->inputs[0].dtype;
     infer->outputs[0].shape = kata__window_shape(&window, dy->dim[0], c, sizes);
     return kata__infer_fits(infer);

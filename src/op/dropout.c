@@ -51,10 +51,10 @@ static kata_status dropout_infer(kata_infer *infer) {
 
 /* The ratio of this call: 0 when it is not training. */
 static kata_status dropout_ratio(const kata_call *call, double *ratio) {
-    bool training = kata__call_has(call, 2) &&
-                    kata_load(call->inputs[2].dtype, call->inputs[2].data, 0) != 0;
-    *ratio = kata__call_has(call, 1) ? kata_load(call->inputs[1].dtype, call->inputs[1].data, 0)
-                                     : 0.5;
+    bool training =
+        kata__call_has(call, 2) && kata_load(call->inputs[2].dtype, call->inputs[2].data, 0) != 0;
+    *ratio =
+        kata__call_has(call, 1) ? kata_load(call->inputs[1].dtype, call->inputs[1].data, 0) : 0.5;
     KATA__TRY(check_ratio(call->op->name, *ratio));
     if (!training) {
         *ratio = 0;
@@ -75,9 +75,8 @@ static kata_status dropout_reference(const kata_call *call) {
     double ratio;
     KATA__TRY(dropout_ratio(call, &ratio));
     for (int64_t i = 0; i < kata_tensor_count(x); i++) {
-        bool keep = ratio == 0 ||
-                    (double)kata_random_uniform(dropout_seed(call), random->stream, random->step,
-                                                (uint64_t)i) >= ratio;
+        bool keep = ratio == 0 || (double)kata_random_uniform(dropout_seed(call), random->stream,
+                                                              random->step, (uint64_t)i) >= ratio;
         kata_store(y->dtype, y->data, i,
                    keep && ratio < 1 ? kata_load(x->dtype, x->data, i) / (1 - ratio) : 0);
         if (call->n_outputs > 1) {
@@ -106,8 +105,8 @@ static kata_status dropout_fast(const kata_call *call) {
         }
         return KATA_OK;
     }
-    kata__dropout(call->context, x->dtype, kata_tensor_count(x), x->data, ratio,
-                  dropout_seed(call), random->stream, random->step, y->data,
+    kata__dropout(call->context, x->dtype, kata_tensor_count(x), x->data, ratio, dropout_seed(call),
+                  random->stream, random->step, y->data,
                   call->n_outputs > 1 ? call->outputs[1].data : call->workspace);
     return KATA_OK;
 }

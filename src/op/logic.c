@@ -28,11 +28,14 @@ static kata_status bool_infer(kata_infer *infer) {
     return bool_pair_infer(infer, KATA__BOOLS);
 }
 
+/* The places of a row are locals: `to` may point at anything, the walk too. */
 #define PAIR_LOOP(load_a, load_b, expression)                                                      \
     for (; walk.rows > 0; kata__walk_next(&walk)) {                                                \
-        for (int64_t k = 0; k < walk.n; k++) {                                                     \
-            int64_t at_a = walk.at[1] + k * walk.step[1], at_b = walk.at[2] + k * walk.step[2];    \
-            to[walk.at[0] + k * walk.step[0]] = expression(load_a, load_b);                        \
+        int64_t at_a = walk.at[1], at_b = walk.at[2], at = walk.at[0];                             \
+        const int64_t n = walk.n, step = walk.step[0], a_step = walk.step[1],                      \
+                      b_step = walk.step[2];                                                       \
+        for (int64_t k = 0; k < n; k++, at += step, at_a += a_step, at_b += b_step) {              \
+            to[at] = expression(load_a, load_b);                                                   \
         }                                                                                          \
     }
 
@@ -164,13 +167,15 @@ static kata_status where_infer(kata_infer *infer) {
 
 #define WHERE_LOOP(type)                                                                           \
     do {                                                                                           \
-        type *to = call->outputs[0].data;                                                          \
-        const type *a = call->inputs[1].data, *b = call->inputs[2].data;                           \
         for (; walk.rows > 0; kata__walk_next(&walk)) {                                            \
-            for (int64_t k = 0; k < walk.n; k++) {                                                 \
-                to[walk.at[0] + k * walk.step[0]] = condition[walk.at[1] + k * walk.step[1]] != 0  \
-                                                        ? a[walk.at[2] + k * walk.step[2]]         \
-                                                        : b[walk.at[3] + k * walk.step[3]];        \
+            type *to = (type *)call->outputs[0].data + walk.at[0];                                 \
+            const uint8_t *is = condition + walk.at[1];                                            \
+            const type *a = (const type *)call->inputs[1].data + walk.at[2];                       \
+            const type *b = (const type *)call->inputs[2].data + walk.at[3];                       \
+            const int64_t n = walk.n, to_step = walk.step[0], is_step = walk.step[1],              \
+                          a_step = walk.step[2], b_step = walk.step[3];                            \
+            for (int64_t k = 0; k < n; k++) {                                                      \
+                to[k * to_step] = is[k * is_step] != 0 ? a[k * a_step] : b[k * b_step];            \
             }                                                                                      \
         }                                                                                          \
     } while (0)

@@ -74,8 +74,7 @@ static kata_status loss_infer(kata_infer *infer) {
     KATA__TRY(kata__rule_vector(infer, 2, "weights", scores->dim[1], "class"));
     KATA__TRY(read_reduction(&how, infer->op, infer->attributes));
     infer->outputs[0].dtype = infer->inputs[0].dtype;
-    infer->outputs[0].shape =
-        how == NONE ? infer->inputs[1].shape : (kata_shape){.rank = 0};
+    infer->outputs[0].shape = how == NONE ? infer->inputs[1].shape : (kata_shape){.rank = 0};
     if (infer->n_outputs > 1) {
         infer->outputs[1] = infer->inputs[0];
     }
@@ -122,8 +121,8 @@ static kata_status label_at(const labels *l, int64_t i, int64_t *label, double *
         return kata_fail(KATA_INVALID,
                          "%s: the label of row %lld%s is %lld, but there are %lld classes: "
                          "expected 0 to %lld",
-                         l->op, (long long)(i / l->d), position, (long long)*label,
-                         (long long)l->c, (long long)l->c - 1);
+                         l->op, (long long)(i / l->d), position, (long long)*label, (long long)l->c,
+                         (long long)l->c - 1);
     }
     *weight = l->weights == NULL ? 1 : kata_load(l->weights->dtype, l->weights->data, *label);
     return KATA_OK;
@@ -228,10 +227,10 @@ static int loss_grad_attributes(const kata_gradient *g, kata_attribute to[2]) {
 static kata_status cross_entropy_gradient(kata_gradient *g) {
     kata_graph *graph = g->graph;
     KATA__TRY(no_weights_gradient(g));
-    kata_value log_prob = g->n_outputs > 1
-                              ? g->outputs[1]
-                              : KATA_NODE_WITH(graph, "LogSoftmax", KATA_INPUTS(g->inputs[0]),
-                                               KATA_INT("axis", 1));
+    kata_value log_prob =
+        g->n_outputs > 1
+            ? g->outputs[1]
+            : KATA_NODE_WITH(graph, "LogSoftmax", KATA_INPUTS(g->inputs[0]), KATA_INT("axis", 1));
     kata_value dx = KATA_NONE;
     if (g->output_gradients[0].id != 0) {
         kata_attribute attributes[2];
@@ -282,9 +281,9 @@ const kata_op kata__op_SoftmaxCrossEntropyLoss = {
             double weight;                                                                         \
             KATA__TRY(label_at(l, i, &label, &weight));                                            \
             weights += weight;                                                                     \
-            factor[i] = (T)(weight * dloss[l->how == NONE ? i : 0]);                         \
+            factor[i] = (T)(weight * dloss[l->how == NONE ? i : 0]);                               \
         }                                                                                          \
-        for (int64_t i = 0; l->how == MEAN && weights != 0 && i < l->n * l->d; i++) {        \
+        for (int64_t i = 0; l->how == MEAN && weights != 0 && i < l->n * l->d; i++) {              \
             factor[i] = (T)(factor[i] / weights);                                                  \
         }                                                                                          \
         return KATA_OK;                                                                            \
@@ -348,9 +347,8 @@ static kata_status cross_entropy_grad_reference(const kata_call *call) {
 }
 
 static size_t cross_entropy_grad_workspace(const kata_call *call) {
-    return kata_tensor_bytes(&call->outputs[0]) / (size_t)(call->inputs[0].shape.dim[1] > 0
-                                                               ? call->inputs[0].shape.dim[1]
-                                                               : 1);
+    return kata_tensor_bytes(&call->outputs[0]) /
+           (size_t)(call->inputs[0].shape.dim[1] > 0 ? call->inputs[0].shape.dim[1] : 1);
 }
 
 typedef struct grad_job {
@@ -443,12 +441,12 @@ static kata_status likelihood_gradient(kata_gradient *g) {
     kata_attribute attributes[3];
     KATA__TRY(no_weights_gradient(g));
     int n = loss_grad_attributes(g, attributes);
-    attributes[n++] = (kata_attribute)KATA_INT(
-        "classes", kata_value_shape(g->graph, g->inputs[0]).dim[1]);
-    g->input_gradients[0] = kata_graph_node(
-        g->graph, "kata:NegativeLogLikelihoodGrad",
-        KATA_INPUTS(g->output_gradients[0], g->inputs[1], g->n_inputs > 2 ? g->inputs[2] : KATA_NONE),
-        attributes, n);
+    attributes[n++] =
+        (kata_attribute)KATA_INT("classes", kata_value_shape(g->graph, g->inputs[0]).dim[1]);
+    g->input_gradients[0] = kata_graph_node(g->graph, "kata:NegativeLogLikelihoodGrad",
+                                            KATA_INPUTS(g->output_gradients[0], g->inputs[1],
+                                                        g->n_inputs > 2 ? g->inputs[2] : KATA_NONE),
+                                            attributes, n);
     return kata_graph_status(g->graph);
 }
 

@@ -1,4 +1,5 @@
-/* Local response normalisation across channels (AlexNet, Krizhevsky et al. 2012) and its gradient. */
+/* Local response normalisation across channels (AlexNet, Krizhevsky et al. 2012) and its gradient.
+ */
 #include "op/gradient.h"
 #include "op/infer.h"
 
@@ -33,7 +34,8 @@ static kata_status lrn_infer(kata_infer *infer) {
     return kata__infer_same(infer);
 }
 
-/* The window of channel c is c - (size-1)/2 .. c + size/2, cut off at the first and last channel. */
+/* The window of channel c is c - (size-1)/2 .. c + size/2, cut off at the first and last channel.
+ */
 typedef struct lrn {
     int64_t n, c, d, before, behind;
     double alpha, beta, bias; /* alpha is divided by the size */
@@ -96,8 +98,7 @@ static kata_status lrn_grad_reference(const kata_call *call) {
         double direct =
             kata_load(dy->dtype, dy->data, at) * pow(lrn_scale(&l, x, n, c, i), -l.beta);
         kata_store(dx->dtype, dx->data, at,
-                   direct -
-                       2 * l.alpha * l.beta * kata_load(x->dtype, x->data, at) * sum);
+                   direct - 2 * l.alpha * l.beta * kata_load(x->dtype, x->data, at) * sum);
     }
     return KATA_OK;
 }

@@ -428,9 +428,7 @@ static kata__gemm gemm_of(const kata_call *call, bool *put_c_first) {
 static size_t gemm_workspace(const kata_call *call) {
     bool put_c_first;
     kata__gemm gemm = gemm_of(call, &put_c_first);
-    return is_fast(call)
-               ? kata__gemm_workspace(call->context, call->outputs[0].dtype, &gemm)
-               : 0;
+    return is_fast(call) ? kata__gemm_workspace(call->context, call->outputs[0].dtype, &gemm) : 0;
 }
 
 static kata_status gemm_fast(const kata_call *call) {

@@ -150,8 +150,7 @@ static kata_status batch_infer(kata_infer *infer) {
     KATA__TRY(batch_vectors(infer, 1, names, 4));
     KATA__TRY(check_epsilon(infer, infer->attributes[BATCH_EPSILON].f));
     if (infer->n_outputs > 1 && infer->attributes[BATCH_TRAINING].i == 0) {
-        return kata_fail(KATA_INVALID,
-                         "%s: %d outputs, but without training_mode there is one, Y",
+        return kata_fail(KATA_INVALID, "%s: %d outputs, but without training_mode there is one, Y",
                          infer->op->name, infer->n_outputs);
     }
     infer->outputs[0] = infer->inputs[0];
@@ -258,7 +257,8 @@ static kata_kernel batch_choose(const kata_call *call) {
     return call->attributes[BATCH_TRAINING].i != 0 ? batch_train_fast : batch_apply_fast;
 }
 
-/* Two passes for the statistics, one to apply: about 6 operations an element; 2 without training. */
+/* Two passes for the statistics, one to apply: about 6 operations an element; 2 without training.
+ */
 static double batch_flops(const kata_call *call) {
     return (call->attributes[BATCH_TRAINING].i != 0 ? 6.0 : 2.0) *
            (double)kata_tensor_count(&call->inputs[0]);
@@ -271,9 +271,9 @@ static kata_status batch_gradient(kata_gradient *g) {
     KATA__TRY(only_y(g));
     kata_value d[5];
     if (g->attributes[BATCH_TRAINING].i == 0) {
-        KATA__TRY(kata_graph_node_outputs(
-            graph, NULL, "kata:BatchNormApplyGrad",
-            KATA_INPUTS(x, dy, scale, g->inputs[3], g->inputs[4]), &epsilon, 1, d, 5));
+        KATA__TRY(kata_graph_node_outputs(graph, NULL, "kata:BatchNormApplyGrad",
+                                          KATA_INPUTS(x, dy, scale, g->inputs[3], g->inputs[4]),
+                                          &epsilon, 1, d, 5));
         use_gradients(g, d, 1, 5);
         return KATA_OK;
     }
@@ -333,8 +333,8 @@ static kata_status batch_grad_reference(const kata_call *call) {
     batch b = batch_of(&in[0].shape);
     for (int64_t c = 0; c < b.c; c++) {
         double dscale, dbias;
-        plain_backward(&in[0], &in[1], &out[0], b.n * b.d, c * b.d, b.d, b.c * b.d,
-                       load(&in[3], c), load(&in[4], c), load(&in[2], c), &dscale, &dbias);
+        plain_backward(&in[0], &in[1], &out[0], b.n * b.d, c * b.d, b.d, b.c * b.d, load(&in[3], c),
+                       load(&in[4], c), load(&in[2], c), &dscale, &dbias);
         store(&out[1], c, dscale);
         store(&out[2], c, dbias);
     }
@@ -377,14 +377,14 @@ const kata_op kata__op_kata_BatchNormGrad = {
            "BatchNormalization in training.",
 };
 
-/* ---- kata:BatchNormApplyGrad (x, dy, scale, mean, variance) -> dx, dscale, dbias, dmean, dvar ---- */
+/* ---- kata:BatchNormApplyGrad (x, dy, scale, mean, variance) -> dx, dscale, dbias, dmean, dvar
+ * ---- */
 
-static const kata_attribute_spec apply_grad_attributes[] = {
-    {.name = "epsilon",
-     .type = KATA_ATTRIBUTE_FLOAT,
-     .default_float = 1e-5,
-     .doc = "added to the variance"},
-    {0}};
+static const kata_attribute_spec apply_grad_attributes[] = {{.name = "epsilon",
+                                                             .type = KATA_ATTRIBUTE_FLOAT,
+                                                             .default_float = 1e-5,
+                                                             .doc = "added to the variance"},
+                                                            {0}};
 
 /* With the statistics given, y = scale inverse (x - mean) + bias is an affine map:
  *   dx = scale inverse dy, dbias = sum dy, dscale = inverse sum dy (x - mean),
@@ -640,7 +640,10 @@ const kata_op kata__op_LayerNormalization = {
 
 static const kata_attribute_spec layer_grad_attributes[] = {
     {.name = "axis", .type = KATA_ATTRIBUTE_INT, .default_int = -1, .doc = "as the layer's"},
-    {.name = "epsilon", .type = KATA_ATTRIBUTE_FLOAT, .default_float = 1e-5, .doc = "as the layer's"},
+    {.name = "epsilon",
+     .type = KATA_ATTRIBUTE_FLOAT,
+     .default_float = 1e-5,
+     .doc = "as the layer's"},
     {0}};
 
 static kata_status layer_grad_infer(kata_infer *infer) {
@@ -795,12 +798,11 @@ const kata_op kata__op_kata_LayerNormGrad = {
 /* ---- InstanceNormalization: each (n,c) plane by its own statistics ---- */
 
 enum { INSTANCE_EPSILON };
-static const kata_attribute_spec instance_attributes[] = {
-    {.name = "epsilon",
-     .type = KATA_ATTRIBUTE_FLOAT,
-     .default_float = 1e-5,
-     .doc = "added to the variance"},
-    {0}};
+static const kata_attribute_spec instance_attributes[] = {{.name = "epsilon",
+                                                           .type = KATA_ATTRIBUTE_FLOAT,
+                                                           .default_float = 1e-5,
+                                                           .doc = "added to the variance"},
+                                                          {0}};
 
 static kata_status instance_infer(kata_infer *infer) {
     static const char *const names[] = {"scale", "bias"};
@@ -847,7 +849,8 @@ static kata_status instance_fast(const kata_call *call) {
     const kata_tensor *x = &call->inputs[0];
     batch b = batch_of(&x->shape);
     char *at = call->workspace;
-    void *scale = repeated(&at, &call->inputs[1], b.n), *bias = repeated(&at, &call->inputs[2], b.n);
+    void *scale = repeated(&at, &call->inputs[1], b.n),
+         *bias = repeated(&at, &call->inputs[2], b.n);
     void *mean = take(&at, x->dtype, b.n * b.c), *inverse = take(&at, x->dtype, b.n * b.c);
     void *variance = take(&at, x->dtype, b.n * b.c);
     kata__batch_norm_train(call->context, x->dtype, 1, b.n * b.c, b.d, x->data, scale, bias,

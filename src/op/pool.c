@@ -105,8 +105,7 @@ static const kata_attribute_spec max_attributes[] = {
     {0}};
 
 static kata_status max_infer(kata_infer *infer) {
-    KATA__TRY(kata__infer_dtype(infer, 0,
-                                KATA__ALL_FLOATS | KATA__DTYPE(I8) | KATA__DTYPE(U8)));
+    KATA__TRY(kata__infer_dtype(infer, 0, KATA__ALL_FLOATS | KATA__DTYPE(I8) | KATA__DTYPE(U8)));
     KATA__TRY(pool_infer(infer));
     if (infer->n_outputs > 1) {
         infer->outputs[1].dtype = KATA_I64;
@@ -123,8 +122,8 @@ static int64_t global_index(const kata__conv *v, int64_t plane, int64_t at, bool
     return plane * v->h * v->w + at;
 }
 
-/* y = the largest tap inside x; Indices = where it is (the first of equals in row-major order, -1 if
- * all taps lie outside) */
+/* y = the largest tap inside x; Indices = where it is (the first of equals in row-major order, -1
+ * if all taps lie outside) */
 static kata_status max_reference(const kata_call *call) {
     kata__window window = pool_window_of(call);
     kata__conv v = pool_conv(&window, &call->inputs[0].shape);
@@ -142,8 +141,7 @@ static kata_status max_reference(const kata_call *call) {
                     if (iy < 0 || iy >= v.h || ix < 0 || ix >= v.w) {
                         continue;
                     }
-                    double value =
-                        kata_load(x->dtype, x->data, (plane * v.h + iy) * v.w + ix);
+                    double value = kata_load(x->dtype, x->data, (plane * v.h + iy) * v.w + ix);
                     if (where < 0 || value > best) {
                         best = value;
                         where = iy * v.w + ix;
@@ -236,9 +234,8 @@ static kata_status max_gradient(kata_gradient *g) {
     pool_grad attributes;
     pool_grad_attributes(&attributes, &window);
     g->input_gradients[0] = kata_graph_node(
-        graph, "kata:MaxPoolGrad",
-        KATA_INPUTS(g->inputs[0], g->outputs[0], g->output_gradients[0]), attributes.list,
-        attributes.n);
+        graph, "kata:MaxPoolGrad", KATA_INPUTS(g->inputs[0], g->outputs[0], g->output_gradients[0]),
+        attributes.list, attributes.n);
     return kata_graph_status(graph);
 }
 
@@ -400,9 +397,9 @@ typedef struct max_grad_job {
         last = last < v->n * v->c ? last : v->n * v->c;                                            \
         for (int64_t p = chunk * each; p < last; p++) {                                            \
             int64_t in = p * v->h * v->w, out = p * v->oh * v->ow;                                 \
-            (is_2x2 ? max_grad_2x2_##T : max_grad_any_##T)(                                        \
-                v, (const T *)job->x + in, (const T *)job->y + out, (const T *)job->dy + out,      \
-                (T *)job->dx + in);                                                                \
+            (is_2x2 ? max_grad_2x2_##T                                                             \
+                    : max_grad_any_##T)(v, (const T *)job->x + in, (const T *)job->y + out,        \
+                                        (const T *)job->dy + out, (T *)job->dx + in);              \
         }                                                                                          \
     }
 MAX_GRAD(float)
@@ -414,10 +411,9 @@ static kata_status max_grad_fast(const kata_call *call) {
     max_grad_job job = {&v, call->inputs[0].data, call->inputs[1].data, call->inputs[2].data,
                         call->outputs[0].data};
     int64_t each = planes_each(&v);
-    kata__parallel(call->context, (v.n * v.c + each - 1) / each,
-                   call->outputs[0].dtype == KATA_F32 ? max_grad_chunk_float
-                                                      : max_grad_chunk_double,
-                   &job);
+    kata__parallel(
+        call->context, (v.n * v.c + each - 1) / each,
+        call->outputs[0].dtype == KATA_F32 ? max_grad_chunk_float : max_grad_chunk_double, &job);
     return KATA_OK;
 }
 
@@ -539,8 +535,8 @@ static kata_status average_gradient(kata_gradient *g) {
     KATA__TRY(pool_window(&window, g->op, g->attributes, &x));
     pool_grad attributes;
     pool_grad_attributes(&attributes, &window);
-    attributes.list[attributes.n++] = (kata_attribute)KATA_INT(
-        "count_include_pad", g->attributes[AVERAGE_COUNT_PAD].i);
+    attributes.list[attributes.n++] =
+        (kata_attribute)KATA_INT("count_include_pad", g->attributes[AVERAGE_COUNT_PAD].i);
     attributes.list[attributes.n++] =
         (kata_attribute)KATA_INTS_OF("sizes", window.in + 2 - window.rank, window.rank);
     g->input_gradients[0] =

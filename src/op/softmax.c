@@ -41,8 +41,8 @@ static layout layout_of(const kata_call *call) {
                     kata__product(shape, (int)axis + 1, shape->rank)};
 }
 
-/* y = exp(x - m) / sum exp(x - m), or its logarithm x - m - log sum exp(x - m); m is the largest, so
- * that nothing overflows (book 3.5.2). */
+/* y = exp(x - m) / sum exp(x - m), or its logarithm x - m - log sum exp(x - m); m is the largest,
+ * so that nothing overflows (book 3.5.2). */
 static kata_status softmax_plain(const kata_call *call, bool logarithm) {
     const kata_tensor *x = &call->inputs[0], *y = &call->outputs[0];
     layout l = layout_of(call);

@@ -9,12 +9,9 @@
 #include "op/rules.h"
 
 #define FACTOR(text, value, description)                                                           \
-    {                                                                                              \
-        .name = text, .type = KATA_ATTRIBUTE_FLOAT, .default_float = value, .doc = description     \
-    }
+    { .name = text, .type = KATA_ATTRIBUTE_FLOAT, .default_float = value, .doc = description }
 #define EPSILON FACTOR("epsilon", 1e-7, "keeps the divisor from 0")
-#define WEIGHT_DECAY                                                                               \
-    FACTOR("weight_decay", 0, "decoupled: w -= lr weight_decay w before the step")
+#define WEIGHT_DECAY FACTOR("weight_decay", 0, "decoupled: w -= lr weight_decay w before the step")
 
 static const kata_attribute_spec sgd_attributes[] = {WEIGHT_DECAY, {0}};
 static const kata_attribute_spec momentum_attributes[] = {
@@ -24,7 +21,10 @@ static const kata_attribute_spec rmsprop_attributes[] = {
     FACTOR("decay", 0.99, "how much of the mean square is kept"), EPSILON, WEIGHT_DECAY, {0}};
 static const kata_attribute_spec adam_attributes[] = {
     FACTOR("beta1", 0.9, "how much of the mean is kept"),
-    FACTOR("beta2", 0.999, "how much of the mean square is kept"), EPSILON, WEIGHT_DECAY, {0}};
+    FACTOR("beta2", 0.999, "how much of the mean square is kept"),
+    EPSILON,
+    WEIGHT_DECAY,
+    {0}};
 
 static kata__update rule_of(const kata_op *op) {
     static const char *const names[KATA__UPDATES] = {
@@ -65,16 +65,15 @@ static double attribute(const kata_call *call, const char *name) {
 static kata__update_options options_of(const kata_call *call) {
     int lr = call->n_outputs + 1;
     const kata_tensor *in = call->inputs;
-    return (kata__update_options){.lr = kata_load(in[lr].dtype, in[lr].data, 0),
-                                  .momentum = attribute(call, "momentum"),
-                                  .beta1 = attribute(call, "beta1"),
-                                  .beta2 = attribute(call, "beta2"),
-                                  .decay = attribute(call, "decay"),
-                                  .epsilon = attribute(call, "epsilon"),
-                                  .weight_decay = attribute(call, "weight_decay"),
-                                  .t = call->n_inputs > lr + 1
-                                           ? kata_load(in[lr + 1].dtype, in[lr + 1].data, 0)
-                                           : 0};
+    return (kata__update_options){
+        .lr = kata_load(in[lr].dtype, in[lr].data, 0),
+        .momentum = attribute(call, "momentum"),
+        .beta1 = attribute(call, "beta1"),
+        .beta2 = attribute(call, "beta2"),
+        .decay = attribute(call, "decay"),
+        .epsilon = attribute(call, "epsilon"),
+        .weight_decay = attribute(call, "weight_decay"),
+        .t = call->n_inputs > lr + 1 ? kata_load(in[lr + 1].dtype, in[lr + 1].data, 0) : 0};
 }
 
 /* One number: w, its gradient and states a and b. */

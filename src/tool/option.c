@@ -32,13 +32,25 @@ const kata__option *kata__option_find(const kata__option *options, const char *n
     return NULL;
 }
 
+const kata__option *kata__option_find_key(const kata__option *options, const char *section,
+                                          const char *key) {
+    char own[64];
+    for (const kata__option *o = options; o != NULL && o->name != NULL; o++) {
+        if (o->section != NULL && strcmp(o->section, section) == 0 &&
+            same_name(kata__option_key(o, own), key)) {
+            return o;
+        }
+    }
+    return NULL;
+}
+
 bool kata__option_given(const kata__option *options, const kata__parsed *parsed, const char *name) {
     const kata__option *option = kata__option_find(options, name);
     return option != NULL && parsed->set[option - options];
 }
 
 const char *kata__option_key(const kata__option *option, char key[64]) {
-    snprintf(key, 64, "%s", option->name);
+    snprintf(key, 64, "%s", option->key != NULL ? option->key : option->name);
     for (char *c = key; *c != '\0'; c++) {
         *c = *c == '-' ? '_' : *c;
     }
@@ -437,15 +449,15 @@ static void write_number(kata__buffer *out, double value) {
 }
 
 static bool write_integers(const kata__option *option, const int64_t *values, kata__buffer *out) {
-    if (values[0] == 0) {
-        return false;
+    int n = option->limit;
+    while (n > 0 && values[n - 1] == 0) {
+        n--;
     }
-    kata__buffer_text(out, "[");
-    for (int i = 0; i < option->limit && values[i] != 0; i++) {
-        kata__buffer_printf(out, "%s%" PRId64, i > 0 ? ", " : "", values[i]);
+    for (int i = 0; i < n; i++) {
+        kata__buffer_printf(out, "%s%" PRId64, i > 0 ? ", " : "[", values[i]);
     }
-    kata__buffer_text(out, "]");
-    return true;
+    kata__buffer_text(out, n > 0 ? "]" : "");
+    return n > 0;
 }
 
 static bool write_group(const kata__option *option, const void *group, kata__buffer *out) {
@@ -564,7 +576,8 @@ static void add_text(char *text, size_t n_bytes, const char *more) {
     snprintf(text + used, n_bytes - used, "%s", more);
 }
 
-void kata__options_help(const kata__option *options, const void *defaults, FILE *file) {
+void kata__options_help(const kata__option *options, const void *defaults, kata_context *context,
+                        FILE *file) {
     for (const kata__option *o = options; o->name != NULL; o++) {
         char flag[128], text[1024], value[256] = "";
         if (o->heading != NULL) {
@@ -586,7 +599,7 @@ void kata__options_help(const kata__option *options, const void *defaults, FILE 
             }
         }
         kata__buffer buffer;
-        kata__buffer_init(&buffer, kata_context_default(), sizeof value);
+        kata__buffer_init(&buffer, context, sizeof value);
         if (defaults != NULL && !is_flag && kata__option_write(o, defaults, &buffer) &&
             buffer.status == KATA_OK) {
             snprintf(value, sizeof value, " (%s)", buffer.data);

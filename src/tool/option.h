@@ -42,6 +42,7 @@ typedef struct kata__option {
     kata__option_type type;
     size_t offset;
     const char *section;    /* of the project file: "train", "" for the top; NULL: no key */
+    const char *key;        /* in that section; NULL: the name with '_' */
     const char *value;      /* what the help calls the value: "EPOCHS" */
     const char *help;       /* one line */
     const char *heading;    /* begins a new part of the help */
@@ -67,8 +68,11 @@ kata_status kata__options_parse(const kata__option *options, void *settings, kat
 /* One value from a text; `shown` is what messages call the option ("--lr", "train.lr"). */
 kata_status kata__option_set(const kata__option *option, void *settings, kata__arena *arena,
                              const char *shown, const char *text);
-/* The row of a name or key ('-' and '_' are one), NULL if there is none. */
+/* The row of a flag's name ('-' and '_' are one), NULL if there is none. */
 const kata__option *kata__option_find(const kata__option *options, const char *name);
+/* The row of a key of a section. */
+const kata__option *kata__option_find_key(const kata__option *options, const char *section,
+                                          const char *key);
 /* ", did you mean X?" or "" for a name that is none. `prefix` goes before the name ("--"). */
 const char *kata__option_nearest(const kata__option *options, const char *prefix, const char *name,
                                  const char *section, char text[160]);
@@ -84,7 +88,8 @@ void kata__yaml_text(kata__buffer *out, const char *text);
 const char *kata__option_key(const kata__option *option, char key[64]);
 
 /* The help of a table, a row a line. */
-void kata__options_help(const kata__option *options, const void *defaults, FILE *file);
+void kata__options_help(const kata__option *options, const void *defaults, kata_context *context,
+                        FILE *file);
 
 /* Strict numbers: the whole text, finite, no hexadecimal. */
 bool kata__parse_number(const char *text, double *out);

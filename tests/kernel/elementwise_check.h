@@ -2,8 +2,8 @@
  * instruction set and number of threads, and a check that runs a case on all of them.
  *
  * A case is a function that fills an output. The output must be within a tolerance of the expected
- * doubles (the reference is a plain loop in the test), must not touch the elements around it, and must
- * be the same bits for any number of threads. */
+ * doubles (the reference is a plain loop in the test), must not touch the elements around it, and
+ * must be the same bits for any number of threads. */
 #ifndef KATA_TESTS_KERNEL_ELEMENTWISE_CHECK_H
 #define KATA_TESTS_KERNEL_ELEMENTWISE_CHECK_H
 
@@ -140,8 +140,8 @@ static inline void check_run(const char *what, kata_dtype dtype, int64_t n, chec
             }
             memcpy(first, out + GUARD, n_bytes);
             for (int64_t i = 0; i < n; i++) {
-                check_close(what, check_level_name[level], dtype, i,
-                            kata_load(dtype, first, i), expected[i], tolerance);
+                check_close(what, check_level_name[level], dtype, i, kata_load(dtype, first, i),
+                            expected[i], tolerance);
             }
         }
     }

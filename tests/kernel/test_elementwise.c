@@ -65,8 +65,8 @@ static void run_unary(kata_context *context, kata_dtype dtype, const void *argum
 static void test_unary(void **state) {
     (void)state;
     static const int64_t sizes[] = {0, 1, 3, 16, 63, 64, 65, 1000, 32768, 32769, 100003};
-    static const double special[] = {0, -0.0, 1, -1, INFINITY, -INFINITY, NAN, 1e-40, -1e-40,
-                                     88, -88, 104, -104, 1e10, -1e10};
+    static const double special[] = {0,      -0.0, 1,   -1,  INFINITY, -INFINITY, NAN,  1e-40,
+                                     -1e-40, 88,   -88, 104, -104,     1e10,      -1e10};
     for (int d = 0; d < 2; d++) {
         for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
             const int64_t n = sizes[s];
@@ -170,12 +170,14 @@ static void check_binary(kata_dtype dtype, binary_case *c, const void *a, const 
 static void test_broadcast(void **state) {
     (void)state;
     const kata_shape shapes[] = {
-        KATA_SHAPE_OF(1),          KATA_SHAPE_OF(0),           KATA_SHAPE_OF(7),
-        KATA_SHAPE_OF(100),        KATA_SHAPE_OF(3, 0, 2),     KATA_SHAPE_OF(5, 3),
-        KATA_SHAPE_OF(100, 10),    KATA_SHAPE_OF(7, 1, 100),   KATA_SHAPE_OF(4, 3, 5),
-        KATA_SHAPE_OF(2, 3, 4, 5), KATA_SHAPE_OF(2, 3, 9, 71), KATA_SHAPE_OF(3, 2, 2, 3, 2, 2, 3, 2),
-        KATA_SHAPE_OF(401, 203),   KATA_SHAPE_OF(2, 70001),    KATA_SHAPE_OF(5000, 13),
-        {.rank = 0},
+        KATA_SHAPE_OF(1),           KATA_SHAPE_OF(0),
+        KATA_SHAPE_OF(7),           KATA_SHAPE_OF(100),
+        KATA_SHAPE_OF(3, 0, 2),     KATA_SHAPE_OF(5, 3),
+        KATA_SHAPE_OF(100, 10),     KATA_SHAPE_OF(7, 1, 100),
+        KATA_SHAPE_OF(4, 3, 5),     KATA_SHAPE_OF(2, 3, 4, 5),
+        KATA_SHAPE_OF(2, 3, 9, 71), KATA_SHAPE_OF(3, 2, 2, 3, 2, 2, 3, 2),
+        KATA_SHAPE_OF(401, 203),    KATA_SHAPE_OF(2, 70001),
+        KATA_SHAPE_OF(5000, 13),    {.rank = 0},
     };
     for (int d = 0; d < 2; d++) {
         for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
@@ -184,9 +186,9 @@ static void test_broadcast(void **state) {
             const int64_t n = kata_shape_count(shape);
             void *a = check_random(dtypes[d], n + 1, 0.5, 2, 2);
             void *b = check_random(dtypes[d], n + 1, -2, 2, 3);
-            for (unsigned mask = 0; mask < masks; mask += n > 1000 && masks > 8 ? 3 : 1) {
-                binary_case c = {
-                    .op = (kata__binary)((mask + s) % KATA__BINARY_COUNT), .shape = *shape};
+            for (unsigned mask = 0; mask<masks; mask += n> 1000 && masks > 8 ? 3 : 1) {
+                binary_case c = {.op = (kata__binary)((mask + s) % KATA__BINARY_COUNT),
+                                 .shape = *shape};
                 c.a = a;
                 c.b = b;
                 strides_of(shape, 0, c.a_stride);
@@ -330,8 +332,8 @@ static void test_dropout(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unary),          cmocka_unit_test(test_broadcast),
-        cmocka_unit_test(test_strides),        cmocka_unit_test(test_binary_special),
+        cmocka_unit_test(test_unary),   cmocka_unit_test(test_broadcast),
+        cmocka_unit_test(test_strides), cmocka_unit_test(test_binary_special),
         cmocka_unit_test(test_dropout),
     };
     return cmocka_run_group_tests(tests, check_setup, check_teardown);

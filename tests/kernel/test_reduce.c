@@ -65,10 +65,10 @@ static void check_reduce(kata_dtype dtype, reduce_case *c) {
     /* float32: one rounding of the exact sum, and nothing lost by cancellation. */
     const bool sums = c->op == KATA__REDUCE_SUM || c->op == KATA__REDUCE_SUM_SQUARE;
     const double count = (double)kata_shape_count(shape);
-    check_run("reduce", dtype, n_out, run_reduce, c, NULL, expected,
-              sums ? (check_tolerance){dtype == KATA_F64 ? 1e-7 * sqrt(count + 1) : 1e-12 * count,
-                                       1.2e-7}
-                   : (check_tolerance){0, 0});
+    check_run(
+        "reduce", dtype, n_out, run_reduce, c, NULL, expected,
+        sums ? (check_tolerance){dtype == KATA_F64 ? 1e-7 * sqrt(count + 1) : 1e-12 * count, 1.2e-7}
+             : (check_tolerance){0, 0});
     free(expected);
     free(lost);
 }

@@ -55,16 +55,16 @@ static void softmax_reference(kata_dtype dtype, const softmax_case *c, double *y
 static void test_softmax(void **state) {
     (void)state;
     static const int64_t sizes[][3] = {
-        {100, 10, 1}, {1, 1, 1},    {3, 1, 5},    {0, 4, 1},     {4, 0, 3},      {4, 3, 0},
-        {7, 3, 1},    {100, 33, 1}, {9, 1000, 1}, {5, 1025, 1},  {3, 5000, 1},   {7000, 10, 1},
+        {100, 10, 1}, {1, 1, 1},    {3, 1, 5},    {0, 4, 1},     {4, 0, 3},     {4, 3, 0},
+        {7, 3, 1},    {100, 33, 1}, {9, 1000, 1}, {5, 1025, 1},  {3, 5000, 1},  {7000, 10, 1},
         {5, 10, 2},   {3, 21, 64},  {2, 7, 65},   {2, 10, 1000}, {40, 19, 100}, {1, 70001, 1},
     };
     for (int d = 0; d < 2; d++) {
         for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
-            softmax_case c = {
-                .outer = sizes[s][0], .n_axis = sizes[s][1], .inner = sizes[s][2]};
+            softmax_case c = {.outer = sizes[s][0], .n_axis = sizes[s][1], .inner = sizes[s][2]};
             const int64_t n = c.outer * c.n_axis * c.inner;
-            void *x = check_random(dtypes[d], n, -8, 8, 1), *dy = check_random(dtypes[d], n, -1, 1, 2);
+            void *x = check_random(dtypes[d], n, -8, 8, 1),
+                 *dy = check_random(dtypes[d], n, -1, 1, 2);
             void *y = check_alloc((size_t)n * 8);
             double *expected = check_doubles(n);
             for (int log = 0; log < 2; log++) {
@@ -104,11 +104,8 @@ static void test_softmax(void **state) {
  * must not overflow. Masked scores are -inf; a NaN spoils its row only. */
 static void test_softmax_values(void **state) {
     (void)state;
-    const double x[5][3] = {{0.3, 2.9, 4.0},
-                            {1010, 1000, 990},
-                            {-INFINITY, 1, 1},
-                            {NAN, 1, 2},
-                            {-1e30, -1e30, -1e30}};
+    const double x[5][3] = {
+        {0.3, 2.9, 4.0}, {1010, 1000, 990}, {-INFINITY, 1, 1}, {NAN, 1, 2}, {-1e30, -1e30, -1e30}};
     const double y[5][3] = {{0.0182112732955475, 0.245191812935074, 0.736596913769379},
                             {0.999954600070331, 4.53978686088667e-05, 2.06106004620906e-09},
                             {0, 0.5, 0.5},
@@ -122,10 +119,8 @@ static void test_softmax_values(void **state) {
                 kata_store(dtypes[d], in, i, x[row][k]);
                 expected[i] = y[row][k];
             }
-            softmax_case c = {.outer = columns != 0 ? 1 : 5,
-                              .n_axis = 3,
-                              .inner = columns != 0 ? 5 : 1,
-                              .x = in};
+            softmax_case c = {
+                .outer = columns != 0 ? 1 : 5, .n_axis = 3, .inner = columns != 0 ? 5 : 1, .x = in};
             check_run("softmax of the book", dtypes[d], 15, run_softmax, &c, NULL, expected,
                       (check_tolerance){dtypes[d] == KATA_F64 ? 1e-6 : 0, 4e-7});
         }
@@ -198,15 +193,16 @@ static void batch_norm_reference(kata_dtype dtype, const norm_case *a, double *o
 static void test_batch_norm(void **state) {
     (void)state;
     static const int64_t sizes[][3] = {
-        {100, 10, 1}, {100, 100, 1}, {3, 1, 1},   {1, 5, 1},   {10, 3, 4},    {7, 70, 9},
-        {5, 600, 3},  {2, 3, 15},    {2, 3, 16},  {4, 5, 49},  {10, 30, 577}, {600, 300, 1},
-        {0, 3, 4},    {2, 0, 3},     {3, 2, 0},   {1, 1, 20000}, {40, 4, 1000}, {9, 33, 11},
+        {100, 10, 1}, {100, 100, 1}, {3, 1, 1},  {1, 5, 1},     {10, 3, 4},    {7, 70, 9},
+        {5, 600, 3},  {2, 3, 15},    {2, 3, 16}, {4, 5, 49},    {10, 30, 577}, {600, 300, 1},
+        {0, 3, 4},    {2, 0, 3},     {3, 2, 0},  {1, 1, 20000}, {40, 4, 1000}, {9, 33, 11},
     };
     for (int t = 0; t < 2; t++) {
         for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
             norm_case a = {.n = sizes[s][0], .c = sizes[s][1], .d = sizes[s][2], .epsilon = 1e-5};
             const int64_t n = a.n * a.c * a.d, n_out = 3 * n + 5 * a.c;
-            void *x = check_random(dtypes[t], n, 2, 4, 1), *dy = check_random(dtypes[t], n, -1, 1, 2);
+            void *x = check_random(dtypes[t], n, 2, 4, 1),
+                 *dy = check_random(dtypes[t], n, -1, 1, 2);
             void *scale = check_random(dtypes[t], a.c, 0.5, 2, 3);
             void *bias = check_random(dtypes[t], a.c, -1, 1, 4);
             a.x = x, a.dy = dy, a.scale = scale, a.bias = bias;
@@ -267,8 +263,8 @@ static void run_layer_norm(kata_context *context, kata_dtype dtype, const void *
     kata__layer_norm(context, dtype, a->n, a->d, a->x, a->scale, a->bias, a->epsilon, out, mean,
                      inverse);
     kata__layer_norm_gradient(context, dtype, a->n, a->d, a->x, a->dy, a->scale, mean, inverse,
-                              part(out, dtype, n + 2 * a->n), dscale,
-                              part(dscale, dtype, a->d), workspace);
+                              part(out, dtype, n + 2 * a->n), dscale, part(dscale, dtype, a->d),
+                              workspace);
     free(workspace);
 }
 
@@ -311,7 +307,7 @@ static void layer_norm_reference(kata_dtype dtype, const norm_case *a, double *o
 
 static void test_layer_norm(void **state) {
     (void)state;
-    static const int64_t sizes[][2] = {{100, 100}, {1, 2},   {5, 3},     {0, 5},   {3, 17},
+    static const int64_t sizes[][2] = {{100, 100}, {1, 2},   {5, 3},     {0, 5},    {3, 17},
                                        {64, 64},   {7, 769}, {5000, 20}, {3, 40000}};
     for (int t = 0; t < 2; t++) {
         for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {

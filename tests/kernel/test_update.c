@@ -48,7 +48,8 @@ static void run_update(kata_context *context, kata_dtype dtype, const void *argu
     const update_case *c = argument;
     const size_t n_bytes = (size_t)c->n * kata_dtype_size(dtype);
     char *w = out;
-    kata__update_run(context, dtype, c->rule, c->n, w, c->g, c->rule != KATA__SGD ? w + n_bytes : NULL,
+    kata__update_run(context, dtype, c->rule, c->n, w, c->g,
+                     c->rule != KATA__SGD ? w + n_bytes : NULL,
                      c->rule == KATA__ADAM ? w + 2 * n_bytes : NULL, &c->options);
 }
 
@@ -62,7 +63,9 @@ static void test_rules(void **state) {
             void *start = check_random(dtypes[d], 3 * n, 0, 1, 2);
             double *expected = check_doubles(3 * n);
             for (int rule = 0; rule < KATA__UPDATES; rule++) {
-                update_case c = {(kata__update)rule, n, g,
+                update_case c = {(kata__update)rule,
+                                 n,
+                                 g,
                                  {.lr = 0.01,
                                   .momentum = 0.9,
                                   .beta1 = 0.9,
@@ -166,7 +169,8 @@ static void test_book(void **state) {
             for (int k = 1; k <= 30; k++) {
                 const double g[2] = {w[0] / 10, 2 * w[1]};
                 options.t = k;
-                kata__update_run(context, KATA_F64, book[i].rule, 2, w, g, state1, state2, &options);
+                kata__update_run(context, KATA_F64, book[i].rule, 2, w, g, state1, state2,
+                                 &options);
                 if (k != steps[row]) {
                     continue;
                 }

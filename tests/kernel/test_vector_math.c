@@ -19,9 +19,9 @@ static double ulps(float got, double exact) {
     const float nearest = (float)exact;
     if (isinf(nearest) || isinf(got)) {
         /* Up to a unit beyond the largest float, infinity and it are both right. */
-        return nearest == got ? 0
+        return nearest == got                                                      ? 0
                : fabs(exact) < 0x1.000002p128 && fabsf(nearest) >= 0x1.fffffep127f ? 1
-                                                                                    : INFINITY;
+                                                                                   : INFINITY;
     }
     int exponent;
     frexp(exact, &exponent);
@@ -97,7 +97,8 @@ static void test_ulp(void **state) {
         }
         for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
             float where = 0;
-            const double worst = sweep(context, row[i].op, row[i].exact, row[i].limit, 1009, &where);
+            const double worst =
+                sweep(context, row[i].op, row[i].exact, row[i].limit, 1009, &where);
             printf("%-9s %-12s at most %.3f ulp (at %a)\n", check_level_name[level], row[i].name,
                    worst, (double)where);
             assert_true(worst <= row[i].allowed);
@@ -140,11 +141,11 @@ static void test_ulp_dense(void **state) {
     }
 }
 
-static const double special[] = {0.0,      -0.0,     1.0,   -1.0,     0.5,     -0.5,  2.0,
-                                 -2.0,     3.0,      -3.0,  1e-45,    -1e-45,  1e-40, -1e-40,
-                                 1.2e-38,  3.4e38,   -3.4e38, 1e30,   -1e30,   100.0, -100.0,
-                                 8388607.5, -8388609.0, 4194304.5, -4194305.0, 16777215.0, -16777216.0,
-                                 1e10,     -1e10,    INFINITY, -INFINITY, NAN};
+static const double special[] = {
+    0.0,        -0.0,       1.0,         -1.0,   0.5,    -0.5,      2.0,        -2.0,
+    3.0,        -3.0,       1e-45,       -1e-45, 1e-40,  -1e-40,    1.2e-38,    3.4e38,
+    -3.4e38,    1e30,       -1e30,       100.0,  -100.0, 8388607.5, -8388609.0, 4194304.5,
+    -4194305.0, 16777215.0, -16777216.0, 1e10,   -1e10,  INFINITY,  -INFINITY,  NAN};
 enum { SPECIALS = sizeof special / sizeof special[0] };
 
 /* Results that are 0, infinite or NaN must be exactly those of libm, the sign of zeros included. */
@@ -166,10 +167,14 @@ static void test_special(void **state) {
         const char *name;
         kata__unary op;
         double (*exact)(double);
-    } row[] = {{"exp", KATA__EXP, exp},    {"log", KATA__LOG, log},
-               {"tanh", KATA__TANH, tanh}, {"erf", KATA__ERF, erf},
-               {"sqrt", KATA__SQRT, sqrt}, {"sigmoid", KATA__SIGMOID, sigmoid},
-               {"softplus", KATA__SOFTPLUS, softplus}, {"elu", KATA__ELU, elu}};
+    } row[] = {{"exp", KATA__EXP, exp},
+               {"log", KATA__LOG, log},
+               {"tanh", KATA__TANH, tanh},
+               {"erf", KATA__ERF, erf},
+               {"sqrt", KATA__SQRT, sqrt},
+               {"sigmoid", KATA__SIGMOID, sigmoid},
+               {"softplus", KATA__SOFTPLUS, softplus},
+               {"elu", KATA__ELU, elu}};
     for (int level = 0; level < CHECK_LEVELS; level++) {
         for (size_t i = 0; i < sizeof row / sizeof row[0] && check_context[level][0]; i++) {
             for (int j = 0; j < SPECIALS; j++) {
@@ -236,8 +241,8 @@ static void test_place(void **state) {
             kata__unary_run(check_context[level][0], KATA_F32, (kata__unary)op, N, x, all, .3, .7);
             for (int start = 0; start < 80; start += 7) {
                 for (int n = 1; n < 200; n += 13) {
-                    kata__unary_run(check_context[level][0], KATA_F32, (kata__unary)op, n, x + start,
-                                    y, .3, .7);
+                    kata__unary_run(check_context[level][0], KATA_F32, (kata__unary)op, n,
+                                    x + start, y, .3, .7);
                     assert_memory_equal(y, all + start, (size_t)n * sizeof *y);
                 }
             }

@@ -58,11 +58,11 @@ static void test_every_row_is_whole(void **state) {
         const kata_op *row = kata_op_at(i);
         bool is_view = row->flags & KATA_OP_VIEW, is_internal = row->flags & KATA_OP_INTERNAL;
         const char *fault =
-            row->doc == NULL || row->doc[0] == '\0'      ? "no doc line"
-            : row->since < 1                             ? "no opset version"
-            : row->infer == NULL                         ? "no shape rule"
-            : row->reference == NULL && !is_view         ? "no reference kernel"
-            : row->choose != NULL && row->tolerance <= 0 ? "a fast kernel but no tolerance"
+            row->doc == NULL || row->doc[0] == '\0' ? "no doc line"
+            : row->since < 1                        ? "no opset version"
+            : row->infer == NULL                    ? "no shape rule"
+            : row->reference == NULL && !is_view    ? "no reference kernel"
+            : row->tolerance < 0                    ? "a negative tolerance"
             : row->max_inputs > KATA_MAX_INPUTS || row->min_inputs > row->max_inputs ||
                     row->min_outputs < 1 || row->max_outputs < row->min_outputs
                 ? "wrong numbers of inputs or outputs"

@@ -7,6 +7,7 @@
 #define KATA__CONV_BLOCK 192
 /* Up to this many output channels, vectors go along the pixels and nothing is packed. */
 #define KATA__CONV_FEW 3
+#define KATA__CONV_PACK 4
 #endif
 
 static size_t NAME(conv_panel)(int64_t taps) {
@@ -75,7 +76,7 @@ static void NAME(conv_scatter)(const kata__conv_piece *g, const REAL *from, int6
 /* One channel after the other, vectors along the row of pixels. */
 static void NAME(conv_few)(const kata__conv_piece *g) {
     for (int64_t i = 0; i < g->m; i++) {
-        const REAL *weight = (const REAL *)g->weight + i * g->taps;
+        const REAL *weight = (const REAL *)g->weight + i * g->weight_row;
         const VEC bias = NAME(splat)(g->bias ? ((const REAL *)g->bias)[i] : 0);
         for (int64_t y = 0; y < g->rows; y++) {
             const REAL *source = (const REAL *)g->source + y * g->row_step;
@@ -84,18 +85,21 @@ static void NAME(conv_few)(const kata__conv_piece *g) {
             while (x < g->width) {
                 const bool four = x + 4 * LANES <= g->width;
                 VEC acc[4] = {{0}, {0}, {0}, {0}};
-                if (four) {
-                    for (int64_t t = 0; t < g->taps; t++) {
-                        const REAL *s = source + g->offset[t] + x;
-                        const VEC w = NAME(splat)(weight[t]);
-                        KATA__UNROLL
-                        for (int v = 0; v < 4; v++) {
-                            acc[v] += w * NAME(load)(s + v * LANES);
+                const int64_t *offset = g->offset;
+                for (int64_t r = 0; r < g->taps; r += g->run) {
+                    const REAL *w = weight + r / g->run * g->run_step;
+                    if (four) {
+                        for (int64_t p = 0; p < g->run; p++) {
+                            const REAL *s = source + *offset++ + x;
+                            KATA__UNROLL
+                            for (int v = 0; v < 4; v++) {
+                                acc[v] += NAME(splat)(w[p]) * NAME(load)(s + v * LANES);
+                            }
                         }
-                    }
-                } else {
-                    for (int64_t t = 0; t < g->taps; t++) {
-                        acc[0] += NAME(splat)(weight[t]) * NAME(load)(source + g->offset[t] + x);
+                    } else {
+                        for (int64_t p = 0; p < g->run; p++) {
+                            acc[0] += NAME(splat)(w[p]) * NAME(load)(source + *offset++ + x);
+                        }
                     }
                 }
                 for (int v = 0; v < (four ? 4 : 1); v++, x += LANES) {
@@ -121,17 +125,20 @@ static void NAME(conv_few)(const kata__conv_piece *g) {
  * the row + to, in this order, so that what one writes too much the next writes over. */
 typedef struct NAME(conv_copies) {
     int n;
-    int to[2 * KATA__PANEL];
-    int64_t from[2 * KATA__PANEL];
+    bool half; /* half vectors are enough */
+    int to[KATA__PANEL];
+    int64_t from[KATA__PANEL];
 } NAME(conv_copies);
 
 static void NAME(conv_plan_copies)(const kata__conv_piece *g, int64_t pixel, int columns,
                                    NAME(conv_copies) *copies) {
     int64_t y = pixel / g->width, x = pixel % g->width;
     copies->n = 0;
+    copies->half = 2 * g->width <= LANES;
+    const int step = copies->half ? LANES / 2 : LANES;
     for (int to = 0; to < columns;) {
         int length = columns - to < g->width - x ? columns - to : (int)(g->width - x);
-        for (int v = 0; v < length; v += LANES) {
+        for (int v = 0; v < length; v += step) {
             copies->to[copies->n] = to + v;
             copies->from[copies->n++] = y * g->row_step + x + v;
         }
@@ -142,7 +149,8 @@ static void NAME(conv_plan_copies)(const kata__conv_piece *g, int64_t pixel, int
 }
 
 KATA__LOCAL void NAME(conv_copy_n)(const NAME(conv_copies) *copies, const REAL *source,
-                                   const int64_t *offset, int64_t taps, REAL *panel, const int n) {
+                                   const int64_t *offset, int64_t taps, REAL *panel, const int n,
+                                   const bool half) {
     const REAL *from[4];
     REAL *to[4];
     KATA__UNROLL
@@ -153,74 +161,122 @@ KATA__LOCAL void NAME(conv_copy_n)(const NAME(conv_copies) *copies, const REAL *
     for (int64_t t = 0; t < taps; t++) {
         KATA__UNROLL
         for (int c = 0; c < n; c++) {
-            NAME(store)(to[c] + t * KATA__PANEL, NAME(load)(from[c] + offset[t]));
+            if (half) {
+                memcpy(to[c] + t * KATA__PANEL, from[c] + offset[t], sizeof(VEC) / 2);
+            } else {
+                NAME(store)(to[c] + t * KATA__PANEL, NAME(load)(from[c] + offset[t]));
+            }
         }
     }
 }
 
 static void NAME(conv_copy)(const NAME(conv_copies) *copies, const REAL *source,
                             const int64_t *offset, int64_t taps, REAL *panel) {
-    switch (copies->n) {
+    switch (copies->n + (copies->half ? 4 : 0)) {
     case 1:
-        NAME(conv_copy_n)(copies, source, offset, taps, panel, 1);
+        NAME(conv_copy_n)(copies, source, offset, taps, panel, 1, false);
         return;
     case 2:
-        NAME(conv_copy_n)(copies, source, offset, taps, panel, 2);
+        NAME(conv_copy_n)(copies, source, offset, taps, panel, 2, false);
         return;
     case 3:
-        NAME(conv_copy_n)(copies, source, offset, taps, panel, 3);
+        NAME(conv_copy_n)(copies, source, offset, taps, panel, 3, false);
         return;
     case 4:
-        NAME(conv_copy_n)(copies, source, offset, taps, panel, 4);
+        NAME(conv_copy_n)(copies, source, offset, taps, panel, 4, false);
+        return;
+    case 4 + 4:
+        NAME(conv_copy_n)(copies, source, offset, taps, panel, 4, true);
         return;
     default:
         break;
     }
+    const size_t n_bytes = copies->half ? sizeof(VEC) / 2 : sizeof(VEC);
     for (int64_t t = 0; t < taps; t++) {
         for (int c = 0; c < copies->n; c++) {
-            NAME(store)(panel + t * KATA__PANEL + copies->to[c],
-                        NAME(load)(source + offset[t] + copies->from[c]));
+            memcpy(panel + t * KATA__PANEL + copies->to[c], source + offset[t] + copies->from[c],
+                   n_bytes);
         }
     }
 }
 
-/* out (m, pixels) = weight (m, taps) patches (taps, pixels), a panel of pixels at a time. */
-static void NAME(conv_piece)(const kata__conv_piece *g) {
-    if (g->m <= KATA__CONV_FEW) {
-        NAME(conv_few)(g);
-        return;
+/* The vectors of pixels are read where they are, two to a tile; none spans two rows of pixels. */
+static void NAME(conv_in_place)(const kata__conv_piece *g) {
+    const int64_t row_tiles = (g->m + KATA__TILE_ROWS - 1) / KATA__TILE_ROWS;
+    const int64_t row_vectors = (g->width + LANES - 1) / LANES, vectors = g->rows * row_vectors;
+    NAME(tile) tile = {.mode = KATA__BY_OFFSET,
+                       .k = g->run,
+                       .runs = g->run > 0 ? g->taps / g->run : 0,
+                       .run_step = g->run_step,
+                       .a_step = g->weight_row,
+                       .offset = g->offset,
+                       .ldc = g->out_plane,
+                       .alpha = 1,
+                       .relu = g->relu};
+    for (int64_t vector = 0; vector < vectors; vector += 2) {
+        tile.vectors = vectors - vector < 2 ? 1 : 2;
+        const int64_t y = vector / row_vectors, x = vector % row_vectors * LANES;
+        const int64_t end = vector + tile.vectors - 1;
+        const int64_t end_y = end / row_vectors, end_x = end % row_vectors * LANES;
+        tile.last = (int)(g->width - end_x < LANES ? g->width - end_x : LANES);
+        tile.b = (const REAL *)g->source + y * g->row_step + x;
+        tile.second = (end_y - y) * g->row_step + end_x - x;
+        tile.second_c = (end_y - y) * g->width + end_x - x;
+        for (int64_t r = 0; r < row_tiles; r++) {
+            const int64_t i = g->m * r / row_tiles;
+            tile.a = (const REAL *)g->weight + i * g->weight_row;
+            tile.bias_row = g->bias ? (const REAL *)g->bias + i : NULL;
+            tile.c = (REAL *)g->out + i * g->out_plane + y * g->width + x;
+            NAME(run_tile)(&tile, (int)(g->m * (r + 1) / row_tiles - i));
+        }
     }
+}
+
+/* Patches are packed a panel of pixels at a time. */
+static void NAME(conv_packed)(const kata__conv_piece *g) {
     REAL out[KATA__TILE_ROWS * KATA__PANEL];
     NAME(conv_copies) copies;
     REAL *panel = g->panel;
     const int64_t pixels = g->rows * g->width;
     const bool neighbours = g->out_pixel == 1 && g->out_row == g->width;
     const int64_t row_tiles = (g->m + KATA__TILE_ROWS - 1) / KATA__TILE_ROWS;
-    /* Where the output's pixels are not neighbours, partial sums cannot be kept in it. */
-    const int64_t most = neighbours ? KATA__CONV_BLOCK : g->taps;
-    const int64_t blocks = g->taps > 0 ? (g->taps + most - 1) / most : 1;
+    /* A block has whole runs, or is a part of the only run. Where the output's pixels are not
+     * neighbours, partial sums cannot be kept in it: one block. */
+    const bool one_run = g->run == g->taps;
+    int64_t most = one_run || g->run > KATA__CONV_BLOCK ? KATA__CONV_BLOCK
+                                                        : KATA__CONV_BLOCK / g->run * g->run;
+    if (!neighbours) {
+        most = g->taps;
+    } else if (!one_run && g->run > KATA__CONV_BLOCK) {
+        most = g->run;
+    }
     NAME(tile) tile = {.mode = KATA__BY_ROW,
-                       .outer = 1,
-                       .a_step = g->taps,
+                       .run_step = g->run_step,
+                       .a_step = g->weight_row,
                        .b = panel,
                        .b_step = KATA__PANEL,
                        .alpha = 1};
     /* Lanes behind the last pixel are computed and thrown away: let them hold numbers. */
-    memset(panel, 0, ((size_t)((g->taps + blocks - 1) / blocks) * KATA__PANEL + LANES) * sizeof(REAL));
+    const int64_t kept = most < g->taps ? most : g->taps;
+    memset(panel, 0, (size_t)(kept * KATA__PANEL + LANES) * sizeof(REAL));
     for (int64_t pixel = 0; pixel < pixels; pixel += KATA__PANEL) {
-        tile.columns = pixels - pixel < KATA__PANEL ? (int)(pixels - pixel) : KATA__PANEL;
-        NAME(conv_plan_copies)(g, pixel, tile.columns, &copies);
-        for (int64_t block = 0; block < blocks; block++) {
-            const int64_t p = g->taps * block / blocks;
-            const bool end = block == blocks - 1;
-            tile.k = g->taps * (block + 1) / blocks - p;
-            tile.beta = block > 0 ? 1 : 0;
+        const int columns = pixels - pixel < KATA__PANEL ? (int)(pixels - pixel) : KATA__PANEL;
+        NAME(set_columns)(&tile, columns);
+        NAME(conv_plan_copies)(g, pixel, columns, &copies);
+        int64_t p = 0;
+        do {
+            const int64_t terms = g->taps - p < most ? g->taps - p : most;
+            const bool end = p + terms == g->taps;
+            tile.k = one_run ? terms : g->run;
+            tile.runs = one_run ? 1 : terms / g->run;
+            tile.beta = p > 0 ? 1 : 0;
             tile.relu = end && g->relu;
-            NAME(conv_copy)(&copies, g->source, g->offset + p, tile.k, panel);
+            NAME(conv_copy)(&copies, g->source, g->offset + p, terms, panel);
             for (int64_t r = 0; r < row_tiles; r++) {
                 const int64_t i = g->m * r / row_tiles;
                 const int rows = (int)(g->m * (r + 1) / row_tiles - i);
-                tile.a = (const REAL *)g->weight + i * g->taps + p;
+                tile.a = (const REAL *)g->weight + i * g->weight_row +
+                         (one_run ? p : p / g->run * g->run_step);
                 tile.bias_row = end && g->bias ? (const REAL *)g->bias + i : NULL;
                 if (neighbours) {
                     tile.c = (REAL *)g->out + i * g->out_plane + pixel;
@@ -230,10 +286,27 @@ static void NAME(conv_piece)(const kata__conv_piece *g) {
                     tile.c = out;
                     tile.ldc = KATA__PANEL;
                     NAME(run_tile)(&tile, rows);
-                    NAME(conv_scatter)(g, out, KATA__PANEL, i, rows, pixel, tile.columns);
+                    NAME(conv_scatter)(g, out, KATA__PANEL, i, rows, pixel, columns);
                 }
             }
-        }
+            p += terms;
+        } while (p < g->taps);
+    }
+}
+
+/* In place, a row's last vector may be partly empty (but two must fill one, so that a tile stores
+ * nothing behind its last pixel); packing costs about as much as KATA__CONV_PACK
+ * output channels. */
+static void NAME(conv_piece)(const kata__conv_piece *g) {
+    const int64_t in_place = g->rows * ((g->width + LANES - 1) / LANES);
+    const int64_t packed = (g->rows * g->width + LANES - 1) / LANES;
+    if (g->m <= KATA__CONV_FEW) {
+        NAME(conv_few)(g);
+    } else if (g->out_pixel == 1 && g->out_row == g->width && 2 * g->width >= LANES &&
+               in_place * g->m <= packed * (g->m + KATA__CONV_PACK)) {
+        NAME(conv_in_place)(g);
+    } else {
+        NAME(conv_packed)(g);
     }
 }
 
@@ -300,8 +373,8 @@ static void NAME(conv_weight_piece)(const kata__conv_weight_piece *g) {
     const int64_t tiles = (g->taps + KATA__TILE_ROWS - 1) / KATA__TILE_ROWS;
     NAME(tile) tile = {.mode = KATA__BY_POINTER,
                        .k = g->width,
-                       .outer = g->rows,
-                       .outer_step = g->row_step,
+                       .runs = g->rows,
+                       .run_step = g->row_step,
                        .b = g->panel,
                        .b_step = KATA__PANEL,
                        .ldc = g->ld,
@@ -309,7 +382,7 @@ static void NAME(conv_weight_piece)(const kata__conv_weight_piece *g) {
                        .beta = 1};
     for (int64_t j = 0; j < g->m; j += KATA__PANEL) {
         const int64_t columns = g->m - j < KATA__PANEL ? g->m - j : KATA__PANEL;
-        tile.columns = (int)(columns + LANES - 1) / LANES * LANES;
+        NAME(set_columns)(&tile, (columns + LANES - 1) / LANES * LANES);
         NAME(pack_transposed)((const REAL *)g->dy + j * g->dy_plane, g->dy_plane, pixels, columns,
                               g->panel, KATA__PANEL);
         for (int64_t r = 0; r < tiles; r++) {

@@ -1,5 +1,6 @@
-/* Bodies of the element-wise functions, reductions and dropout. Included once for each instruction set
- * and type by isa_*.c, with REAL, REAL_BITS and NAME(x); see table_elementwise.h for what each does.
+/* Bodies of the element-wise functions, reductions and dropout. Included once for each instruction
+ * set and type by isa_*.c, with REAL, REAL_BITS and NAME(x); see table_elementwise.h for what each
+ * does.
  *
  * Elements go through in strips of a constant length, the last one padded in a buffer: the compiler
  * turns the constant loop into vector code without a scalar remainder, so that an element's bits do
@@ -26,7 +27,8 @@
 #define KATA__PLUS_SQUARE(v, sum) NAME(fma64)(v, v, sum)
 #endif
 
-/* The next strip of x: x itself, or its last elements copied to `buffer` and filled up with ones. */
+/* The next strip of x: x itself, or its last elements copied to `buffer` and filled up with ones.
+ */
 KATA__LOCAL const REAL *NAME(padded_strip)(const REAL *x, int64_t n, REAL buffer[KATA__STRIP]) {
     if (n >= KATA__STRIP) {
         return x;
@@ -50,7 +52,7 @@ KATA__LOCAL const REAL *NAME(padded_strip)(const REAL *x, int64_t n, REAL buffer
         (void)beta;                                                                                \
         for (int64_t i = 0; i < n; i += KATA__STRIP) {                                             \
             REAL in[KATA__STRIP], out[KATA__STRIP];                                                \
-            const REAL *xs = NAME(padded_strip)(x_all + i, n - i, in);                                    \
+            const REAL *xs = NAME(padded_strip)(x_all + i, n - i, in);                             \
             REAL *ys = n - i < KATA__STRIP ? out : y_all + i;                                      \
             KATA__VECTOR_LOOP                                                                      \
             for (int j = 0; j < KATA__STRIP; j++) {                                                \
@@ -77,9 +79,9 @@ KATA__LOCAL REAL NAME(clamp)(REAL x, REAL low, REAL high) {
 KATA__UNARY(unary_relu, x < 0 ? 0 : x)
 KATA__UNARY(unary_leaky_relu, x < 0 ? alpha * x : x)
 KATA__UNARY(unary_elu, x < 0 ? alpha * NAME(expm1_negative)(x) : x)
-KATA__UNARY(unary_selu, beta * (x < 0 ? alpha * NAME(expm1_negative)(x) : x))
+KATA__UNARY(unary_selu, beta *(x < 0 ? alpha * NAME(expm1_negative)(x) : x))
 KATA__UNARY(unary_gelu,
-            KATA__C(0.5) * x * (KATA__C(1.0) + NAME(erf)(x *KATA__C(0.70710678118654752))))
+            KATA__C(0.5) * x * (KATA__C(1.0) + NAME(erf)(x * KATA__C(0.70710678118654752))))
 KATA__UNARY(unary_gelu_tanh, NAME(gelu_tanh_one)(x))
 KATA__UNARY(unary_hard_sigmoid, NAME(clamp)(NAME(fma)(alpha, x, beta), 0, 1))
 KATA__UNARY(unary_hard_swish,
@@ -118,8 +120,8 @@ static void NAME(unary_copy)(int64_t n, const void *x, void *y, double alpha, do
         }                                                                                          \
         for (int64_t i = 0; i < n; i += KATA__STRIP) {                                             \
             REAL a_in[KATA__STRIP], b_in[KATA__STRIP], out[KATA__STRIP];                           \
-            const REAL *as = a_step ? NAME(padded_strip)(a_all + i, n - i, a_in) : a_one;                 \
-            const REAL *bs = b_step ? NAME(padded_strip)(b_all + i, n - i, b_in) : b_one;                 \
+            const REAL *as = a_step ? NAME(padded_strip)(a_all + i, n - i, a_in) : a_one;          \
+            const REAL *bs = b_step ? NAME(padded_strip)(b_all + i, n - i, b_in) : b_one;          \
             REAL *zs = n - i < KATA__STRIP ? out : z_all + i;                                      \
             KATA__VECTOR_LOOP                                                                      \
             for (int j = 0; j < KATA__STRIP; j++) {                                                \
@@ -160,9 +162,10 @@ static void NAME(binary_pow)(int64_t n, const void *a, int a_step, const void *b
 
 /* ---- reductions ----
  *
- * Sums are kept in double for both types: a float32 sum has the error of one rounding. A row goes into
- * 64 partial sums, then 8 for what is left, then one; rows of more than KATA__ROW_BLOCK are halved
- * first, so that the error grows with log n. What a row gives depends on its length alone. */
+ * Sums are kept in double for both types: a float32 sum has the error of one rounding. A row goes
+ * into 64 partial sums, then 8 for what is left, then one; rows of more than KATA__ROW_BLOCK are
+ * halved first, so that the error grows with log n. What a row gives depends on its length alone.
+ */
 
 #define KATA__REDUCE_ROWS(name, ACC, empty, COMBINE, VALUE)                                        \
     /* n < KATA__STRIP */                                                                          \

@@ -1,5 +1,5 @@
-/* The table of the element-wise functions, reductions, rows and optimiser steps of one instruction set
- * and type: kata__elementwise_f32 and kata__elementwise_f64. */
+/* The table of the element-wise functions, reductions, rows and optimiser steps of one instruction
+ * set and type: kata__elementwise_f32 and kata__elementwise_f64. */
 #include "kernel/table_elementwise.h"
 #include "kernel/body/elementwise.h"
 #include "kernel/body/rows.h"

@@ -173,7 +173,7 @@ KATA__LOCAL void NAME(take_rows)(NAME(tile) *t, const kata__gemm_piece *g, int64
 
 static void NAME(gemm_piece)(const kata__gemm_piece *g) {
     REAL space[KATA__TILE_ROWS * (KATA__K_BLOCK + LANES)];
-    NAME(tile) t = {.outer = 1, .ldc = g->ldc, .alpha = (REAL)g->alpha};
+    NAME(tile) t = {.runs = 1, .ldc = g->ldc, .alpha = (REAL)g->alpha};
     const int64_t k_blocks = g->k > 0 ? (g->k + KATA__K_BLOCK - 1) / KATA__K_BLOCK : 1;
     const int64_t row_tiles = (g->m + KATA__TILE_ROWS - 1) / KATA__TILE_ROWS;
     t.b_step = g->packed_b ? KATA__PANEL : g->ldb;
@@ -189,10 +189,10 @@ static void NAME(gemm_piece)(const kata__gemm_piece *g) {
             NAME(take_rows)(&t, g, i, rows, p, space);
             t.bias_row = end && g->bias_row ? (const REAL *)g->bias_row + i : NULL;
             for (int64_t j = 0; j < g->n; j += KATA__PANEL) {
-                t.columns = g->n - j < KATA__PANEL ? (int)(g->n - j) : KATA__PANEL;
+                NAME(set_columns)(&t, g->n - j < KATA__PANEL ? g->n - j : KATA__PANEL);
                 t.b = g->packed_b ? (const REAL *)g->b + j / KATA__PANEL * g->panel_step + p * KATA__PANEL
                                   : (const REAL *)g->b + p * g->ldb + j;
-                t.tail = !g->packed_b && t.columns % LANES != 0;
+                t.tail = !g->packed_b && t.last != LANES;
                 t.bias_column = end && g->bias_column ? (const REAL *)g->bias_column + j : NULL;
                 t.c = (REAL *)g->c + i * g->ldc + j;
                 NAME(run_tile)(&t, rows);
@@ -280,6 +280,14 @@ static void NAME(gemm_dot)(const kata__gemm_dot *g) {
     for (; j < g->n; j++) {
         for (int64_t i = 0; i < g->m; i++) {
             NAME(dot_tile)(g, i, j, 1, 1);
+        }
+    }
+}
+
+static void NAME(store_turned)(const kata__gemm_dot *g, const void *product, int64_t step) {
+    for (int64_t i = 0; i < g->m; i++) {
+        for (int64_t j = 0; j < g->n; j++) {
+            NAME(dot_store)(g, i, j, ((const REAL *)product)[j * step + i]);
         }
     }
 }

@@ -7,6 +7,7 @@ static const kata__gemm_table NAME(kata__gemm) = {
     .k_block = KATA__K_BLOCK,
     .piece = NAME(gemm_piece),
     .dot = NAME(gemm_dot),
+    .store_turned = NAME(store_turned),
     .pack_b = NAME(pack_b),
     .sum_parts = NAME(sum_parts),
     .conv_panel = NAME(conv_panel),

@@ -230,9 +230,9 @@ static void NAME(softmax_gradient_columns)(bool log_of_it, int64_t n, int64_t in
 
 /* ---- batch normalisation ----
  *
- * x is (n, c, d). With d of at least KATA__PLANE a channel's planes are rows; with less (d is 1 after
- * a dense layer) the c d numbers of a sample are columns, which are added up by channel at the end.
- * Statistics take two passes, so that a large mean costs no digits. */
+ * x is (n, c, d). With d of at least KATA__PLANE a channel's planes are rows; with less (d is 1
+ * after a dense layer) the c d numbers of a sample are columns, which are added up by channel at
+ * the end. Statistics take two passes, so that a large mean costs no digits. */
 
 /* sum of (x - mean)^2 of one row. */
 static double NAME(centred_square)(int64_t n, const REAL *x, double mean) {

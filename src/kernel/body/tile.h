@@ -15,25 +15,31 @@
 #endif
 #define KATA__TILE_VECTORS 2
 
-/* How a tile reads A: element i of term p is
- *   BY_TERM: a[p a_step + i]; BY_ROW: a[i a_step + p];
- *   BY_POINTER: row[i][p], in `outer` runs of k terms, run r beginning at row[i][r outer_step]. */
-enum kata__tile_mode { KATA__BY_TERM, KATA__BY_ROW, KATA__BY_POINTER };
+/* How a tile reads its operands; the terms come in `runs` runs of k:
+ *   BY_TERM     A's element i of term p is a[p a_step + i], one run; B's row is b[p b_step ...];
+ *   BY_ROW      A's is a[i a_step + run * run_step + p], B's the next b_step;
+ *   BY_OFFSET   A's as BY_ROW, B's row is b[offset[number of the term] ...];
+ *   BY_POINTER  A's is row[i][run * run_step + p], B's the next b_step. */
+enum kata__tile_mode { KATA__BY_TERM, KATA__BY_ROW, KATA__BY_OFFSET, KATA__BY_POINTER };
 #endif
 
-/* C (rows, columns) = alpha A B + beta C + bias, relu. B's term p is b[p b_step ...]; if tail, only
- * `columns` of its numbers may be read. */
+/* C (rows, 1 or 2 vectors) = alpha A B + beta C + bias, relu. Vector v of a row of C begins at
+ * c + i ldc + v second_c; only `last` numbers of the last vector are stored. Vector v of B begins
+ * v LANES on, BY_OFFSET v second; if tail, only `last` of the last vector may be read. What the first
+ * vector stores beyond second_c the second one stores over. */
 typedef struct NAME(tile) {
     enum kata__tile_mode mode;
     bool tail;
     bool relu;
-    int columns;
-    int64_t k, outer, outer_step;
+    int vectors, last;
+    int64_t k, runs, run_step;
     const REAL *a;
     int64_t a_step;
     const REAL *row[KATA__TILE_ROWS];
     const REAL *b;
     int64_t b_step;
+    const int64_t *offset;
+    int64_t second, second_c;
     REAL *c;
     int64_t ldc;
     REAL alpha, beta;
@@ -49,14 +55,14 @@ typedef struct NAME(tile) {
         }                                                                                          \
     }
 
-/* One term: acc[i][v] += A_i B_v; a_i is an expression of i. */
-#define KATA__TERM(a_i, is_tail)                                                                   \
+/* One term: acc[i][v] += A_i B_v; a_i is an expression of i, B_v begins at row + v step. */
+#define KATA__TERM(a_i, row, step, is_tail)                                                        \
     do {                                                                                           \
         VEC bv[KATA__TILE_VECTORS];                                                                \
         KATA__UNROLL                                                                               \
         for (int v = 0; v < vectors; v++) {                                                        \
-            bv[v] = (is_tail) && v == vectors - 1 ? NAME(load_first)(b + v * LANES, last)          \
-                                                  : NAME(load)(b + v * LANES);                     \
+            bv[v] = (is_tail) && v == vectors - 1 ? NAME(load_first)((row) + v * (step), last)     \
+                                                  : NAME(load)((row) + v * (step));                \
         }                                                                                          \
         KATA__UNROLL                                                                               \
         for (int i = 0; i < rows; i++) {                                                           \
@@ -72,7 +78,7 @@ KATA__LOCAL void NAME(tile_body)(const NAME(tile) *t, const int rows, const int 
     VEC acc[KATA__TILE_ROWS][KATA__TILE_VECTORS];
     const REAL *b = t->b;
     const int64_t b_step = t->b_step;
-    const int last = t->columns - (vectors - 1) * LANES; /* numbers in the last vector */
+    const int last = t->last;
     KATA__EACH(acc[i][v] = (VEC){0})
 
     if (t->mode == KATA__BY_TERM) {
@@ -80,11 +86,11 @@ KATA__LOCAL void NAME(tile_body)(const NAME(tile) *t, const int rows, const int 
         const int64_t a_step = t->a_step;
         if (t->tail) {
             for (int64_t p = t->k; p > 0; p--, a += a_step, b += b_step) {
-                KATA__TERM(a[i], true);
+                KATA__TERM(a[i], b, LANES, true);
             }
         } else {
             for (int64_t p = t->k; p > 0; p--, a += a_step, b += b_step) {
-                KATA__TERM(a[i], false);
+                KATA__TERM(a[i], b, LANES, false);
             }
         }
     } else if (t->mode == KATA__BY_ROW) {
@@ -92,18 +98,28 @@ KATA__LOCAL void NAME(tile_body)(const NAME(tile) *t, const int rows, const int 
         const int64_t a_step = t->a_step;
         if (t->tail) {
             for (int64_t p = t->k; p > 0; p--, a++, b += b_step) {
-                KATA__TERM(a[i * a_step], true);
+                KATA__TERM(a[i * a_step], b, LANES, true);
             }
         } else {
-            for (int64_t p = t->k; p > 0; p--, a++, b += b_step) {
-                KATA__TERM(a[i * a_step], false);
+            for (int64_t r = t->runs; r > 0; r--, a += t->run_step - t->k) {
+                for (int64_t p = t->k; p > 0; p--, a++, b += b_step) {
+                    KATA__TERM(a[i * a_step], b, LANES, false);
+                }
+            }
+        }
+    } else if (t->mode == KATA__BY_OFFSET) {
+        const REAL *a = t->a;
+        const int64_t a_step = t->a_step, second = t->second, *offset = t->offset;
+        for (int64_t r = t->runs; r > 0; r--, a += t->run_step - t->k) {
+            for (int64_t p = t->k; p > 0; p--, a++, offset++) {
+                KATA__TERM(a[i * a_step], b + *offset, second, false);
             }
         }
     } else {
         int64_t at = 0;
-        for (int64_t r = t->outer; r > 0; r--, at += t->outer_step - t->k) {
+        for (int64_t r = t->runs; r > 0; r--, at += t->run_step - t->k) {
             for (int64_t p = t->k; p > 0; p--, at++, b += b_step) {
-                KATA__TERM(t->row[i][at], false);
+                KATA__TERM(t->row[i][at], b, LANES, false);
             }
         }
     }
@@ -113,16 +129,16 @@ KATA__LOCAL void NAME(tile_body)(const NAME(tile) *t, const int rows, const int 
         KATA__EACH(acc[i][v] *= alpha)
     }
     REAL *c = t->c;
-    const int64_t ldc = t->ldc;
+    const int64_t ldc = t->ldc, second_c = t->second_c;
     const bool whole = last == LANES;
     if (t->beta != 0) {
         const VEC beta = NAME(splat)(t->beta);
         if (whole) {
-            KATA__EACH(acc[i][v] += beta * NAME(load)(c + i * ldc + v * LANES))
+            KATA__EACH(acc[i][v] += beta * NAME(load)(c + i * ldc + v * second_c))
         } else {
             KATA__EACH(acc[i][v] += beta * (v == vectors - 1
-                                                ? NAME(load_first)(c + i * ldc + v * LANES, last)
-                                                : NAME(load)(c + i * ldc + v * LANES)))
+                                                ? NAME(load_first)(c + i * ldc + v * second_c, last)
+                                                : NAME(load)(c + i * ldc + v * second_c)))
         }
     }
     if (t->bias_row) {
@@ -132,8 +148,8 @@ KATA__LOCAL void NAME(tile_body)(const NAME(tile) *t, const int rows, const int 
         VEC bias[KATA__TILE_VECTORS];
         KATA__UNROLL
         for (int v = 0; v < vectors; v++) {
-            bias[v] = v == vectors - 1 ? NAME(load_first)(t->bias_column + v * LANES, last)
-                                       : NAME(load)(t->bias_column + v * LANES);
+            bias[v] = v == vectors - 1 ? NAME(load_first)(t->bias_column + v * second_c, last)
+                                       : NAME(load)(t->bias_column + v * second_c);
         }
         KATA__EACH(acc[i][v] += bias[v])
     }
@@ -141,15 +157,15 @@ KATA__LOCAL void NAME(tile_body)(const NAME(tile) *t, const int rows, const int 
         KATA__EACH(acc[i][v] = NAME(maximum)(acc[i][v], (VEC){0}))
     }
     if (whole) {
-        KATA__EACH(NAME(store)(c + i * ldc + v * LANES, acc[i][v]))
+        KATA__EACH(NAME(store)(c + i * ldc + v * second_c, acc[i][v]))
     } else {
         KATA__UNROLL
         for (int i = 0; i < rows; i++) {
             KATA__UNROLL
             for (int v = 0; v < vectors - 1; v++) {
-                NAME(store)(c + i * ldc + v * LANES, acc[i][v]);
+                NAME(store)(c + i * ldc + v * second_c, acc[i][v]);
             }
-            NAME(store_first)(c + i * ldc + (vectors - 1) * LANES, acc[i][vectors - 1], last);
+            NAME(store_first)(c + i * ldc + (vectors - 1) * second_c, acc[i][vectors - 1], last);
         }
     }
 }
@@ -194,7 +210,14 @@ static const NAME(tile_function) NAME(tile_functions)[KATA__TILE_ROWS][KATA__TIL
 #endif
 };
 
-/* Runs a tile of `rows` (1..KATA__TILE_ROWS) by t->columns (1..2 LANES). */
+/* Runs a tile of `rows` (1..KATA__TILE_ROWS) by t->vectors. */
 KATA__LOCAL void NAME(run_tile)(const NAME(tile) *t, int rows) {
-    NAME(tile_functions)[rows - 1][t->columns > LANES](t);
+    NAME(tile_functions)[rows - 1][t->vectors - 1](t);
+}
+
+/* Sets the vectors for neighbouring columns (1..2 LANES). */
+KATA__LOCAL void NAME(set_columns)(NAME(tile) *t, int64_t columns) {
+    t->vectors = columns > LANES ? 2 : 1;
+    t->last = (int)columns - (t->vectors - 1) * LANES;
+    t->second_c = LANES;
 }

@@ -1,5 +1,5 @@
-/* Bodies of the optimiser steps (formulas: update.h), one fused pass over the arrays. Included after
- * body/elementwise.h. Each element is on its own: no order of work changes a bit. */
+/* Bodies of the optimiser steps (formulas: update.h), one fused pass over the arrays. Included
+ * after body/elementwise.h. Each element is on its own: no order of work changes a bit. */
 
 /* The strips of w, g and up to two states; a rule without a state gets a scratch strip. */
 #define KATA__UPDATE_RULE(name, n_states, expression)                                              \
@@ -7,7 +7,7 @@
                            void *state2, const kata__update_scalars *scalars) {                    \
         REAL *w_all = w_data, *s_all = state1, *v_all = state2;                                    \
         const REAL *g_all = g_data;                                                                \
-        const REAL lr = (REAL)scalars->lr, shrink = (REAL)scalars->shrink;                 \
+        const REAL lr = (REAL)scalars->lr, shrink = (REAL)scalars->shrink;                         \
         const REAL momentum = (REAL)scalars->momentum, epsilon = (REAL)scalars->epsilon;           \
         const REAL decay1 = (REAL)scalars->decay1, decay2 = (REAL)scalars->decay2;                 \
         (void)momentum, (void)epsilon, (void)decay1, (void)decay2;                                 \
@@ -39,7 +39,7 @@
             KATA__VECTOR_LOOP                                                                      \
             for (int j = 0; j < KATA__STRIP; j++) {                                                \
                 const REAL g = gs[j];                                                              \
-                REAL w = NAME(fma)(-shrink, ws[j], ws[j]), s = n_states > 0 ? ss[j] : 0;                               \
+                REAL w = NAME(fma)(-shrink, ws[j], ws[j]), s = n_states > 0 ? ss[j] : 0;           \
                 REAL v = n_states > 1 ? vs[j] : 0;                                                 \
                 expression;                                                                        \
                 ws[j] = w;                                                                         \
@@ -63,13 +63,13 @@
     }
 
 KATA__UPDATE_RULE(update_sgd, 0, w = NAME(fma)(-lr, g, w); (void)s; (void)v)
-KATA__UPDATE_RULE(update_momentum, 1, s = NAME(fma)(momentum, s, -(lr * g)); w += s; (void)v)
+KATA__UPDATE_RULE(update_momentum, 1, s = NAME(fma)(momentum, s, -(lr *g)); w += s; (void)v)
 KATA__UPDATE_RULE(update_nesterov, 1,
                   w = NAME(fma)(momentum * momentum, s, NAME(fma)(-(1 + momentum) * lr, g, w));
-                  s = NAME(fma)(momentum, s, -(lr * g)); (void)v)
+                  s = NAME(fma)(momentum, s, -(lr *g)); (void)v)
 KATA__UPDATE_RULE(update_adagrad, 1, s = NAME(fma)(g, g, s);
                   w -= lr * g / (NAME(sqrt)(s) + epsilon); (void)v)
-KATA__UPDATE_RULE(update_rmsprop, 1, s = NAME(fma)(decay1, s, decay2 * (g * g));
+KATA__UPDATE_RULE(update_rmsprop, 1, s = NAME(fma)(decay1, s, decay2 *(g *g));
                   w -= lr * g / (NAME(sqrt)(s) + epsilon); (void)v)
 KATA__UPDATE_RULE(update_adam, 2, s = NAME(fma)(decay1, g - s, s);
                   v = NAME(fma)(decay2, NAME(fma)(g, g, -v), v);

@@ -9,7 +9,8 @@
  *     exp 1.0   log 0.8   tanh 1.2   erf 1.2   sigmoid 2.4   softplus 1.9   expm1 0.9   pow 0.5
  * Infinities, NaN, signed zeros, overflow and subnormal arguments and results are as in libm, with
  * one difference: the NaN of a domain error may have either sign.
- * double: libm for each element, exact but slow; float64 is there for gradient checks and the books.
+ * double: libm for each element, exact but slow; float64 is there for gradient checks and the
+ * books.
  *
  * fma(a, b, c) is written out where the order matters, so that the compiler has no choice of which
  * product to contract and every loop that inlines a function gives the same bits. */
@@ -92,9 +93,9 @@ KATA__LOCAL double NAME(from_bits64)(uint64_t bits) {
     return x;
 }
 
-/* x = n ln 2 + r with |r| <= ln(2)/2; returns e^r - 1 and n. Adding 1.5 2^23 rounds to an integer that
- * then stands in the low bits: no conversion, so that a NaN does no harm. The high part of ln 2 has 9
- * bits, so n * high is exact. |x| < 2^21. */
+/* x = n ln 2 + r with |r| <= ln(2)/2; returns e^r - 1 and n. Adding 1.5 2^23 rounds to an integer
+ * that then stands in the low bits: no conversion, so that a NaN does no harm. The high part of ln
+ * 2 has 9 bits, so n * high is exact. |x| < 2^21. */
 KATA__LOCAL float NAME(exp_reduce)(float x, uint32_t *n_bits) {
     const float magic = 12582912.0f;
     float t = NAME(fma)(x, 1.44269504f, magic);
@@ -133,7 +134,8 @@ KATA__LOCAL float NAME(expm1_negative)(float x) {
     return NAME(fma)(scale, q, scale - 1.0f);
 }
 
-/* x = 2^e m with m in [sqrt(1/2), sqrt(2)); log(1 + f) = f - f^2/2 + f^3 P(f) as in Cephes' logf. */
+/* x = 2^e m with m in [sqrt(1/2), sqrt(2)); log(1 + f) = f - f^2/2 + f^3 P(f) as in Cephes' logf.
+ */
 KATA__LOCAL float NAME(log)(float x) {
     float tiny = x < 1.17549435e-38f ? 1.0f : 0.0f;
     float scaled = x * (tiny > 0.0f ? 8388608.0f : 1.0f);

@@ -1,0 +1,331 @@
+/* Making a training ready: everything is checked before the first file is written. */
+#include "tool/job.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/context.h"
+#include "base/file.h"
+#include "train/trainer.h"
+
+/* --- data ------------------------------------------------------------------------------------- */
+
+static kata_shape sample_shape(const kata_dataset *dataset) {
+    kata_shape sample = {.rank = dataset->inputs[0].shape.rank - 1};
+    memcpy(sample.dim, dataset->inputs[0].shape.dim + 1,
+           (size_t)sample.rank * sizeof sample.dim[0]);
+    return sample;
+}
+
+static kata_status open_data(kata__job *job) {
+    kata__settings *s = &job->settings;
+    kata_data_options options = {.limit_train = s->limit_train,
+                                 .limit_test = s->limit_test,
+                                 .seed = (uint64_t)s->data_seed,
+                                 .height = (int)s->picture_size[0],
+                                 .width = (int)s->picture_size[1],
+                                 .channels = s->picture_channels};
+    KATA__TRY(kata__source_data(job->tool, &job->data, s->data, &options, job->model));
+    if (job->data.train == NULL || job->data.train->n_inputs < 1) {
+        return kata_fail(KATA_INVALID, "%s has no training samples", s->data);
+    }
+    job->train = job->data.train;
+    job->validation = job->data.test;
+    job->measured = job->data.test != NULL ? job->data.test : job->data.train;
+    job->measured_name = job->data.test != NULL ? "test" : "training";
+    if (s->validation_split > 0) {
+        KATA__TRY(kata_dataset_split(&job->part, &job->held_back, job->data.train,
+                                     s->validation_split, (uint64_t)s->seed,
+                                     job->data.train->n_classes > 0));
+        if (job->part->n == 0 || job->held_back->n == 0) {
+            return kata_fail(KATA_INVALID,
+                             "a validation split of %g leaves %" PRId64 " of %" PRId64
+                             " samples for training and %" PRId64 " for validation",
+                             s->validation_split, job->part->n, job->data.train->n,
+                             job->held_back->n);
+        }
+        job->train = job->part;
+        job->validation = job->held_back;
+        if (job->data.test == NULL) {
+            job->measured = job->held_back;
+            job->measured_name = "validation";
+        }
+    }
+    char full[PATH_MAX];
+    if ((kata__file_exists(s->data) || kata__directory_exists(s->data)) &&
+        realpath(s->data, full) != NULL) {
+        s->data = kata__arena_strdup(&job->tool->arena, full);
+    }
+    return s->data == NULL ? KATA_OUT_OF_MEMORY : KATA_OK;
+}
+
+/* --- model ------------------------------------------------------------------------------------ */
+
+static bool is_file_argument(const char *model) {
+    size_t length = strlen(model);
+    return (length > 5 && strcmp(model + length - 5, ".onnx") == 0) || strchr(model, '/') != NULL ||
+           kata__directory_exists(model);
+}
+
+static int64_t output_count(const kata_dataset *dataset) {
+    if (dataset->n_classes > 0) {
+        return dataset->n_classes;
+    }
+    int64_t n = 1;
+    for (int i = 1; dataset->n_targets > 0 && i < dataset->targets[0].shape.rank; i++) {
+        n *= dataset->targets[0].shape.dim[i];
+    }
+    return n;
+}
+
+static kata_status build_layers(kata__job *job, const kata_shape *sample, double rescale) {
+    const kata__settings *s = &job->settings;
+    job->model_name = s->project != NULL ? s->project : "layers";
+    KATA__TRY(kata_model_new_in(&job->model, job->tool->context, job->model_name));
+    kata_value x = kata_input_shape(job->model, NULL, KATA_F32, sample);
+    if (rescale != 0) {
+        x = kata_rescale(job->model, x, .scale = rescale);
+    }
+    kata_output(job->model, kata__layers_add(job->model, x, s->layers, s->n_layers));
+    kata_graph *graph = kata_model_graph(job->model);
+    if (kata_graph_status(graph) != KATA_OK) {
+        return kata_fail(kata_graph_status(graph), "%s", kata_graph_message(graph));
+    }
+    return KATA_OK;
+}
+
+static kata_status build_model(kata__job *job) {
+    kata__settings *s = &job->settings;
+    kata_shape sample = sample_shape(job->train);
+    bool pixels = job->train->inputs[0].dtype == KATA_U8 && kata__source_is_picture(&sample);
+    double rescale = pixels && s->normalize ? 1.0 / 255 : 0;
+    if (s->n_layers > 0) {
+        return build_layers(job, &sample, rescale);
+    }
+    if (s->model == NULL) {
+        bool convnet = kata__source_is_picture(&sample) && sample.dim[1] >= 8 &&
+                       sample.dim[2] >= 8 && s->hidden[0] == 0;
+        s->model = convnet ? "simple-convnet" : "mlp";
+    }
+    kata_ready_options options = {
+        .input = sample, .outputs = output_count(job->train), .rescale = rescale};
+    memcpy(options.hidden, s->hidden, sizeof s->hidden);
+    job->model_name = s->model;
+    return kata_model_ready(&job->model, job->tool->context, s->model, &options);
+}
+
+/* A model from a file keeps its weights; the run keeps the file's full path. */
+static kata_status load_model(kata__job *job) {
+    kata__settings *s = &job->settings;
+    char full[PATH_MAX];
+    KATA__TRY(kata__source_model(job->tool, &job->model, s->model));
+    const char *path = kata__tool_model_path(job->tool, s->model);
+    if (path != NULL && realpath(path, full) != NULL) {
+        path = kata__arena_strdup(&job->tool->arena, full);
+    }
+    if (path == NULL) {
+        return KATA_OUT_OF_MEMORY;
+    }
+    s->model = path;
+    job->model_name = s->project != NULL ? s->project : "finetune";
+    return KATA_OK;
+}
+
+/* --- compiling -------------------------------------------------------------------------------- */
+
+static kata_loss resolve_loss(const kata__job *job) {
+    const char *before = kata_graph_metadata(kata_model_graph(job->model), "kata.loss");
+    kata_loss loss = KATA_SOFTMAX_CROSS_ENTROPY;
+    if (job->settings.loss > 0) {
+        return (kata_loss)(job->settings.loss - 1);
+    }
+    if (before != NULL && kata_loss_parse(before, &loss)) {
+        return loss;
+    }
+    return job->train->n_classes > 0 ? KATA_SOFTMAX_CROSS_ENTROPY : KATA_MEAN_SQUARED_ERROR;
+}
+
+static void set_penalties(kata__job *job) {
+    const kata_graph *graph = kata_model_graph(job->model);
+    for (int i = 0; i < kata_graph_n_variables(graph); i++) {
+        kata_variable *variable = kata_graph_variable_at(graph, i);
+        if (variable->trainable && variable->decay) {
+            variable->l1 += (float)job->settings.l1;
+            variable->l2 += (float)job->settings.l2;
+        }
+    }
+}
+
+static kata_status set_metadata(kata__job *job) {
+    const kata__settings *s = &job->settings;
+    kata_graph *graph = kata_model_graph(job->model);
+    const kata_dataset *d = job->train;
+    if (d->n_classes > 0 && d->class_names != NULL) {
+        KATA__TRY(kata_model_set_labels(job->model, (const char *const *)d->class_names,
+                                        d->n_classes));
+    }
+    kata_shape sample = sample_shape(d);
+    if (!kata__source_is_picture(&sample)) {
+        return KATA_OK;
+    }
+    bool digit = kata__source_kind_of(job->tool->context, s->data) == KATA__SOURCE_IDX &&
+                 sample.dim[0] == 1 && sample.dim[1] == 28 && sample.dim[2] == 28 &&
+                 d->n_classes == 10;
+    if (s->picture == KATA__PICTURE_DIGIT && (sample.dim[0] != 1 || sample.dim[1] != 28 ||
+                                              sample.dim[2] != 28)) {
+        return kata_fail(KATA_INVALID, "pictures can be read as digits where the model takes "
+                                       "1x28x28 pixels only; leave out --picture digit");
+    }
+    if (s->picture != KATA__PICTURE_AUTO) {
+        digit = s->picture == KATA__PICTURE_DIGIT;
+    }
+    return kata_graph_set_metadata(graph, "kata.picture", digit ? "digit" : "plain");
+}
+
+static kata_status check_augment(const kata__job *job) {
+    const kata_augment *a = &job->settings.augment;
+    kata_shape sample = sample_shape(job->train);
+    bool any = a->shift > 0 || a->rotate > 0 || a->scale > 0 || a->shear > 0 || a->elastic > 0 ||
+               a->flip || a->crop > 0 || a->brightness > 0 || a->cut_out > 0;
+    if (any && (sample.rank != 3 || job->train->inputs[0].dtype != KATA_U8)) {
+        return kata_fail(KATA_INVALID,
+                         "augmentation changes pictures of 0..255 (n,channels,height,width), but "
+                         "%s has none",
+                         job->train->name);
+    }
+    return KATA_OK;
+}
+
+static kata_status compile(kata__job *job) {
+    kata__settings *s = &job->settings;
+    kata__numbers weights;
+    job->loss = resolve_loss(job);
+    s->loss = 1 + (int)job->loss;
+    s->optimizer = kata__optimizer_resolve(s->optimizer);
+    KATA__TRY(kata__class_weights(job->tool, s->class_weights, job->train, &weights));
+    KATA__TRY(check_augment(job));
+    set_penalties(job);
+    KATA__TRY(kata_compile_with(job->model, &(kata_compile_options){
+                                                .loss = job->loss,
+                                                .optimizer = s->optimizer,
+                                                .class_weights = weights.values,
+                                                .n_class_weights = weights.n,
+                                                .label_smoothing = s->label_smoothing,
+                                                .clip_value = s->clip_value,
+                                                .clip_norm = s->clip_norm,
+                                                .huber_delta = s->huber_delta,
+                                                .seed = (uint64_t)s->seed}));
+    struct kata__trainer *trainer;
+    KATA__TRY(kata__trainer_get(&trainer, job->model));
+    KATA__TRY(kata__check_dataset(trainer, job->train));
+    if (job->validation != NULL) {
+        KATA__TRY(kata__check_dataset(trainer, job->validation));
+    }
+    if (job->measured != job->train && job->measured != job->validation) {
+        KATA__TRY(kata__check_dataset(trainer, job->measured));
+    }
+    return set_metadata(job);
+}
+
+/* As kata_fit counts them. */
+static void count_steps(kata__job *job) {
+    kata__settings *s = &job->settings;
+    if (s->epochs == 0 && s->steps == 0) {
+        s->epochs = 10;
+    }
+    int64_t batch = s->batch < job->train->n ? s->batch : job->train->n;
+    job->batches = (job->train->n + batch - 1) / batch;
+    job->epochs = s->epochs > 0 ? s->epochs : INT64_MAX;
+    if (s->steps > 0) {
+        int64_t needed = (s->steps + job->batches - 1) / job->batches;
+        job->epochs = needed < job->epochs ? needed : job->epochs;
+    }
+    if (__builtin_mul_overflow(job->epochs, job->batches, &job->steps_total)) {
+        job->steps_total = INT64_MAX;
+    }
+    if (s->steps > 0 && s->steps < job->steps_total) {
+        job->steps_total = s->steps;
+    }
+}
+
+kata_status kata__job_prepare(kata__job *job) {
+    kata__settings *s = &job->settings;
+    KATA__TRY(kata__settings_check(s));
+    if (s->data == NULL) {
+        return kata_fail(KATA_INVALID, "there is no data to learn from; give --data a folder, a "
+                                       "file or a name such as mnist or make:digits");
+    }
+    if (s->n_layers == 0 && s->model != NULL && is_file_argument(s->model)) {
+        KATA__TRY(load_model(job));
+    }
+    KATA__TRY(open_data(job));
+    if (job->model == NULL) {
+        KATA__TRY(build_model(job));
+    }
+    KATA__TRY(compile(job));
+    count_steps(job);
+    return KATA_OK;
+}
+
+kata_status kata__job_open(kata__job *job) {
+    if (job->resume) {
+        return KATA_OK; /* kata__run_open was first, and its project is what is done */
+    }
+    const kata__settings *s = &job->settings;
+    KATA__TRY(kata__run_create(job->tool, &job->run, s->out,
+                               s->project != NULL ? s->project : job->model_name));
+    kata__buffer text;
+    kata__buffer_init(&text, job->tool->context, (size_t)4 << 20);
+    kata__buffer_text(&text, "# The effective project of this run; 'kata train --resume' reads it, "
+                             "'kata train kata.yaml' does it again.\n");
+    kata_status status = kata__project_write(s, &text);
+    if (status == KATA_OK) {
+        status = kata__file_write(job->tool->context, job->run.project, text.data, text.size);
+    }
+    kata__buffer_free(&text);
+    return status;
+}
+
+void kata__job_introduce(const kata__job *job) {
+    const kata__settings *s = &job->settings;
+    const kata__tool *tool = job->tool;
+    char words[160], other[160], count[KATA__TERMINAL_TEXT], classes[48] = "";
+    kata__tool_say(tool, "kata " KATA_VERSION ", %s, %s kernels, %d thread%s, seed %" PRId64,
+                   kata__cpu_name()[0] != '\0' ? kata__cpu_name() : "unknown processor",
+                   kata_context_kernels(tool->context), kata_context_threads(tool->context),
+                   kata_context_threads(tool->context) == 1 ? "" : "s", s->seed);
+    if (job->train->n_classes > 0) {
+        snprintf(classes, sizeof classes, ", %d classes", job->train->n_classes);
+    }
+    kata__tool_say(tool, "data   %s: %s to learn from%s", s->data,
+                   kata__source_words(job->train, words), classes);
+    if (job->validation != NULL) {
+        kata__tool_say(tool, "       %s to validate with (%s)",
+                       kata__source_words(job->validation, other),
+                       job->held_back != NULL ? "held back from the training data"
+                                              : "the test data");
+    } else {
+        kata__tool_say(tool, "       no test data: --validation-split 0.1 would hold some back");
+    }
+    kata__tool_say(tool, "model  %s, %s parameters", job->model_name,
+                   kata__count_text(kata_graph_n_parameters(kata_model_graph(job->model)), count));
+    kata__tool_say(tool,
+                   "train  %" PRId64 " epoch%s of %" PRId64 " batches of %" PRId64
+                   ", %s, %s, learning rate %g, %s",
+                   job->epochs, job->epochs == 1 ? "" : "s", job->batches, s->batch,
+                   kata_loss_name(job->loss), kata_optimizer_name(s->optimizer.kind),
+                   s->optimizer.lr, kata_schedule_name(s->schedule.kind));
+    kata__tool_say(tool, "run    %s", job->run.path);
+}
+
+void kata__job_free(kata__job *job) {
+    kata_evaluation_free(&job->evaluation);
+    kata_dataset_free(job->part);
+    kata_dataset_free(job->held_back);
+    kata_data_close(&job->data);
+    kata_model_free(job->model);
+    kata__run_close(&job->run);
+}

@@ -1,0 +1,36 @@
+/* What a model does on a data set, as text and as JSON. */
+#ifndef KATA_TOOL_MEASURE_H
+#define KATA_TOOL_MEASURE_H
+
+#include <kata/kata.h>
+
+#include "base/buffer.h"
+
+/* The label of class i: the model's, else the data set's, else the number. Returns `text`. */
+enum { KATA__LABEL_TEXT = 128 };
+const char *kata__label_text(const kata_model *model, const kata_dataset *dataset, int64_t i,
+                             char text[KATA__LABEL_TEXT]);
+/* True if the labels say more than their numbers. */
+bool kata__labels_matter(const kata_model *model, const kata_dataset *dataset, int64_t n);
+
+/* The task's main figure: accuracy; share of right labels; mean absolute error. */
+double kata__main_figure(const kata_evaluation *evaluation);
+const char *kata__main_figure_name(kata_loss loss); /* "accuracy" */
+/* "98.97 %" or "0.0123". */
+const char *kata__main_figure_text(kata_loss loss, double value, char text[40]);
+
+/* The members of an evaluation's JSON object, without the braces. `full` adds classes and confusion. */
+void kata__evaluation_json(kata__buffer *out, const kata_evaluation *evaluation,
+                           const kata_model *model, const kata_dataset *dataset, bool full);
+/* A table for people. */
+void kata__evaluation_text(kata__buffer *out, const kata_evaluation *evaluation,
+                           const kata_model *model, const kata_dataset *dataset);
+
+/* The most frequent confusions, best first. */
+typedef struct kata__confusion {
+    int64_t count;
+    int truth, answer;
+} kata__confusion;
+int kata__top_confusions(const kata_classification *c, kata__confusion *out, int n);
+
+#endif
