@@ -348,7 +348,8 @@ static kata_status name_output(kata_graph *graph, const char *name, kata_value *
         return kata_fail(KATA_INVALID, "the name %s is taken in graph %s", name, graph->name);
     }
     if (graph->values[value->id].named) {
-        KATA__TRY(kata_graph_node_outputs(graph, NULL, "Identity", value, 1, NULL, 0, value, 1));
+        const kata_value named = *value;
+        KATA__TRY(kata_graph_node_outputs(graph, NULL, "Identity", &named, 1, NULL, 0, value, 1));
     }
     const char *copy = kata__arena_strdup(&graph->arena, name);
     if (copy == NULL) {

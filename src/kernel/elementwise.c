@@ -147,8 +147,7 @@ static void gather(const binary_job *job, const operand *x, int64_t start, int64
     }
 }
 
-/* Fills a buffer with n elements of a periodic operand: one period, then twice as many each time.
- */
+/* Fills a buffer with n elements of a periodic operand: one period, then twice as many, and on. */
 static void repeat(const binary_job *job, const operand *x, int64_t n, char *to) {
     int64_t done = x->period < n ? x->period : n;
     memcpy(to, x->data, (size_t)done * job->size);

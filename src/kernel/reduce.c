@@ -6,8 +6,7 @@
  * reduced loops run in order for each of them.
  *
  * Threads: kept indices are independent. If there are too few of them, the first reduced axis is
- * cut into parts, whose partial results are combined as a tree. Parts are a function of the shape.
- */
+ * cut into parts, whose partial results are combined as a tree. Parts follow from the shape. */
 #include "kernel/elementwise.h"
 #include "kernel/chunks.h"
 

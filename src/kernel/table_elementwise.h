@@ -4,8 +4,7 @@
  *
  * The functions here work on one piece on one thread; the drivers cut the pieces. What a function
  * writes for an element depends on that element's inputs alone, never on where a piece begins or
- * ends (sums: on the piece's length, which is a function of the shape). In place (y == x) is fine.
- */
+ * ends (sums: on the piece's length, which is a function of the shape). y may be x. */
 #ifndef KATA_KERNEL_TABLE_ELEMENTWISE_H
 #define KATA_KERNEL_TABLE_ELEMENTWISE_H
 
@@ -17,8 +16,7 @@
  * drivers keep on the stack. */
 enum { KATA__CHUNK = 32768, KATA__PARTIALS = 8192, KATA__TILE = 512 };
 
-/* Batch normalisation of (n, c, d): planes of d from here on are rows, smaller ones go by columns.
- */
+/* Batch normalisation of (n, c, d): planes of d from here on are rows, smaller ones are columns. */
 enum { KATA__PLANE = 16 };
 
 enum { KATA__REDUCE_COUNT = KATA__REDUCE_SUM_SQUARE + 1 };

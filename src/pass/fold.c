@@ -12,7 +12,11 @@ bool kata__can_fold(const kata_graph *graph, const kata__node *node) {
         return false;
     }
     for (int i = 0; i < node->n_inputs; i++) {
-        if (node->inputs[i].id != 0 && kata__graph_constant_of(graph, node->inputs[i]) == NULL) {
+        const kata__value_info *info = kata__graph_info(graph, node->inputs[i]);
+        bool known = info == NULL || info->kind == KATA__VALUE_CONSTANT ||
+                     ((node->op->flags & KATA_OP_TYPE_ONLY) != 0 &&
+                      kata_shape_count(&info->type.shape) >= 0);
+        if (!known) {
             return false;
         }
     }
@@ -53,9 +57,11 @@ static kata_status run(kata_graph *graph, const kata__node *node, const kata_ten
 kata_status kata__fold(kata_graph *graph, kata__node *node) {
     kata_tensor inputs[KATA_MAX_INPUTS] = {{0}}, outputs[KATA_MAX_OUTPUTS] = {{0}};
     for (int i = 0; i < node->n_inputs; i++) {
-        const kata_tensor *constant = kata__graph_constant_of(graph, node->inputs[i]);
-        if (constant != NULL) {
-            inputs[i] = *constant;
+        const kata__value_info *info = kata__graph_info(graph, node->inputs[i]);
+        if (info != NULL) { /* of a node that needs types alone the data may be missing */
+            inputs[i] = info->kind == KATA__VALUE_CONSTANT
+                            ? info->constant
+                            : kata_tensor_view(NULL, info->type.dtype, &info->type.shape);
         }
     }
     kata_status status = KATA_OK;

@@ -5,8 +5,8 @@
 #include <kata/pass.h>
 #include "graph/graph.h"
 
-/* True if the last node of the graph may be computed now: all inputs are constants, it is neither
- * random nor an update, and its outputs together have at most 2^20 elements. */
+/* True if a node may be computed now: all inputs are constants (or it reads types alone), it is
+ * neither random nor an update, and its outputs together have at most 2^20 elements. */
 bool kata__can_fold(const kata_graph *graph, const kata__node *node);
 /* Computes a node of constants with its reference kernel: its output values become constants and
  * the node is marked removed. */

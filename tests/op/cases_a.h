@@ -1,4 +1,5 @@
-/* Cases of the element-wise, reduction and shape rows. One list a family; test_table.c sees them all. */
+/* Cases of the element-wise, reduction and shape rows. One list a family; test_table.c sees them
+ * all. */
 #ifndef TESTS_OP_CASES_A_H
 #define TESTS_OP_CASES_A_H
 
@@ -12,16 +13,15 @@
 #define INT0(value)                                                                                \
     { SCALAR(I64), CONSTANT, VALUES(value) }
 
-/* The shapes that every function of one number is tried with: a vector, more dimensions than one loop,
- * a scalar, nothing at all, a batch, and enough for several threads. */
+/* The shapes that every function of one number is tried with: a vector, more dimensions than one
+ * loop, a scalar, nothing at all, a batch, and enough for several threads. */
 #define UNARY_CASES(NAME, LOW, HIGH) UNARY_CASES_WITH(NAME, LOW, HIGH, {.name = NULL})
 #define UNARY_CASES_WITH(NAME, LOW, HIGH, ...)                                                     \
     {NAME, .inputs = {{F(37), RANGE(LOW, HIGH)}}, .attributes = {__VA_ARGS__}},                    \
         {NAME, .inputs = {{F(2, 3, 5), RANGE(LOW, HIGH)}}, .attributes = {__VA_ARGS__},            \
          .batched = 1},                                                                            \
         {NAME, .inputs = {{NO_DIMS, RANGE(LOW, HIGH)}}, .attributes = {__VA_ARGS__}},              \
-        {NAME, .inputs = {{F(3, 0, 2), RANGE(LOW, HIGH)}}, .attributes = {__VA_ARGS__}},           \
-    {                                                                                              \
+        {NAME, .inputs = {{F(3, 0, 2), RANGE(LOW, HIGH)}}, .attributes = {__VA_ARGS__}}, {         \
         NAME, .inputs = {{F(7, 19013), RANGE(LOW, HIGH)}}, .attributes = {__VA_ARGS__},            \
               .forward_only = true                                                                 \
     }
@@ -50,10 +50,12 @@ static const kata_test_case cases_math[] = {
     UNARY_CASES("Gelu", -3, 3),
     UNARY_CASES_WITH("Gelu", -3, 3, KATA_STRING("approximate", "tanh")),
     {"Gelu", .inputs = {{F(3), VALUES(-1, 0, 1)}}, EXPECT(-0.15865526, 0, 0.84134474)},
-    {"Gelu", .inputs = {{F(3), VALUES(-1, 0, 1)}}, .attributes = {KATA_STRING("approximate", "tanh")},
+    {"Gelu", .inputs = {{F(3), VALUES(-1, 0, 1)}},
+     .attributes = {KATA_STRING("approximate", "tanh")},
      EXPECT(-0.15880801, 0, 0.841192)}, /* onnx/backend/test gelu_tanh */
     {"Gelu", .inputs = {{F(2)}}, .attributes = {KATA_STRING("approximate", "erf")},
-     .status = KATA_INVALID, .message = "Gelu: approximate must be \"none\" or \"tanh\", got \"erf\""},
+     .status = KATA_INVALID,
+     .message = "Gelu: approximate must be \"none\" or \"tanh\", got \"erf\""},
     UNARY_CASES("HardSigmoid", -4, 4),
     {"HardSigmoid", .inputs = {{F(3), VALUES(-1, 0, 1)}},
      .attributes = {KATA_FLOAT("alpha", 0.5), KATA_FLOAT("beta", 0.6)}, EXPECT(0.1, 0.6, 1),
@@ -63,8 +65,8 @@ static const kata_test_case cases_math[] = {
     UNARY_CASES("Sigmoid", -6, 6),
     {"Sigmoid", .inputs = {{F(3), VALUES(-1, 1, 2)}},
      EXPECT(0.26894142, 0.73105858, 0.88079708)}, /* book L1632 */
-    {"Sigmoid", .inputs = {{F(4), VALUES(-1000, -100, 100, 1000)}}, EXPECT(0, 3.720075976e-44, 1, 1),
-     .forward_only = true},
+    {"Sigmoid", .inputs = {{F(4), VALUES(-1000, -100, 100, 1000)}},
+     EXPECT(0, 3.720075976e-44, 1, 1), .forward_only = true},
     UNARY_CASES("Tanh", -4, 4),
     {"Tanh", .inputs = {{F(3), VALUES(-1, 0, 1)}}, EXPECT(-0.76159416, 0, 0.76159416)},
     UNARY_CASES("Softplus", -5, 5),
@@ -164,7 +166,8 @@ static const kata_test_case cases_arithmetic[] = {
      .message = "Max: input 2: "},
     BINARY_CASES("Min", -2, 2, -2, 2),
     {"Min", .inputs = {{F(2, 3)}, {F(3)}, {F(2, 1)}, {F0}}},
-    {"Min", .inputs = {{TYPED(I8, 2), VALUES(-3, 4)}, {TYPED(I8, 2), VALUES(2, -9)}}, EXPECT(-3, -9)},
+    {"Min", .inputs = {{TYPED(I8, 2), VALUES(-3, 4)}, {TYPED(I8, 2), VALUES(2, -9)}},
+     EXPECT(-3, -9)},
     BINARY_CASES("Sum", -2, 2, -2, 2),
     {"Sum", .inputs = {{F(4)}}},
     {"Sum", .inputs = {{F(2, 3)}, {F(3)}, {F(2, 1)}, {F0}, {F(1, 3)}}},
@@ -177,7 +180,8 @@ static const kata_test_case cases_arithmetic[] = {
      EXPECT(2, 3, 4)},
 
     {"Clip", .inputs = {{F(4, 5), RANGE(-2, 2)}, NUMBER(-1), NUMBER(0.5)}, .batched = 1},
-    {"Clip", .inputs = {{F(20), RANGE(-2, 2)}, {NO_DIMS, RANGE(-1, -0.5)}, {NO_DIMS, RANGE(0.5, 1)}}},
+    {"Clip",
+     .inputs = {{F(20), RANGE(-2, 2)}, {NO_DIMS, RANGE(-1, -0.5)}, {NO_DIMS, RANGE(0.5, 1)}}},
     {"Clip", .inputs = {{F(9), RANGE(-2, 2)}, {ABSENT}, NUMBER(0.5)}},
     {"Clip", .inputs = {{F(9), RANGE(-2, 2)}, NUMBER(0)}},
     {"Clip", .inputs = {{F(9), RANGE(-2, 2)}}},
@@ -190,7 +194,8 @@ static const kata_test_case cases_arithmetic[] = {
      .message = "Clip: min must be one number, got shape (2,)"},
 
     {"kata:ReluGrad", .inputs = {{F(3, 7)}, {F(3, 7)}}, .batched = 3},
-    {"kata:ReluGrad", .inputs = {{F(3), VALUES(1, 2, 3)}, {F(3), VALUES(0, -1, 5)}}, EXPECT(0, 0, 3)},
+    {"kata:ReluGrad", .inputs = {{F(3), VALUES(1, 2, 3)}, {F(3), VALUES(0, -1, 5)}},
+     EXPECT(0, 0, 3)},
     {"kata:SigmoidGrad", .inputs = {{F(3, 7)}, {F(3, 7), RANGE(0, 1)}}, .batched = 3},
     {"kata:SigmoidGrad", .inputs = {{F(1), VALUES(1)}, {F(1), VALUES(0.5)}}, EXPECT(0.25)},
     {"kata:TanhGrad", .inputs = {{F(3, 7)}, {F(3, 7)}}, .batched = 3},
@@ -201,8 +206,7 @@ static const kata_test_case cases_arithmetic[] = {
         {NAME, .inputs = {{F(2, 1), VALUES(1, 2)}, {F(1, 3), VALUES(0, 1, 2)}}},                   \
         {NAME, .inputs = {{I64(5), RANGE(0, 3)}, {I64(5), RANGE(0, 3)}}},                          \
         {NAME, .inputs = {{TYPED(F16, 5), RANGE(0, 3)}, {TYPED(F16, 5), RANGE(0, 3)}}},            \
-        {NAME, .inputs = {{F(0)}, {F0}}},                                                          \
-    {                                                                                              \
+        {NAME, .inputs = {{F(0)}, {F0}}}, {                                                        \
         NAME, .inputs = {{F(2)}, {F(3)}}, .status = KATA_SHAPE, .message = NAME ": "               \
     }
 
@@ -249,7 +253,8 @@ static const kata_test_case cases_logic[] = {
      EXPECT(1, 0, 1, 1), .forward_only = true},
     {"Cast", .inputs = {{F(2), VALUES(65504, 1)}}, .attributes = {KATA_INT("to", 10)},
      EXPECT(65504, 1), .forward_only = true},
-    {"Cast", .inputs = {{U8(2), VALUES(255, 1)}}, .attributes = {KATA_INT("to", 1)}, EXPECT(255, 1)},
+    {"Cast", .inputs = {{U8(2), VALUES(255, 1)}}, .attributes = {KATA_INT("to", 1)},
+     EXPECT(255, 1)},
     {"Cast", .inputs = {{I64(2), VALUES(300, 1)}}, .attributes = {KATA_INT("to", 11)},
      EXPECT(300, 1)},
     {"Cast", .inputs = {{BOOLS(2), VALUES(1, 0)}}, .attributes = {KATA_INT("to", 6)}, EXPECT(1, 0)},
@@ -295,7 +300,8 @@ static const kata_test_case cases_logic[] = {
 static const kata_test_case cases_reduce[] = {
     REDUCE_CASES("ReduceSum", -2, 2),
     REDUCE_LARGE("ReduceSum", -1, 2),
-    {"ReduceSum", .inputs = {{F(2, 3)}, NO_INTS}, .attributes = {KATA_INT("noop_with_empty_axes", 1)}},
+    {"ReduceSum", .inputs = {{F(2, 3)}, NO_INTS},
+     .attributes = {KATA_INT("noop_with_empty_axes", 1)}},
     {"ReduceSum", .inputs = {{F(2, 3)}, NO_INTS}},
     {"ReduceSum", .inputs = {{F(2, 3), VALUES(1, 2, 3, 4, 5, 6)}, INTS(0)}, .attributes = {KEEP(0)},
      EXPECT(5, 7, 9)}, /* book L4134 */
@@ -304,13 +310,14 @@ static const kata_test_case cases_reduce[] = {
      .message = "ReduceSum: input 1 must be int32 or int64, got float32"},
     REDUCE_CASES("ReduceMean", -2, 2),
     REDUCE_LARGE("ReduceMean", -1, 2),
-    {"ReduceMean", .inputs = {{F(2, 2), VALUES(1, 2, 3, 5)}}, .attributes = {KEEP(0)}, EXPECT(2.75)},
+    {"ReduceMean", .inputs = {{F(2, 2), VALUES(1, 2, 3, 5)}}, .attributes = {KEEP(0)},
+     EXPECT(2.75)},
     REDUCE_CASES("ReduceSumSquare", -2, 2),
     REDUCE_LARGE("ReduceSumSquare", -2, 2),
     REDUCE_CASES("ReduceL2", -2, 2),
     REDUCE_LARGE("ReduceL2", -2, 2),
-    {"ReduceL2", .inputs = {{F(2, 2), VALUES(3, 4, 0, 0)}}, .attributes = {KATA_INTS("axes", 1), KEEP(0)},
-     EXPECT(5, 0), .forward_only = true},
+    {"ReduceL2", .inputs = {{F(2, 2), VALUES(3, 4, 0, 0)}},
+     .attributes = {KATA_INTS("axes", 1), KEEP(0)}, EXPECT(5, 0), .forward_only = true},
     REDUCE_CASES("ReduceMax", -2, 2),
     REDUCE_LARGE("ReduceMax", -2, 2),
     {"ReduceMax", .inputs = {{F(1, 0)}}, .attributes = {KEEP(0)}, EXPECT(-INFINITY),
@@ -321,7 +328,8 @@ static const kata_test_case cases_reduce[] = {
     REDUCE_CASES("ReduceProd", -2, 2),
     {"ReduceProd", .inputs = {{F(3, 3), VALUES(1, 2, 3, 0, 5, 6, 0, 0, 2)}},
      .attributes = {KATA_INTS("axes", 1)}, EXPECT(6, 0, 0)},
-    {"kata:ReduceProdGrad", .inputs = {{F(2, 1), VALUES(1, 10)}, {F(2, 3), VALUES(2, 3, 4, 0, 5, 6)}},
+    {"kata:ReduceProdGrad",
+     .inputs = {{F(2, 1), VALUES(1, 10)}, {F(2, 3), VALUES(2, 3, 4, 0, 5, 6)}},
      .attributes = {KATA_INTS("axes", 1)}, EXPECT(12, 8, 6, 300, 0, 0)},
 
     {"ArgMax", .inputs = {{F(4, 5)}}, .attributes = {KATA_INT("axis", 1), KEEP(0)}, .batched = 1},
@@ -364,7 +372,8 @@ static const kata_test_case cases_shape[] = {
     {"Reshape", .inputs = {{F(2, 3)}, INTS(-1, -1)}, .status = KATA_SHAPE,
      .message = "Reshape: only one size may be -1, sizes 0 and 1 are"},
     {"Reshape", .inputs = {{F(6)}, INTS(6, 0)}, .status = KATA_SHAPE,
-     .message = "Reshape: size 1 of (6,0) is 0, the input's own, but the input (6,) has only 1 axes"},
+     .message =
+         "Reshape: size 1 of (6,0) is 0, the input's own, but the input (6,) has only 1 axes"},
     {"Reshape", .inputs = {{F(6)}, INTS(-3, -2)}, .status = KATA_SHAPE,
      .message = "Reshape: size 0 is -3; expected -1, 0 or more"},
     {"Squeeze", .inputs = {{F(2, 1, 3, 1)}, INTS(1)}, .batched = 1},
@@ -391,14 +400,16 @@ static const kata_test_case cases_shape[] = {
 
 static const kata_test_case cases_move[] = {
     {"Transpose", .inputs = {{F(3, 4)}}},
-    {"Transpose", .inputs = {{F(2, 3, 4)}}, .attributes = {KATA_INTS("perm", 0, 2, 1)}, .batched = 1},
+    {"Transpose", .inputs = {{F(2, 3, 4)}}, .attributes = {KATA_INTS("perm", 0, 2, 1)},
+     .batched = 1},
     {"Transpose", .inputs = {{F(2, 3, 4, 5)}}, .attributes = {KATA_INTS("perm", 3, 1, 0, 2)}},
     {"Transpose", .inputs = {{F(2, 3, 4, 5)}}, .attributes = {KATA_INTS("perm", 0, 3, 1, 2)}},
     {"Transpose", .inputs = {{F(5, 1, 3)}}, .attributes = {KATA_INTS("perm", 1, 0, 2)}},
     {"Transpose", .inputs = {{F0}}},
     {"Transpose", .inputs = {{F(2, 0, 3)}}},
     {"Transpose", .inputs = {{U8(2, 3), VALUES(1, 2, 3, 4, 5, 6)}}, EXPECT(1, 4, 2, 5, 3, 6)},
-    {"Transpose", .inputs = {{TYPED(BF16, 2, 3), VALUES(1, 2, 3, 4, 5, 6)}}, EXPECT(1, 4, 2, 5, 3, 6)},
+    {"Transpose", .inputs = {{TYPED(BF16, 2, 3), VALUES(1, 2, 3, 4, 5, 6)}},
+     EXPECT(1, 4, 2, 5, 3, 6)},
     {"Transpose", .inputs = {{F(331, 409)}}, .forward_only = true},
     {"Transpose", .inputs = {{F(5, 61, 7, 67)}}, .attributes = {KATA_INTS("perm", 2, 3, 0, 1)},
      .forward_only = true},
@@ -431,11 +442,16 @@ static const kata_test_case cases_move[] = {
      .message = "Split: the sizes add up to 4, axis 0 of (5,) has 5"},
     {"Slice", .inputs = {{F(5, 6)}, INTS(1), INTS(4)}},
     {"Slice", .inputs = {{F(5, 6)}, INTS(1, 0), INTS(4, -1), INTS(1, 0)}},
-    {"Slice", .inputs = {{F(5, 6)}, INTS(0, 1), INTS(1000, 6), INTS(0, 1), INTS(2, 3)}, .batched = 1},
+    {"Slice", .inputs = {{F(5, 6)}, INTS(0, 1), INTS(1000, 6), INTS(0, 1), INTS(2, 3)},
+     .batched = 1},
     {"Slice", .inputs = {{F(5, 6)}, INTS(-1, 4), INTS(-1000, 0), INTS(0, 1), INTS(-1, -2)}},
     {"Slice", .inputs = {{F(5, 6)}, INTS(3), INTS(2), INTS(-1)}},
-    {"Slice", .inputs = {{F(2, 4), VALUES(1, 2, 3, 4, 5, 6, 7, 8)}, INTS(1, 0), INTS(2, 3), INTS(0, 1),
-                         INTS(1, 2)},
+    {"Slice",
+     .inputs = {{F(2, 4), VALUES(1, 2, 3, 4, 5, 6, 7, 8)},
+                INTS(1, 0),
+                INTS(2, 3),
+                INTS(0, 1),
+                INTS(1, 2)},
      EXPECT(5, 7)}, /* onnx/Operators.md Slice, example 1 */
     {"Slice", .inputs = {{F(2, 4), VALUES(1, 2, 3, 4, 5, 6, 7, 8)}, INTS(0, 1), INTS(-1, 1000)},
      EXPECT(2, 3, 4)}, /* example 2 */
@@ -449,14 +465,15 @@ static const kata_test_case cases_move[] = {
      .attributes = {KATA_INTS("shape", 5), KATA_INTS("starts", 4), KATA_INTS("steps", -2)},
      EXPECT(0, 0, 2, 0, 1)},
     {"Gather", .inputs = {{F(4, 3)}, {I64(2), VALUES(-1, 0)}}},
-    {"Gather", .inputs = {{F(4, 3)}, {I64(2, 2), RANGE(-3, 3)}}, .attributes = {KATA_INT("axis", 1)},
-     .batched = 1},
+    {"Gather", .inputs = {{F(4, 3)}, {I64(2, 2), RANGE(-3, 3)}},
+     .attributes = {KATA_INT("axis", 1)}, .batched = 1},
     {"Gather", .inputs = {{F(2, 5, 3)}, {I32(4), VALUES(1, 1, 1, 4)}},
      .attributes = {KATA_INT("axis", -2)}, .batched = 1},
     {"Gather", .inputs = {{F(4)}, INT0(2)}},
     {"Gather", .inputs = {{F(4, 2)}, NO_INTS}},
     {"Gather", .inputs = {{I64(3), VALUES(10, 20, 30)}, {I64(2), VALUES(-1, 1)}}, EXPECT(30, 20)},
-    {"Gather", .inputs = {{F(4, 3)}, {I64(2), VALUES(1, 4)}}, .status = KATA_INVALID, .at_run = true,
+    {"Gather", .inputs = {{F(4, 3)}, {I64(2), VALUES(1, 4)}}, .status = KATA_INVALID,
+     .at_run = true,
      .message = "Gather: index 4 (element 1 of the indices) is out of range for an axis of size 4"},
     {"Gather", .inputs = {{F(4, 3)}, {F(2)}}, .status = KATA_DTYPE,
      .message = "Gather: input 1 must be int32 or int64, got float32"},
@@ -469,19 +486,23 @@ static const kata_test_case cases_move[] = {
     {"Pad", .inputs = {{F(4, 5)}, INTS(-1, 2, 1, -3), {NO_DIMS, RANGE(1, 2)}}},
     {"Pad", .inputs = {{F(2, 4)}, INTS(-5, 0, 4, 0)}},
     {"Pad", .inputs = {{F(2, 3)}, INTS(1, 2), {ABSENT}, INTS(-1)}},
-    {"Pad", .inputs = {{F(2, 4)}, INTS(0, 2, 1, 3)}, .attributes = {KATA_STRING("mode", "reflect")}},
+    {"Pad", .inputs = {{F(2, 4)}, INTS(0, 2, 1, 3)},
+     .attributes = {KATA_STRING("mode", "reflect")}},
     {"Pad", .inputs = {{F(2, 3)}, INTS(0, 5, 0, 4)}, .attributes = {KATA_STRING("mode", "reflect")},
      .batched = 1},
     {"Pad", .inputs = {{F(3, 3)}, INTS(2, -1, 1, 2)}, .attributes = {KATA_STRING("mode", "edge")}},
-    {"Pad", .inputs = {{F(3), VALUES(1, 2, 3)}, INTS(2, 1)}, .attributes = {KATA_STRING("mode", "reflect")},
-     EXPECT(3, 2, 1, 2, 3, 2)},
-    {"Pad", .inputs = {{U8(2), VALUES(1, 2)}, INTS(1, 1), {SCALAR(U8), VALUES(9)}}, EXPECT(9, 1, 2, 9)},
+    {"Pad", .inputs = {{F(3), VALUES(1, 2, 3)}, INTS(2, 1)},
+     .attributes = {KATA_STRING("mode", "reflect")}, EXPECT(3, 2, 1, 2, 3, 2)},
+    {"Pad", .inputs = {{U8(2), VALUES(1, 2)}, INTS(1, 1), {SCALAR(U8), VALUES(9)}},
+     EXPECT(9, 1, 2, 9)},
     {"Pad", .inputs = {{F(2, 3)}, INTS(0, 1)}, .status = KATA_SHAPE,
-     .message = "Pad: 2 pads are given for 2 axes of (2,3); expected one before and one after each"},
+     .message =
+         "Pad: 2 pads are given for 2 axes of (2,3); expected one before and one after each"},
     {"Pad", .inputs = {{F(2, 3)}, INTS(0, 1, 0, -5)}, .status = KATA_SHAPE,
      .message = "Pad: axis 1 of (2,3) cannot be padded by 1 and -5"},
     {"Pad", .inputs = {{F(2)}, INTS(0, 1)}, .attributes = {KATA_STRING("mode", "wrap")},
-     .status = KATA_UNSUPPORTED, .message = "Pad: mode must be constant, reflect or edge, got \"wrap\""},
+     .status = KATA_UNSUPPORTED,
+     .message = "Pad: mode must be constant, reflect or edge, got \"wrap\""},
     {"kata:PadGrad", .inputs = {{F(5), VALUES(1, 2, 3, 4, 5)}},
      .attributes = {KATA_INTS("shape", 3), KATA_INTS("before", 1), KATA_STRING("mode", "edge")},
      EXPECT(3, 3, 9)},
@@ -512,11 +533,14 @@ static const kata_test_case cases_generate[] = {
     {"Constant", .attributes = {KATA_INT("value_int", -4)}, EXPECT(-4)},
     {"Constant", .attributes = {KATA_INTS("value_ints", 1, 2, 3)}, EXPECT(1, 2, 3)},
     {"Constant",
-     .attributes = {{.name = "value_floats", .type = KATA_ATTRIBUTE_FLOATS,
-                     .floats = (const double[]){0.5, 1.5}, .n = 2}},
+     .attributes = {{.name = "value_floats",
+                     .type = KATA_ATTRIBUTE_FLOATS,
+                     .floats = (const double[]){0.5, 1.5},
+                     .n = 2}},
      EXPECT(0.5, 1.5)},
     {"Constant",
-     .attributes = {{.name = "value", .type = KATA_ATTRIBUTE_TENSOR, .tensor = &test_value}}, EXPECT(7)},
+     .attributes = {{.name = "value", .type = KATA_ATTRIBUTE_TENSOR, .tensor = &test_value}},
+     EXPECT(7)},
     {"Constant", .status = KATA_INVALID, .message = "Constant: expected one of the attributes"},
     {"ConstantOfShape", .inputs = {INTS(2, 3)}, EXPECT(0, 0, 0, 0, 0, 0)},
     {"ConstantOfShape", .inputs = {INTS(2)},
@@ -537,7 +561,8 @@ static const kata_test_case cases_generate[] = {
      EXPECT(1, 0, 0, 0, 0, 1, 0, 0, 0)},
     {"OneHot", .inputs = {{I64(2, 2), RANGE(0, 3)}, INT0(3), {F(2), CONSTANT, VALUES(-1, 2)}},
      .attributes = {KATA_INT("axis", 1)}, .batched = 1},
-    {"OneHot", .inputs = {{F(3), NO_GRADIENT, VALUES(0, 1, 2)}, INT0(3), {I64(2), CONSTANT, VALUES(5, 6)}},
+    {"OneHot",
+     .inputs = {{F(3), NO_GRADIENT, VALUES(0, 1, 2)}, INT0(3), {I64(2), CONSTANT, VALUES(5, 6)}},
      .attributes = {KATA_INT("axis", 0)}, EXPECT(6, 5, 5, 5, 6, 5, 5, 5, 6)},
     {"OneHot", .inputs = {{I64(3)}, INT0(3), {F(3), CONSTANT}}, .status = KATA_SHAPE,
      .message = "OneHot: values (input 2) must be two numbers, off and on, got 3"},

@@ -16,6 +16,8 @@
 #else
 #define KATA__VECTOR_LOOP _Pragma("GCC ivdep")
 #endif
+/* Reductions: the longest row that is not halved; how two results combine; what an element counts.
+ */
 #define KATA__ROW_BLOCK 16384
 #define KATA__ADD(a, b) ((a) + (b))
 /* A NaN on either side is the result. */
@@ -27,8 +29,7 @@
 #define KATA__PLUS_SQUARE(v, sum) NAME(fma64)(v, v, sum)
 #endif
 
-/* The next strip of x: x itself, or its last elements copied to `buffer` and filled up with ones.
- */
+/* The next strip of x: x itself, or its last elements copied to `buffer`, filled up with ones. */
 KATA__LOCAL const REAL *NAME(padded_strip)(const REAL *x, int64_t n, REAL buffer[KATA__STRIP]) {
     if (n >= KATA__STRIP) {
         return x;
@@ -164,8 +165,7 @@ static void NAME(binary_pow)(int64_t n, const void *a, int a_step, const void *b
  *
  * Sums are kept in double for both types: a float32 sum has the error of one rounding. A row goes
  * into 64 partial sums, then 8 for what is left, then one; rows of more than KATA__ROW_BLOCK are
- * halved first, so that the error grows with log n. What a row gives depends on its length alone.
- */
+ * halved first, so that the error grows with log n. A row's order depends on its length alone. */
 
 #define KATA__REDUCE_ROWS(name, ACC, empty, COMBINE, VALUE)                                        \
     /* n < KATA__STRIP */                                                                          \

@@ -134,8 +134,7 @@ KATA__LOCAL float NAME(expm1_negative)(float x) {
     return NAME(fma)(scale, q, scale - 1.0f);
 }
 
-/* x = 2^e m with m in [sqrt(1/2), sqrt(2)); log(1 + f) = f - f^2/2 + f^3 P(f) as in Cephes' logf.
- */
+/* x = 2^e m with m in [sqrt(1/2), sqrt(2)); log(1 + f) = f - f^2/2 + f^3 P(f) as in Cephes. */
 KATA__LOCAL float NAME(log)(float x) {
     float tiny = x < 1.17549435e-38f ? 1.0f : 0.0f;
     float scaled = x * (tiny > 0.0f ? 8388608.0f : 1.0f);

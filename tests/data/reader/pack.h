@@ -27,7 +27,7 @@ static inline void bytes_add(bytes *to, const void *data, size_t n) {
 
 static inline void bytes_add_little(bytes *to, uint64_t value, int n_bytes) {
     for (int i = 0; i < n_bytes; i++) {
-        uint8_t byte = (uint8_t)(value >> (8 * i));
+        uint8_t byte = i < 8 ? (uint8_t)(value >> (8 * i)) : 0;
         bytes_add(to, &byte, 1);
     }
 }
