@@ -3,8 +3,8 @@
  *
  *   bench_kernels [--threads N] [--kernels portable|avx2|avx512] [--f64] [--ms N] [filter ...]
  *
- * Prints for each case the time of a call, GFLOP/s, and the share of the peak of N threads at the same
- * moment. Taps on zero padding count as operations. */
+ * Prints for each case the time of a call, GFLOP/s, and the share of the peak of N threads at the
+ * same moment. Taps on zero padding count as operations. */
 #include <kata/base.h>
 #include "base/clock.h"
 #include "base/parallel.h"
@@ -37,7 +37,8 @@ static uint64_t now(void) {
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
-/* ---- the peak: independent chains of multiply-adds that the compiler can neither drop nor join ---- */
+/* ---- the peak: independent chains of multiply-adds that the compiler can neither drop nor join
+ * ---- */
 
 enum { CHAINS = 12, ROUNDS = 20000 };
 
@@ -90,8 +91,8 @@ static double chains_128(void) {
     }
     for (int i = 0; i < ROUNDS; i++) {
 #define STEP(c) x[c] = x[c] * a + b;
-        STEP(0) STEP(1) STEP(2) STEP(3) STEP(4) STEP(5) STEP(6) STEP(7) STEP(8) STEP(9) STEP(10)
-        STEP(11)
+        STEP(0)
+        STEP(1) STEP(2) STEP(3) STEP(4) STEP(5) STEP(6) STEP(7) STEP(8) STEP(9) STEP(10) STEP(11)
 #undef STEP
     }
     float sum = 0;
@@ -228,9 +229,17 @@ static void bench_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool t
         return;
     }
     void *a = numbers(m * k), *b = numbers(k * n), *c = numbers(m * n);
-    struct gemm_case one = {.g = {.m = m, .n = n, .k = k, .a = a, .b = b, .c = c,
-                                  .lda = transpose_a ? m : k, .ldb = transpose_b ? k : n, .ldc = n,
-                                  .transpose_a = transpose_a, .transpose_b = transpose_b,
+    struct gemm_case one = {.g = {.m = m,
+                                  .n = n,
+                                  .k = k,
+                                  .a = a,
+                                  .b = b,
+                                  .c = c,
+                                  .lda = transpose_a ? m : k,
+                                  .ldb = transpose_b ? k : n,
+                                  .ldc = n,
+                                  .transpose_a = transpose_a,
+                                  .transpose_b = transpose_b,
                                   .alpha = 1}};
     one.workspace = bytes(kata__gemm_workspace(context, dtype, &one.g));
     report(name, 2.0 * (double)m * (double)n * (double)k, measure(run_gemm, &one));
@@ -274,10 +283,22 @@ static void bench_conv(int64_t n, int64_t channels, int64_t size, int64_t f, int
             continue;
         }
         const int64_t out = (size + 2 * pad - k) / stride + 1;
-        struct conv_case one = {.g = {.n = n, .c = channels, .h = size, .w = size, .f = f, .kh = k,
-                                      .kw = k, .oh = out, .ow = out, .stride_h = stride,
-                                      .stride_w = stride, .dilation_h = 1, .dilation_w = 1,
-                                      .pad_top = pad, .pad_left = pad, .groups = groups}};
+        struct conv_case one = {.g = {.n = n,
+                                      .c = channels,
+                                      .h = size,
+                                      .w = size,
+                                      .f = f,
+                                      .kh = k,
+                                      .kw = k,
+                                      .oh = out,
+                                      .ow = out,
+                                      .stride_h = stride,
+                                      .stride_w = stride,
+                                      .dilation_h = 1,
+                                      .dilation_w = 1,
+                                      .pad_top = pad,
+                                      .pad_left = pad,
+                                      .groups = groups}};
         one.x = numbers(n * channels * size * size);
         one.weight = numbers(f * channels / groups * k * k);
         one.bias = numbers(f);
@@ -312,9 +333,20 @@ static void run_bias(void *argument) {
 /* Bandwidth instead of operations: bytes of input and output. */
 static void bench_pool(int64_t n, int64_t channels, int64_t size) {
     const int64_t count = n * channels * size * size;
-    struct conv_case one = {.g = {.n = n, .c = channels, .h = size, .w = size, .f = channels,
-                                  .kh = 2, .kw = 2, .oh = size / 2, .ow = size / 2, .stride_h = 2,
-                                  .stride_w = 2, .dilation_h = 1, .dilation_w = 1, .groups = 1}};
+    struct conv_case one = {.g = {.n = n,
+                                  .c = channels,
+                                  .h = size,
+                                  .w = size,
+                                  .f = channels,
+                                  .kh = 2,
+                                  .kw = 2,
+                                  .oh = size / 2,
+                                  .ow = size / 2,
+                                  .stride_h = 2,
+                                  .stride_w = 2,
+                                  .dilation_h = 1,
+                                  .dilation_w = 1,
+                                  .groups = 1}};
     static const char *const passes[] = {"max pool", "max pool gradient", "conv bias gradient"};
     static const work runs[] = {run_pool, run_pool_gradient, run_bias};
     one.x = numbers(count);
@@ -336,9 +368,9 @@ static void bench_pool(int64_t n, int64_t channels, int64_t size) {
         }
         const double seconds = measure(runs[pass], &one).seconds;
         one.g = planes;
-        const double moved = (double)count * (double)kata_dtype_size(dtype) *
-                                 (pass == 2 ? 1.0 : 1.25) +
-                             (pass == 2 ? 0 : (double)count);
+        const double moved =
+            (double)count * (double)kata_dtype_size(dtype) * (pass == 2 ? 1.0 : 1.25) +
+            (pass == 2 ? 0 : (double)count);
         printf("%-46s %10.1f us %8.1f GB/s\n", name, seconds * 1e6, moved / seconds * 1e-9);
     }
     free(one.x);

@@ -51,7 +51,8 @@ typedef struct kata_data {
     kata_dataset *train, *test;
 } kata_data;
 typedef struct kata_data_options {
-    int64_t limit_train, limit_test; /* 0: all; the first so many. make:digits: how many to draw
+    int64_t limit_train, limit_test; /* 0: all; the first so many (a folder of pictures: of each
+                                        class as evenly as can be). make:digits: how many to draw
                                         (default 60000 and 10000) */
     uint64_t seed;                   /* make:... */
     int height, width, channels; /* a folder of pictures: resize to this; 0: as the first picture */

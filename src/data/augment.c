@@ -1,11 +1,11 @@
-/* Random changes of a picture: one inverse affine map and a smooth displacement field (Simard, Steinkraus,
- * Platt 2003) read by bilinear interpolation, then mirror, crop, brightness and cut-out (DeVries, Taylor
- * 2017). All are put together into one read of the source for each pixel, in pieces of a row that stay
- * in registers and first-level cache.
+/* Random changes of a picture: one inverse affine map and a smooth displacement field (Simard,
+ * Steinkraus, Platt 2003) read by bilinear interpolation, then mirror, crop, brightness and cut-out
+ * (DeVries, Taylor 2017). All are put together into one read of the source for each pixel, in
+ * pieces of a row that stay in registers and first-level cache.
  *
- * An output pixel (x, y) is cut out of the padded picture at (x + crop_x, y + crop_y), mirrored, and
- * mapped to the source:
- *     p = M^-1 (q - centre - shift) + centre + displacement(q),   M = scale * rotate * shear.
+ * An output pixel (x, y) is cut out of the padded picture at (x + crop_x, y + crop_y), mirrored,
+ * and mapped to the source: p = M^-1 (q - centre - shift) + centre + displacement(q),   M = scale *
+ * rotate * shear.
  */
 #include "data/augment.h"
 #include "base/random.h"
@@ -22,9 +22,9 @@ enum { PIECE = 64, GRID_MOST = 1024, DRAWS = 16, PIXELS_MOST = 1 << 24 };
 /* The displacement's control points are drawn in a stream of their own. */
 enum { STREAM_FIELD = KATA__STREAM_AUGMENT + 1 };
 
-/* A cubic B-spline of independent control points: as smooth as noise blurred by a Gaussian, since the
- * spline's own kernel has the standard deviation spacing / sqrt(3). Four rows of control points and the
- * row that is combined from them are all that is held at a time. */
+/* A cubic B-spline of independent control points: as smooth as noise blurred by a Gaussian, since
+ * the spline's own kernel has the standard deviation spacing / sqrt(3). Four rows of control points
+ * and the row that is combined from them are all that is held at a time. */
 struct field {
     float inverse_spacing, amplitude;
     int n_x, top; /* row[k % 4] holds row k of control points for k = top..top+3; -1: none yet */
@@ -42,9 +42,9 @@ struct change {
 };
 
 bool kata__augment_is_on(const kata_augment *a) {
-    return a != NULL && (a->shift != 0 || a->rotate != 0 || a->scale != 0 || a->shear != 0 ||
-                         a->elastic != 0 || a->flip || a->crop > 0 || a->brightness != 0 ||
-                         a->cut_out > 0);
+    return a != NULL &&
+           (a->shift != 0 || a->rotate != 0 || a->scale != 0 || a->shear != 0 || a->elastic != 0 ||
+            a->flip || a->crop > 0 || a->brightness != 0 || a->cut_out > 0);
 }
 
 /* u in [0,1) as a whole number in [0, n). */
@@ -110,8 +110,9 @@ static void field_init(struct field *field, const kata_augment *augment, uint64_
     spacing = spacing > least ? spacing : least;
     spacing = spacing > 1 ? spacing : 1;
     field->inverse_spacing = (float)(1 / spacing);
-    /* Control points are uniform in +-a; the spline of unit-variance points has the variance 0.479^2
-     * on average over a cell, so that the displacement's standard deviation is `elastic`. */
+    /* Control points are uniform in +-a; the spline of unit-variance points has the variance
+     * 0.479^2 on average over a cell, so that the displacement's standard deviation is `elastic`.
+     */
     field->amplitude = (float)(augment->elastic * 1.7320508 / 0.479);
     field->n_x = (int)((width - 1) / spacing) + 4;
     field->top = -1;
@@ -177,8 +178,8 @@ static void field_add(const struct field *field, int x, int n, float *source_x, 
 /* A piece of a row: where each pixel is read. */
 struct piece {
     int n;
-    int x[PIECE], y[PIECE];       /* the pixel left of and above the point */
-    float fx[PIECE], fy[PIECE];   /* the point's distance from it, 0 to 1 */
+    int x[PIECE], y[PIECE];     /* the pixel left of and above the point */
+    float fx[PIECE], fy[PIECE]; /* the point's distance from it, 0 to 1 */
     float value[PIECE];
 };
 
@@ -221,11 +222,10 @@ static void read_piece(struct piece *piece, const void *plane, kata_dtype dtype,
     }
 }
 
-/* Points outside are pulled to one pixel beyond the edge, where everything is 0. Then the truncation
- * of a number above 0 is its floor. */
-static void place_piece(struct piece *piece, const struct change *change,
-                        const struct field *field, int x, int y, int first, int n, int height,
-                        int width) {
+/* Points outside are pulled to one pixel beyond the edge, where everything is 0. Then the
+ * truncation of a number above 0 is its floor. */
+static void place_piece(struct piece *piece, const struct change *change, const struct field *field,
+                        int x, int y, int first, int n, int height, int width) {
     float source_x[PIECE], source_y[PIECE];
     int column = change->flip ? width - 1 - x : x, step = change->flip ? -1 : 1;
     double x0 = change->xx * column + change->xy * y + change->x0, dx = change->xx * step;

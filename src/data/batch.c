@@ -1,5 +1,5 @@
-/* Putting batches together: gathers samples by index and converts them. Chunks hold whole samples and
- * are cut by the samples' size alone. */
+/* Putting batches together: gathers samples by index and converts them. Chunks hold whole samples
+ * and are cut by the samples' size alone. */
 #include "base/check.h"
 #include "base/parallel.h"
 #include "data/augment.h"
@@ -82,8 +82,8 @@ void kata__batch_input(const kata_dataset *dataset, int k, const int64_t *order,
     struct job job = {&dataset->inputs[k], out, order, first, n, 1, 0, augment, seed, epoch};
     job.count = kata_tensor_count(job.from) / dataset->n;
     assert(job.count * n == kata_tensor_count(out));
-    bool picture = job.from->shape.rank == 4 &&
-                   (job.from->dtype == KATA_U8 || job.from->dtype == KATA_F32);
+    bool picture =
+        job.from->shape.rank == 4 && (job.from->dtype == KATA_U8 || job.from->dtype == KATA_F32);
     if (!picture || !kata__augment_is_on(augment)) {
         job.augment = NULL;
     }
@@ -112,8 +112,12 @@ void kata__batch_target(const kata_dataset *dataset, int k, const int64_t *order
     if (n <= 0) {
         return;
     }
-    struct job job = {.from = &dataset->targets[k], .to = out, .order = order, .first = first,
-                      .n = n, .count = kata_tensor_count(out) / n};
+    struct job job = {.from = &dataset->targets[k],
+                      .to = out,
+                      .order = order,
+                      .first = first,
+                      .n = n,
+                      .count = kata_tensor_count(out) / n};
     int64_t count = kata_tensor_count(job.from) / dataset->n;
     bool one_hot = count == 1 && job.count > 1;
     assert(one_hot || job.count == count);

@@ -25,8 +25,8 @@ extern kata__readers kata__reader_hooks;
 void kata__batch_input(const kata_dataset *dataset, int k, const int64_t *order, int64_t first,
                        int64_t n, const kata_augment *augment, uint64_t seed, uint64_t epoch,
                        const kata_tensor *out);
-/* Class targets into an int64 (n) tensor, or one-hot into a float (n, classes) tensor; float targets
- * as they are. */
+/* Class targets into an int64 (n) tensor, or one-hot into a float (n, classes) tensor; float
+ * targets as they are. */
 void kata__batch_target(const kata_dataset *dataset, int k, const int64_t *order, int64_t first,
                         int64_t n, const kata_tensor *out);
 

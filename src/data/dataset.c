@@ -185,12 +185,10 @@ kata_status kata_dataset_set_weights(kata_dataset *dataset, const kata_tensor *w
                          "%s: sample weights have the shape %s, expected one number a sample",
                          dataset->name, kata_shape_text(&weights->shape, text));
     }
-    if ((dataset->n_inputs > 0 || dataset->n_targets > 0) &&
-        weights->shape.dim[0] != dataset->n) {
-        return kata_fail(KATA_SHAPE,
-                         "%s: %" PRId64 " sample weights for %" PRId64
-                         " samples; give one a sample",
-                         dataset->name, weights->shape.dim[0], dataset->n);
+    if ((dataset->n_inputs > 0 || dataset->n_targets > 0) && weights->shape.dim[0] != dataset->n) {
+        return kata_fail(
+            KATA_SHAPE, "%s: %" PRId64 " sample weights for %" PRId64 " samples; give one a sample",
+            dataset->name, weights->shape.dim[0], dataset->n);
     }
     for (int64_t i = 0; i < weights->shape.dim[0]; i++) {
         double weight = kata_tensor_get(weights, &i);
@@ -292,8 +290,8 @@ static kata_status take_rows(kata_tensor *out, kata_context *context, const kata
     return KATA_OK;
 }
 
-static kata_status take_into(kata_dataset *taken, const kata_dataset *dataset,
-                             const int64_t *index, int64_t n) {
+static kata_status take_into(kata_dataset *taken, const kata_dataset *dataset, const int64_t *index,
+                             int64_t n) {
     kata_context *context = dataset->context;
     taken->n = n;
     for (int k = 0; k < dataset->n_inputs; k++) {
@@ -314,8 +312,8 @@ static kata_status take_into(kata_dataset *taken, const kata_dataset *dataset,
     return KATA_OK;
 }
 
-kata_status kata_dataset_take(kata_dataset **out, const kata_dataset *dataset,
-                              const int64_t *index, int64_t n) {
+kata_status kata_dataset_take(kata_dataset **out, const kata_dataset *dataset, const int64_t *index,
+                              int64_t n) {
     if (n < 0) {
         return kata_fail(KATA_INVALID, "%s: cannot take %" PRId64 " samples", dataset->name, n);
     }

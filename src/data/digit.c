@@ -1,7 +1,7 @@
-/* Any picture of one digit as MNIST would have it (LeCun, Cortes, Burges: "size normalized to fit in a
- * 20x20 pixel box while preserving their aspect ratio", grey levels by anti-aliasing, "centered in a 28x28
- * image by computing the center of mass"). Measured on its files: the box's longer side is always 20,
- * and the centre of mass lies within half a pixel of pixel (14, 14).
+/* Any picture of one digit as MNIST would have it (LeCun, Cortes, Burges: "size normalized to fit
+ * in a 20x20 pixel box while preserving their aspect ratio", grey levels by anti-aliasing,
+ * "centered in a 28x28 image by computing the center of mass"). Measured on its files: the box's
+ * longer side is always 20, and the centre of mass lies within half a pixel of pixel (14, 14).
  *
  * The picture is looked at twice: reduced as a whole, to find the digit and whether it is darker or
  * lighter than what is around it, and then only the part with the digit, as sharp as it is. */
@@ -15,18 +15,19 @@
 
 enum { SIDE = 28, BOX = 20, LOOK_SIDE = 320 };
 
-/* Of a digit's box of 20 pixels: strokes thinner than `thin` would all but vanish and become `normal`. */
+/* Of a digit's box of 20 pixels: strokes thinner than `thin` would all but vanish and become
+ * `normal`. */
 static const double thin_stroke = 1.4, normal_stroke = 2.0;
 
-/* The ink's box holds all that is darker than this. MNIST's boxes reach to the faintest pixels, but an
- * enlarged picture has soft edges that were not there: between 0.1 and 0.3 the error of digits enlarged
- * 3 to 8 times is the same within 5 %. */
+/* The ink's box holds all that is darker than this. MNIST's boxes reach to the faintest pixels, but
+ * an enlarged picture has soft edges that were not there: between 0.1 and 0.3 the error of digits
+ * enlarged 3 to 8 times is the same within 5 %. */
 static const float faintest = 0.2f;
 
 /* ------------------------------------------------------------------ colour to grey */
 
-/* Grey = axis . (R,G,B): along which the picture's colours differ most, so that yellow ink on white paper
- * is seen as well as black ink. */
+/* Grey = axis . (R,G,B): along which the picture's colours differ most, so that yellow ink on white
+ * paper is seen as well as black ink. */
 struct colour_axis {
     float weight[3];
 };
@@ -47,7 +48,8 @@ static struct colour_axis main_axis(const float *planes, size_t n) {
             }
         }
     }
-    /* The first eigenvector by power iteration from a start that is no eigenvector of plain colours. */
+    /* The first eigenvector by power iteration from a start that is no eigenvector of plain
+     * colours. */
     double axis[3] = {0.6, 0.62, 0.5};
     for (int round = 0; round < 50; round++) {
         double next[3], length = 0;
@@ -72,8 +74,8 @@ static struct colour_axis main_axis(const float *planes, size_t n) {
     return out;
 }
 
-/* A part of the picture as grey levels, reduced so that no side is longer than LOOK_SIDE. *axis is found
- * if `find_axis`, else used. */
+/* A part of the picture as grey levels, reduced so that no side is longer than LOOK_SIDE. *axis is
+ * found if `find_axis`, else used. */
 static kata_status look(kata__plane *out, const kata_picture *picture, const kata__area *area,
                         struct colour_axis *axis, bool find_axis) {
     int longer = area->width > area->height ? area->width : area->height;
@@ -92,9 +94,9 @@ static kata_status look(kata__plane *out, const kata_picture *picture, const kat
     }
     size_t n = (size_t)width * (size_t)height;
     float *planes = kata__alloc(context, 3 * n, sizeof *planes);
-    kata_status status = planes == NULL ? KATA_OUT_OF_MEMORY
-                                        : kata__resample_picture(planes, picture, area, 3, height,
-                                                                 width);
+    kata_status status = planes == NULL
+                             ? KATA_OUT_OF_MEMORY
+                             : kata__resample_picture(planes, picture, area, 3, height, width);
     if (status == KATA_OK) {
         if (find_axis) {
             *axis = main_axis(planes, n);
@@ -169,8 +171,8 @@ static kata_status add_margin(kata__plane *plane, int margin) {
     return KATA_OK;
 }
 
-/* A pen stroke of one pixel in a large drawing is a twentieth of a pixel in the box: it is widened to
- * what a pen would have left. */
+/* A pen stroke of one pixel in a large drawing is a twentieth of a pixel in the box: it is widened
+ * to what a pen would have left. */
 static kata_status widen_thin_strokes(kata__plane *plane) {
     kata__area box = ink_box(plane);
     int longer = box.width > box.height ? box.width : box.height;

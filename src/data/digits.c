@@ -82,7 +82,7 @@ struct path {
  * (polynomials of the second and third order in the place), and a tremble of each point.
  */
 static void bend(Dice *dice, int digit, Glyph *glyph) {
-    /* How far each class leans in MNIST on the average, as dx/dy. */
+    /* The mean shear, dx/dy, with which the strokes as written come to lean as people's do. */
     static const double lean[10] = {0.26, 0.23, 0.07, 0.05, 0.36, 0.12, 0.00, -0.02, 0.18, 0.14};
     /* How far the factors of the bend stray, in the order in which they stand in u and v below. */
     static const double deviation[12] = {0.30, 0.40, 0.15, 0.60, 0.60, 0.30,

@@ -1,5 +1,6 @@
-/* A folder of pictures by class: CLASS/NAME, or train/CLASS/NAME and test/CLASS/NAME. Classes and files
- * come in the order of their names' bytes, so that a folder is the same data set on every machine. */
+/* A folder of pictures by class: CLASS/NAME, or train/CLASS/NAME and test/CLASS/NAME. Classes and
+ * files come in the order of their names' bytes, so that a folder is the same data set on every
+ * machine. */
 #include "base/check.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -92,8 +93,8 @@ static kata_status each_entry(struct tree *tree, const char *folder,
             continue;
         }
         const char *path = join_in_arena(tree, folder, found->d_name);
-        status = path == NULL ? KATA_OUT_OF_MEMORY
-                              : entry(tree, path + strlen(folder) + 1, path, user);
+        status =
+            path == NULL ? KATA_OUT_OF_MEMORY : entry(tree, path + strlen(folder) + 1, path, user);
     }
     closedir(directory);
     return status;
@@ -168,14 +169,14 @@ static int64_t n_shallower(const struct tree *tree, size_t depth) {
     return n;
 }
 
-/* Keeps `limit` files: the first of each class, then the second of each, ..., so that few samples still
- * show every class. The order stays. */
+/* Keeps `limit` files: the first of each class, then the second of each, ..., so that few samples
+ * still show every class. The order stays. */
 static void limit_files(struct tree *tree, int64_t limit) {
     if (limit <= 0 || (uint64_t)limit >= tree->n_files) {
         return;
     }
-    /* Files whose place in their class is below `depth`, the greatest that is not too much; and of those
-     * at `depth` the first `rest`. */
+    /* Files whose place in their class is below `depth`, the greatest that is not too much; and of
+     * those at `depth` the first `rest`. */
     size_t depth = 0, above = tree->n_files, kept = 0;
     while (above - depth > 1) {
         size_t middle = depth + (above - depth) / 2;
@@ -212,8 +213,8 @@ static kata_status load_picture(const struct job *job, int64_t i) {
     kata_picture picture;
     KATA__TRY(kata_picture_read(&picture, job->tree->context, job->tree->files[i].path));
     size_t n = (size_t)size->channels * (size_t)size->height * (size_t)size->width;
-    kata_status status = kata_picture_to_planes(&picture, size->channels, size->height,
-                                                size->width, job->pixels + (size_t)i * n);
+    kata_status status = kata_picture_to_planes(&picture, size->channels, size->height, size->width,
+                                                job->pixels + (size_t)i * n);
     kata_picture_free(&picture);
     return status;
 }
@@ -298,12 +299,13 @@ static kata_status find_class(int64_t *label, const struct names *classes, const
     return KATA_OK;
 }
 
-/* Lists the pictures of a folder whose sub-folders are classes. `known` are the training classes, NULL
- * when this folder says which classes there are. */
+/* Lists the pictures of a folder whose sub-folders are classes. `known` are the training classes,
+ * NULL when this folder says which classes there are. */
 static kata_status list_tree(struct tree *tree, const char *folder, const struct names *known) {
     KATA__TRY(list_folders(tree, folder, &tree->classes));
     if (tree->classes.n == 0) {
-        return kata_fail(KATA_FORMAT, "%s: holds no class folders; put pictures into CLASS/", folder);
+        return kata_fail(KATA_FORMAT, "%s: holds no class folders; put pictures into CLASS/",
+                         folder);
     }
     for (size_t i = 0; i < tree->classes.n; i++) {
         const char *name = tree->classes.name[i];
@@ -352,8 +354,8 @@ static kata_status open_folder(kata_data *data, struct tree tree[3], const char 
         return open_half(&data->train, &tree[0], folder, NULL, NULL, &size, options->limit_train,
                          options);
     }
-    KATA__TRY(open_half(&data->train, &tree[0], train, NULL, NULL, &size, options->limit_train,
-                        options));
+    KATA__TRY(
+        open_half(&data->train, &tree[0], train, NULL, NULL, &size, options->limit_train, options));
     if (kata__directory_exists(test)) {
         KATA__TRY(open_half(&data->test, &tree[1], test, NULL, &tree[0].classes, &size,
                             options->limit_test, options));

@@ -1,6 +1,6 @@
-/* The idx format of MNIST (yann.lecun.com/exdb/mnist): big-endian numbers; 0, 0, a type, the number of
- * sizes; the sizes, the first counts the samples; the data. Nothing in a file is believed before it is
- * checked against the bytes that are there. */
+/* The idx format of MNIST (yann.lecun.com/exdb/mnist): big-endian numbers; 0, 0, a type, the number
+ * of sizes; the sizes, the first counts the samples; the data. Nothing in a file is believed before
+ * it is checked against the bytes that are there. */
 #include "base/check.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -171,8 +171,8 @@ static kata_status unpack(kata_context *context, const char *path, char **data, 
     }
     char *unpacked;
     size_t n_unpacked;
-    kata_status status = kata__reader_hooks.gunzip(context, *data, *n_bytes, largest_file,
-                                                   &unpacked, &n_unpacked);
+    kata_status status =
+        kata__reader_hooks.gunzip(context, *data, *n_bytes, largest_file, &unpacked, &n_unpacked);
     if (status != KATA_OK) {
         return kata_fail_in(status, "%s", path);
     }
@@ -196,9 +196,8 @@ static kata_status read_found(kata_tensor *out, int64_t *n_whole, kata_context *
 }
 
 /* Reads one of the four files; *path names what was read (kata__free), NULL on failure. */
-static kata_status read_file(kata_tensor *out, int64_t *n_whole, char **path,
-                             kata_context *context, const char *folder, enum file_number file,
-                             int64_t limit) {
+static kata_status read_file(kata_tensor *out, int64_t *n_whole, char **path, kata_context *context,
+                             const char *folder, enum file_number file, int64_t limit) {
     bool gz;
     KATA__TRY(find_file(path, &gz, context, folder, file));
     if (*path == NULL) {
@@ -243,8 +242,8 @@ static void free_half(kata_context *context, struct half *half) {
 
 static kata_status read_half(struct half *half, kata_context *context, const char *folder,
                              enum file_number images, int64_t limit) {
-    KATA__TRY(read_file(&half->images, &half->n_images, &half->images_path, context, folder,
-                        images, limit));
+    KATA__TRY(read_file(&half->images, &half->n_images, &half->images_path, context, folder, images,
+                        limit));
     KATA__TRY(read_file(&half->labels, &half->n_labels, &half->labels_path, context, folder,
                         images + 1, limit));
     if (half->n_images != half->n_labels) {
@@ -291,8 +290,8 @@ static kata_status check_sizes(const kata_data *data, const char *folder) {
 kata_status kata__idx_open(kata_data *out, kata_context *context, const char *folder,
                            const kata_data_options *options) {
     kata_data data = {.train = NULL};
-    kata_status status = open_half(&data.train, context, folder, TRAIN_IMAGES, "train",
-                                   options->limit_train);
+    kata_status status =
+        open_half(&data.train, context, folder, TRAIN_IMAGES, "train", options->limit_train);
     bool has_test = false;
     if (status == KATA_OK) {
         status = any_file(&has_test, context, folder, TEST_IMAGES, TEST_LABELS);

@@ -8,7 +8,8 @@
 
 enum { TERMS = 6, SAMPLES_A_SIDE = 40, SAMPLES = SAMPLES_A_SIDE * SAMPLES_A_SIDE, LEVELS = 256 };
 
-/* Fewer grey levels than this between background and ink are taken for paper, noise or compression. */
+/* Fewer grey levels than this between background and ink are taken for paper, noise or compression.
+ */
 static const float least_contrast = 12;
 
 kata_status kata__plane_new(kata__plane *out, kata_context *context, int height, int width) {
@@ -98,8 +99,7 @@ static void take_points(struct fit *fit, const kata__plane *plane) {
         for (int i = 0; i < n_x; i++) {
             int x = n_x > 1 ? (int)((int64_t)i * (plane->width - 1) / (n_x - 1)) : 0;
             struct point *point = &fit->point[fit->n++];
-            set_terms(point->term, axis_position(x, plane->width),
-                      axis_position(y, plane->height));
+            set_terms(point->term, axis_position(x, plane->width), axis_position(y, plane->height));
             point->value = plane->value[(size_t)y * (size_t)plane->width + (size_t)x];
             point->border = x < margin || y < margin || x >= plane->width - margin ||
                             y >= plane->height - margin;
@@ -108,7 +108,8 @@ static void take_points(struct fit *fit, const kata__plane *plane) {
     }
 }
 
-/* Solves a (TERMS x TERMS, symmetric and positive) x = b by elimination; false if it is singular. */
+/* Solves a (TERMS x TERMS, symmetric and positive) x = b by elimination; false if it is singular.
+ */
 static bool solve(double a[TERMS][TERMS], double b[TERMS], double x[TERMS]) {
     for (int k = 0; k < TERMS; k++) {
         if (!(a[k][k] > 1e-9)) {
@@ -153,7 +154,8 @@ static float spread(struct fit *fit, bool border_only) {
     return 1.4826f * median(fit->scratch, n);
 }
 
-/* Least squares, each point weighted by Tukey's bisquare (1 - (r / 4.7 s)^2)^2: ink counts nothing. */
+/* Least squares, each point weighted by Tukey's bisquare (1 - (r / 4.7 s)^2)^2: ink counts nothing.
+ */
 static void refit(struct fit *fit, bool border_only, float deviation) {
     double a[TERMS][TERMS] = {{0}}, b[TERMS] = {0}, x[TERMS];
     double reach = 4.7 * (deviation > 1.5f ? (double)deviation : 1.5);
@@ -225,8 +227,8 @@ static void subtract_background(kata__plane *plane, const struct fit *fit) {
     }
 }
 
-/* Which side stands out more from the background; the middle of the picture counts four times as much as
- * its border, where shadows and the edge of the paper are. 0: neither. */
+/* Which side stands out more from the background; the middle of the picture counts four times as
+ * much as its border, where shadows and the edge of the paper are. 0: neither. */
 static int find_sign(const kata__plane *plane, float noise) {
     double lighter = 0, darker = 0;
     for (int y = 0; y < plane->height; y++) {
@@ -242,8 +244,8 @@ static int find_sign(const kata__plane *plane, float noise) {
     return lighter > darker ? 1 : darker > 0 ? -1 : 0;
 }
 
-/* Otsu's threshold (1979): the level that parts the histogram into two classes whose means are farthest
- * apart, weighed by their sizes. */
+/* Otsu's threshold (1979): the level that parts the histogram into two classes whose means are
+ * farthest apart, weighed by their sizes. */
 static int otsu(const int64_t histogram[LEVELS]) {
     double total = 0, sum = 0, below = 0, sum_below = 0, best = -1;
     int threshold = LEVELS / 2;
@@ -311,8 +313,8 @@ struct piece {
     bool border, kept;
 };
 
-/* Pieces of connected pixels (8 neighbours), found by a flood from each; `label` gets 1 + the number of
- * the piece, 0 outside. */
+/* Pieces of connected pixels (8 neighbours), found by a flood from each; `label` gets 1 + the
+ * number of the piece, 0 outside. */
 struct pieces {
     kata_context *context;
     struct piece *piece;
@@ -372,9 +374,9 @@ static int gap(const struct piece *a, const struct piece *b) {
     return x > y ? x : y;
 }
 
-/* The main piece is the largest, one at the border counting a tenth. With it stay pieces of at least a
- * fortieth of its area that lie within a third of its size, and again those near the whole (the bar of a 5,
- * a broken stroke); the box of all of them goes into *box. */
+/* The main piece is the largest, one at the border counting a tenth. With it stay pieces of at
+ * least a fortieth of its area that lie within a third of its size, and again those near the whole
+ * (the bar of a 5, a broken stroke); the box of all of them goes into *box. */
 static void choose_pieces(struct pieces *pieces, struct piece *box) {
     struct piece *main_piece = NULL;
     double best = 0;
@@ -413,7 +415,8 @@ static void choose_pieces(struct pieces *pieces, struct piece *box) {
 /* Clears all but the kept pieces and the softer ink that is connected with them. */
 static void keep_chosen(struct pieces *pieces, kata__plane *plane, float noise) {
     int n = plane->width * plane->height;
-    /* Pixels of pieces that go are walls (-1); those that stay are flooded outwards to softer ink. */
+    /* Pixels of pieces that go are walls (-1); those that stay are flooded outwards to softer ink.
+     */
     for (int i = 0; i < n; i++) {
         int number = pieces->label[i];
         if (number > 0 && !pieces->piece[number - 1].kept) {
@@ -433,8 +436,8 @@ static void keep_chosen(struct pieces *pieces, kata__plane *plane, float noise) 
     }
 }
 
-static kata_status find_main(struct pieces *pieces, kata__plane *plane,
-                             const struct levels *levels, kata__ink *ink) {
+static kata_status find_main(struct pieces *pieces, kata__plane *plane, const struct levels *levels,
+                             kata__ink *ink) {
     size_t n = (size_t)plane->width * (size_t)plane->height;
     pieces->label = kata__alloc_zero(pieces->context, n, sizeof *pieces->label);
     pieces->stack = kata__alloc(pieces->context, n, sizeof *pieces->stack);

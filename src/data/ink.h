@@ -16,15 +16,15 @@ void kata__plane_free(kata__plane *plane);
 
 /* What is known of a picture's ink. */
 typedef struct kata__ink {
-    int sign;        /* +1: ink is lighter than the background, -1: darker; 0: not known yet */
-    float contrast;  /* grey levels between background and ink */
+    int sign;       /* +1: ink is lighter than the background, -1: darker; 0: not known yet */
+    float contrast; /* grey levels between background and ink */
     int left, top, width, height; /* the ink's box */
 } kata__ink;
 
-/* Replaces grey levels (0..255) by ink, 0 (background) to 1: the background, a surface of second order,
- * is fitted and subtracted; what stands out from it in its darker or lighter half is ink; the main piece
- * and the pieces that belong to it stay, specks and what comes in from the border go. `ink->sign` is
- * used if it is not 0, else found. KATA_INVALID if nothing stands out. */
+/* Replaces grey levels (0..255) by ink, 0 (background) to 1: the background, a surface of second
+ * order, is fitted and subtracted; what stands out from it in its darker or lighter half is ink;
+ * the main piece and the pieces that belong to it stay, specks and what comes in from the border
+ * go. `ink->sign` is used if it is not 0, else found. KATA_INVALID if nothing stands out. */
 kata_status kata__ink_find(kata__plane *plane, kata__ink *ink);
 
 /* Widens strokes by `radius` pixels. */

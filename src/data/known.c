@@ -111,14 +111,14 @@ kata_status kata__known_locate(char **folder, kata_context *context, const char 
         *folder = cache;
         return KATA_OK;
     }
-    status = kata_fail(KATA_NOT_FOUND,
-                       "the data set %s is not on this machine: %s%s%s%s, %s%s; get it with 'kata "
-                       "data get %s', or set KATA_DATA to the folder that holds %s/",
-                       name, has_root ? "looked for " : "KATA_DATA is not set",
-                       has_root ? root : "", has_root ? "/" : "", has_root ? name : "",
-                       cache == NULL ? "and there is no cache folder (HOME is not set)"
-                                     : "looked for ",
-                       cache == NULL ? "" : cache, name, name);
+    status =
+        kata_fail(KATA_NOT_FOUND,
+                  "the data set %s is not on this machine: %s%s%s%s, %s%s; get it with 'kata "
+                  "data get %s', or set KATA_DATA to the folder that holds %s/",
+                  name, has_root ? "looked for " : "KATA_DATA is not set", has_root ? root : "",
+                  has_root ? "/" : "", has_root ? name : "",
+                  cache == NULL ? "and there is no cache folder (HOME is not set)" : "looked for ",
+                  cache == NULL ? "" : cache, name, name);
     kata__free(context, cache);
     return status;
 }

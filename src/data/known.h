@@ -1,6 +1,7 @@
-/* The data sets that Kata knows by name: what their files are called, how long they are, what SHA-256
- * they have and where they can be had. Lengths and sums are those of the unpacked bytes: mirrors have
- * packed the same files anew, so that the .gz differ while the data are the same. `kata data get NAME` (tool room) downloads by this table. */
+/* The data sets that Kata knows by name: what their files are called, how long they are, what
+ * SHA-256 they have and where they can be had. Lengths and sums are those of the unpacked bytes:
+ * mirrors have packed the same files anew, so that the .gz differ while the data are the same.
+ * `kata data get NAME` (tool room) downloads by this table. */
 #ifndef KATA_DATA_KNOWN_H
 #define KATA_DATA_KNOWN_H
 
@@ -32,8 +33,8 @@ const kata__known_set *kata__known_find(const char *name);
  * (kata__free). KATA_NOT_FOUND if neither variable is set to an absolute path. */
 kata_status kata__known_cache_folder(char **folder, kata_context *context, const char *name);
 
-/* The folder that holds a set: $KATA_DATA/NAME, else the cache (kata__free). KATA_NOT_FOUND says where it
- * was looked for and how to get it, and for an unknown name what names there are. */
+/* The folder that holds a set: $KATA_DATA/NAME, else the cache (kata__free). KATA_NOT_FOUND says
+ * where it was looked for and how to get it, and for an unknown name what names there are. */
 kata_status kata__known_locate(char **folder, kata_context *context, const char *name);
 
 #endif

@@ -7,8 +7,8 @@
 /* More classes than this are taken for a mistake: numbers that are no class labels. */
 #define KATA__CLASSES_MOST 65535
 
-/* Moves `tensor` in as the next input or target; the caller's becomes empty. On failure (KATA_SHAPE,
- * KATA_LIMIT, or a label outside the known classes) the caller still owns it. */
+/* Moves `tensor` in as the next input or target; the caller's becomes empty. On failure
+ * (KATA_SHAPE, KATA_LIMIT, or a label outside the known classes) the caller still owns it. */
 kata_status kata__dataset_adopt_input(kata_dataset *dataset, kata_tensor *tensor);
 kata_status kata__dataset_adopt_target(kata_dataset *dataset, kata_tensor *tensor);
 

@@ -162,11 +162,10 @@ static kata_status make_half(kata_dataset **out, struct archive *archive, const 
         }
     }
     if (input->shape.dim[0] != target->shape.dim[0]) {
-        return kata_fail(KATA_SHAPE,
-                         "%s has %" PRId64 " samples, but %s has %" PRId64
-                         "; there must be one target a sample",
-                         array_names[x][0], input->shape.dim[0], array_names[x + 1][0],
-                         target->shape.dim[0]);
+        return kata_fail(
+            KATA_SHAPE,
+            "%s has %" PRId64 " samples, but %s has %" PRId64 "; there must be one target a sample",
+            array_names[x][0], input->shape.dim[0], array_names[x + 1][0], target->shape.dim[0]);
     }
     KATA__TRY(arrange_input(input, archive->context));
     KATA__TRY(arrange_target(target, archive->context, array_names[x + 1][0]));

@@ -102,10 +102,9 @@ kata_status kata_data_open(kata_data *out, kata_context *context, const char *ar
                                            "the name of a data set");
     }
     if (options->limit_train < 0 || options->limit_test < 0) {
-        return kata_fail(KATA_INVALID,
-                         "%s: a limit of %" PRId64 " samples; a limit is positive, 0 means all",
-                         argument,
-                         options->limit_train < 0 ? options->limit_train : options->limit_test);
+        return kata_fail(
+            KATA_INVALID, "%s: a limit of %" PRId64 " samples; a limit is positive, 0 means all",
+            argument, options->limit_train < 0 ? options->limit_train : options->limit_test);
     }
     if (strncmp(argument, "make:", 5) == 0) {
         return kata__made_open(out, context, argument, options);
@@ -156,8 +155,8 @@ static kata_status mnist_input(kata_tensor *out, const kata_dataset *dataset,
     }
     kata_shape flat = KATA_SHAPE_OF(dataset->n, PIXELS);
     kata_shape image = KATA_SHAPE_OF(dataset->n, 1, 28, 28);
-    KATA__TRY(kata_tensor_new(out, dataset->context, KATA_F32,
-                              options->keep_image ? &image : &flat));
+    KATA__TRY(
+        kata_tensor_new(out, dataset->context, KATA_F32, options->keep_image ? &image : &flat));
     const uint8_t *from = dataset->inputs[0].data;
     float *to = out->data;
     for (int64_t i = 0; i < dataset->n * PIXELS; i++) {
@@ -220,9 +219,9 @@ kata_status kata_data_load_mnist(kata_data *out, kata_context *context, const ch
     if (folder == NULL) {
         status = open_known(&bytes, context, "mnist", &all);
     } else if (!kata__directory_exists(folder)) {
-        status = kata_fail(KATA_NOT_FOUND,
-                           "%s: there is no such folder; give the folder with the MNIST files",
-                           folder);
+        status =
+            kata_fail(KATA_NOT_FOUND,
+                      "%s: there is no such folder; give the folder with the MNIST files", folder);
     } else {
         status = kata__idx_open(&bytes, context, folder, &all);
     }

@@ -73,8 +73,8 @@ static kata_status check_picture(const kata_picture *picture) {
                      picture->width, picture->height, picture->channels);
 }
 
-kata_status kata_picture_to_planes(const kata_picture *picture, int channels, int height,
-                                   int width, uint8_t *out) {
+kata_status kata_picture_to_planes(const kata_picture *picture, int channels, int height, int width,
+                                   uint8_t *out) {
     KATA__TRY(check_picture(picture));
     if ((channels != 1 && channels != 3) || height < 1 || width < 1) {
         return kata_fail(KATA_INVALID,

@@ -1,5 +1,5 @@
-/* Separable resampling of pictures. Rows are resampled across as they are needed and added up, so that
- * no intermediate picture is kept, whatever the sizes. */
+/* Separable resampling of pictures. Rows are resampled across as they are needed and added up, so
+ * that no intermediate picture is kept, whatever the sizes. */
 #include "data/resample.h"
 #include "base/check.h"
 #include "base/memory.h"
@@ -92,9 +92,9 @@ static const float *fetch_row(const struct source *source, int y) {
         return source->plane + (size_t)y * (size_t)source->stride + source->left;
     }
     int had = source->picture->channels, n = source->width;
-    const uint8_t *pixels = source->picture->pixels +
-                            ((size_t)y * (size_t)source->picture->width + (size_t)source->left) *
-                                (size_t)had;
+    const uint8_t *pixels =
+        source->picture->pixels +
+        ((size_t)y * (size_t)source->picture->width + (size_t)source->left) * (size_t)had;
     float *row = source->row;
     if (had == 1) {
         for (int x = 0; x < n; x++) {
@@ -106,8 +106,9 @@ static const float *fetch_row(const struct source *source, int y) {
     } else if (source->channels == 1) {
         for (int x = 0; x < n; x++) {
             /* The weights of ITU-R BT.601 over 1000: grey stays exactly what it was. */
-            row[x] = (float)(299 * pixels[3 * x] + 587 * pixels[3 * x + 1] +
-                             114 * pixels[3 * x + 2]) / 1000.0f;
+            row[x] =
+                (float)(299 * pixels[3 * x] + 587 * pixels[3 * x + 1] + 114 * pixels[3 * x + 2]) /
+                1000.0f;
         }
     } else {
         for (int x = 0; x < n; x++) {

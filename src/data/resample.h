@@ -1,16 +1,17 @@
-/* Inside the data room: separable resampling, by area where it shrinks and bilinear where it enlarges. */
+/* Inside the data room: separable resampling, by area where it shrinks and bilinear where it
+ * enlarges. */
 #ifndef KATA_DATA_RESAMPLE_H
 #define KATA_DATA_RESAMPLE_H
 
 #include <kata/data.h>
 
-/* What each output position of one axis reads: count[i] weights from source position start[i] on; they
- * sum to 1. */
+/* What each output position of one axis reads: count[i] weights from source position start[i] on;
+ * they sum to 1. */
 typedef struct kata__axis {
     kata_context *context;
-    int n_out, most;          /* most: weights kept for a position */
+    int n_out, most; /* most: weights kept for a position */
     int *start, *count;
-    float *weight;            /* n_out x most */
+    float *weight; /* n_out x most */
 } kata__axis;
 
 /* Maps the source positions [begin, begin + length) of an axis to n_out positions. */
@@ -18,8 +19,8 @@ kata_status kata__axis_new(kata__axis *out, kata_context *context, int begin, in
                            int n_out);
 void kata__axis_free(kata__axis *axis);
 
-/* A part of a picture as float planes (channels, height, width), values 0..255; channels 1 or 3: grey
- * from colour is 0.299 R + 0.587 G + 0.114 B, colour from grey three times the same. */
+/* A part of a picture as float planes (channels, height, width), values 0..255; channels 1 or 3:
+ * grey from colour is 0.299 R + 0.587 G + 0.114 B, colour from grey three times the same. */
 typedef struct kata__area {
     int left, top, width, height;
 } kata__area;

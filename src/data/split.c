@@ -52,8 +52,8 @@ static void set_quotas(struct share *share, int n_classes, double fraction, int6
     qsort(share, (size_t)n_classes, sizeof *share, by_number);
 }
 
-/* Moves the second part's samples behind the first's; the shuffled order stays within each. `order` has
- * 2 n places, the upper n are scratch. */
+/* Moves the second part's samples behind the first's; the shuffled order stays within each. `order`
+ * has 2 n places, the upper n are scratch. */
 static void part_by_class(const kata_dataset *dataset, struct share *share, int64_t *order) {
     const int64_t *labels = dataset->targets[0].data;
     int64_t n_first = 0, n_second = 0, *second = order + dataset->n;
@@ -70,8 +70,8 @@ static void part_by_class(const kata_dataset *dataset, struct share *share, int6
 }
 
 static kata_status check_stratified(const kata_dataset *dataset) {
-    if (dataset->n_classes > 0 && dataset->n_targets > 0 &&
-        dataset->targets[0].dtype == KATA_I64 && dataset->targets[0].shape.rank == 1) {
+    if (dataset->n_classes > 0 && dataset->n_targets > 0 && dataset->targets[0].dtype == KATA_I64 &&
+        dataset->targets[0].shape.rank == 1) {
         return KATA_OK;
     }
     return kata_fail(KATA_INVALID,

@@ -25,7 +25,8 @@ enum {
     MOST_CHUNKS = 64,
     MOST_PARTS = 16,
     PARTS_BYTES = 64 << 20, /* the most that partial weight gradients may take */
-    REARRANGE_IMAGES = 8, /* by input: from so many on, longer runs of weights pay for making them */
+    PLANES_BYTES = 1 << 20, /* of a band */
+    REARRANGE_IMAGES = 8,   /* by input: so many pay for giving the weights longer runs */
     LINE = 64
 };
 
@@ -48,10 +49,10 @@ static size_t lines(size_t n_bytes) {
 
 /* Taps of one residue of the places modulo the stride, in one direction. */
 struct residue {
-    int64_t first; /* smallest place of this residue */
-    int64_t count; /* places */
+    int64_t first;           /* smallest place of this residue */
+    int64_t count;           /* places */
     int64_t tap, taps, step; /* the taps tap, tap + step, ... that meet it */
-    int64_t base;  /* (first + pad - a)/stride with a = tap * dilation modulo stride */
+    int64_t base;            /* (first + pad - a)/stride with a = tap * dilation modulo stride */
 };
 
 struct plan {
@@ -60,7 +61,8 @@ struct plan {
     kata__conv g;
     size_t size;
     int64_t cg, fg, taps; /* of a group; taps = cg kh kw, by input fg kh kw */
-    /* The padded planes of a band: `planes` of them, `phases` copies of plane_rows rows of pitch. */
+    /* The padded planes of a band: `planes` of them, `phases` copies of plane_rows rows of pitch.
+     */
     int64_t planes, phases, plane_rows, pitch;
     /* Chunks: units are (image, group) pairs; a chunk has `units` of them, or a band of one, and of
      * that a share of the output channels. */
@@ -73,8 +75,8 @@ struct plan {
     size_t offset_bytes, weight_bytes, source_bytes, panel_bytes, part_bytes;
 };
 
-/* Taps k = 0..size-1 whose k * dilation has residue `a` modulo stride, and the places i = 0..n-1 whose
- * i + pad has it. */
+/* Taps k = 0..size-1 whose k * dilation has residue `a` modulo stride, and the places i = 0..n-1
+ * whose i + pad has it. */
 static struct residue residue_of(int64_t a, int64_t stride, int64_t pad, int64_t n, int64_t size,
                                  int64_t dilation) {
     struct residue r = {0};
@@ -140,13 +142,16 @@ static struct plan make_plan(kata_context *context, kata_dtype dtype, const kata
         p.taps = p.planes * g->kh * g->kw;
         p.rows = what == KATA__CONV_FORWARD ? g->oh : ceil_div(g->h, g->stride_h);
         const int64_t width = what == KATA__CONV_FORWARD ? g->ow : ceil_div(g->w, g->stride_w);
-        if (unit_flops > 1.5 * chunk) {
-            /* Bands of at least a panel of pixels; then shares of at least two tiles of channels. */
-            const int64_t want = (int64_t)(unit_flops / chunk + 0.5);
-            const int64_t fewest = ceil_div(p.table->columns, most(width, 1));
-            p.bands = most(1, least(want, p.rows / fewest));
+        /* Bands of at least a panel of pixels, so many that their padded planes stay in the
+         * second-level cache; then shares of at least two tiles of channels. */
+        const int64_t most_bands = p.rows / ceil_div(p.table->columns, most(width, 1));
+        const int64_t planes_bytes =
+            p.planes * (what == KATA__CONV_FORWARD ? g->h * g->w : pixels) * (int64_t)p.size;
+        const int64_t want = unit_flops > 1.5 * chunk ? (int64_t)(unit_flops / chunk + 0.5) : 1;
+        p.bands = most(1, least(most(want, planes_bytes / PLANES_BYTES), most_bands));
+        if (want > 1) {
             p.m_chunks = most(1, least(want / p.bands, p.m / (2 * p.table->rows)));
-        } else {
+        } else if (p.bands == 1) {
             p.units = most(1, (int64_t)(chunk / most((int64_t)unit_flops, 1)));
         }
         p.band_rows = ceil_div(p.rows, p.bands);
@@ -166,16 +171,17 @@ static struct plan make_plan(kata_context *context, kata_dtype dtype, const kata
     } else {
         const int64_t reach = (g->kw - 1) * g->dilation_w;
         p.phases = least(g->stride_w, reach + 1);
-        p.plane_rows =
-            most(0, (p.band_rows - 1) * g->stride_h + (g->kh - 1) * g->dilation_h + 1);
+        p.plane_rows = most(0, (p.band_rows - 1) * g->stride_h + (g->kh - 1) * g->dilation_h + 1);
         p.pitch = g->ow + reach / g->stride_w;
     }
     p.offset_bytes = lines((size_t)most(p.taps, 1) * sizeof(int64_t));
-    p.source_bytes = lines(
-        (size_t)(p.planes * p.phases * p.plane_rows * p.pitch + 2 * lanes) * p.size);
-    p.panel_bytes = what == KATA__CONV_WEIGHT
-                        ? lines((size_t)(pixels * p.table->columns) * p.size)
-                        : lines(p.table->conv_panel(p.taps) * p.size);
+    p.source_bytes =
+        lines((size_t)(p.planes * p.phases * p.plane_rows * p.pitch + 2 * lanes) * p.size);
+    p.panel_bytes =
+        what == KATA__CONV_WEIGHT
+            ? lines((size_t)(kata__conv_weight_rows(g->oh, g->ow) * g->ow * p.table->columns) *
+                    p.size)
+            : lines(p.table->conv_panel(p.taps) * p.size);
     return p;
 }
 
@@ -233,9 +239,10 @@ static void forward_offsets(const struct plan *p, int64_t *offset) {
         for (int64_t i = 0; i < g->kh; i++) {
             for (int64_t j = 0; j < g->kw; j++) {
                 const int64_t x = j * g->dilation_w;
-                *offset++ = ((c * p->phases + x % g->stride_w) * p->plane_rows + i * g->dilation_h) *
-                                p->pitch +
-                            x / g->stride_w;
+                *offset++ =
+                    ((c * p->phases + x % g->stride_w) * p->plane_rows + i * g->dilation_h) *
+                        p->pitch +
+                    x / g->stride_w;
             }
         }
     }
@@ -335,7 +342,8 @@ void kata__conv_forward(kata_context *context, kata_dtype dtype, const kata__con
 /* ---- by input ---- */
 
 /* Calls of rearrange_chunk and input_chunk go through the residues in this order; the weight of a
- * residue, (groups, cg, fg taps), and its offsets, (fg taps), lie behind those of the ones before. */
+ * residue, (groups, cg, fg taps), and its offsets, (fg taps), lie behind those of the ones before.
+ */
 static int64_t residues_taps(const struct residue *rows, const struct residue *columns) {
     return rows->taps * columns->taps;
 }
@@ -356,8 +364,7 @@ static void rearrange_chunk(void *argument, int64_t chunk, int worker) {
             const int64_t taps = residues_taps(&y, &x);
             char *out = to(p, job->rearranged, begin + (group * p->cg + c) * p->fg * taps);
             for (int64_t f = 0; f < p->fg; f++) {
-                const char *from =
-                    at(p, job->weight, ((group * p->fg + f) * p->cg + c) * kernel);
+                const char *from = at(p, job->weight, ((group * p->fg + f) * p->cg + c) * kernel);
                 if (taps == kernel) {
                     memcpy(out, from, (size_t)kernel * p->size);
                     out += (size_t)kernel * p->size;

@@ -17,15 +17,15 @@
 enum {
     CHUNK_FLOPS = 500000,
     MOST_CHUNKS = 64,
-    PACK_CHUNK = 16384,       /* numbers packed by a chunk */
+    PACK_CHUNK = 16384, /* numbers packed by a chunk */
     FEW_CHUNKS = 16,
     PANELS_BYTES = 512 << 10, /* of B that a chunk runs over: stays in the second-level cache */
     FETCH_BYTES = 256 << 10,  /* more than this is slow to fetch for every chunk again ... */
-    REUSE_ROWS = 64,          /* ... unless each chunk has so many rows (or columns) to use it for */
-    FEWEST_TERMS = 384,       /* of a part */
-    DENSE_ROWS = 256,         /* up to so many rows, B with rows of at most so many bytes is not packed */
+    REUSE_ROWS = 64,    /* ... unless each chunk has so many rows (or columns) to use it for */
+    FEWEST_TERMS = 384, /* of a part */
+    DENSE_ROWS = 256,   /* up to so many rows, B with rows of at most so many bytes is not packed */
     DENSE_BYTES = 512,
-    TAIL_TERMS = 48, /* fewer are not worth a way of their own for the last columns */
+    TAIL_TERMS = 48,        /* fewer are not worth a way of their own for the last columns */
     PARTS_NUMBERS = 1 << 20 /* the most numbers that partial sums may take */
 };
 
@@ -34,9 +34,9 @@ enum way { DOT, DIRECT, PACKED };
 struct plan {
     const kata__gemm_table *table;
     enum way way;
-    kata__gemm g; /* batch at least 1; k is 0 if alpha is */
-    size_t size;  /* of a number */
-    bool swap;    /* DOT: C^T = op(B)^T op(A)^T, because n < m */
+    kata__gemm g;    /* batch at least 1; k is 0 if alpha is */
+    size_t size;     /* of a number */
+    bool swap;       /* DOT: C^T = op(B)^T op(A)^T, because n < m */
     int64_t columns; /* of a chunk: a multiple of the panel */
     int64_t row_chunks, column_chunks, parts, items, item_chunks; /* items: of the batch, a chunk */
     int64_t panels;
@@ -82,7 +82,8 @@ static void turn_column_product(kata__gemm *g) {
     *g = t;
 }
 
-static struct plan make_plan(const kata_context *context, kata_dtype dtype, const kata__gemm *gemm) {
+static struct plan make_plan(const kata_context *context, kata_dtype dtype,
+                             const kata__gemm *gemm) {
     struct plan p = {.table = kata__kernels(context)->gemm[kata__kernel_type(dtype)],
                      .g = *gemm,
                      .size = kata_dtype_size(dtype),
@@ -105,9 +106,8 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype, cons
     if (a_rows && b_rows && least(g->m, g->n) <= 4) {
         p.way = DOT;
         p.swap = g->n < g->m;
-    } else if (!g->transpose_b &&
-               (g->m <= 2 * rows ||
-                (g->m <= DENSE_ROWS && g->ldb * (int64_t)p.size <= DENSE_BYTES))) {
+    } else if (!g->transpose_b && (g->m <= 2 * rows || (g->m <= DENSE_ROWS &&
+                                                        g->ldb * (int64_t)p.size <= DENSE_BYTES))) {
         p.way = DIRECT;
     } else {
         p.way = PACKED;
@@ -140,7 +140,8 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype, cons
         const int64_t size = (int64_t)p.size, block = least(g->k, k_block);
         const int64_t want = least((int64_t)(flops / chunk + 0.5), FEW_CHUNKS);
         if (p.way != DOT && g->batch == 1 && g->k >= 2 * FEWEST_TERMS &&
-            (g->m + g->n) * g->k * size > 2 * FETCH_BYTES && g->m * g->n * 8 < (g->m + g->n) * g->k) {
+            (g->m + g->n) * g->k * size > 2 * FETCH_BYTES &&
+            g->m * g->n * 8 < (g->m + g->n) * g->k) {
             p.parts = least(want, g->k / FEWEST_TERMS);
             p.parts = most(1, least(p.parts, PARTS_NUMBERS / (g->m * g->n)));
         }
@@ -156,7 +157,8 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype, cons
         tiles = least(tiles, row_tiles);
         p.row_chunks = ceil_div(row_tiles, tiles);
         if (p.parts * p.row_chunks * ceil_div(p.panels, panels) < want) {
-            const int64_t fewest = g->m * terms * size > FETCH_BYTES ? ceil_div(REUSE_ROWS, panel) : 1;
+            const int64_t fewest =
+                g->m * terms * size > FETCH_BYTES ? ceil_div(REUSE_ROWS, panel) : 1;
             const double chunk_panels =
                 chunk / (panel_flops * (double)g->m / (double)p.row_chunks) + 0.5;
             panels = least(panels, most(fewest, (int64_t)chunk_panels));
@@ -206,8 +208,8 @@ static void pack_chunk(void *argument, int64_t chunk, int worker) {
     const struct plan *p = job->plan;
     const int64_t item = chunk / job->pack_chunks, part = chunk % job->pack_chunks;
     const int64_t first = part * job->pack_panels;
-    p->table->pack_b(at(p, p->g.b, item * p->g.stride_b), p->g.ldb, p->g.transpose_b, p->g.k, p->g.n,
-                     first, least(first + job->pack_panels, p->panels),
+    p->table->pack_b(at(p, p->g.b, item * p->g.stride_b), p->g.ldb, p->g.transpose_b, p->g.k,
+                     p->g.n, first, least(first + job->pack_panels, p->panels),
                      job->packed + (size_t)(item * p->packed_numbers) * p->size);
 }
 
@@ -257,7 +259,8 @@ static void piece_chunk(const struct job *job, int64_t item, int64_t part, int64
         .n = j1 - j0,
         .k = k1 - k0,
         .transpose_a = g->transpose_a,
-        .a = at(p, g->a, item * g->stride_a + (g->transpose_a ? k0 * g->lda + i0 : i0 * g->lda + k0)),
+        .a = at(p, g->a,
+                item * g->stride_a + (g->transpose_a ? k0 * g->lda + i0 : i0 * g->lda + k0)),
         .lda = g->lda,
     };
     if (p->way == PACKED) {
@@ -420,7 +423,8 @@ void kata__gemm_run(kata_context *context, kata_dtype dtype, const kata__gemm *g
     if (p.parts > 1) {
         job.parts = job.tails + tail_bytes(&p);
     }
-    kata__parallel(context, p.item_chunks * p.parts * p.row_chunks * p.column_chunks, run_chunk, &job);
+    kata__parallel(context, p.item_chunks * p.parts * p.row_chunks * p.column_chunks, run_chunk,
+                   &job);
     if (p.parts > 1) {
         kata__parallel(context, least(p.g.m, p.parts), parts_chunk, &job);
     }

@@ -59,8 +59,8 @@ KATA__LOCAL VEC NAME(load_first)(const REAL *p, int count) {
 #elif KATA__VECTOR_BYTES == 64
     return (VEC)_mm512_maskz_loadu_pd((__mmask8)((1u << count) - 1), p);
 #elif KATA__VECTOR_BYTES == 32
-    static const INTEGER mask[2 * LANES] = {-1, -1, -1, -1, -(LANES > 4), -(LANES > 4),
-                                            -(LANES > 4), -(LANES > 4)};
+    static const INTEGER mask[2 * LANES] = {-1,           -1,           -1,           -1,
+                                            -(LANES > 4), -(LANES > 4), -(LANES > 4), -(LANES > 4)};
     __m256i m = _mm256_loadu_si256((const __m256i *)(mask + LANES - count));
 #if REAL_BITS == 32
     return (VEC)_mm256_maskload_ps(p, m);
@@ -85,8 +85,8 @@ KATA__LOCAL void NAME(store_first)(REAL *p, VEC v, int count) {
 #elif KATA__VECTOR_BYTES == 64
     _mm512_mask_storeu_pd(p, (__mmask8)((1u << count) - 1), (__m512d)v);
 #elif KATA__VECTOR_BYTES == 32
-    static const INTEGER mask[2 * LANES] = {-1, -1, -1, -1, -(LANES > 4), -(LANES > 4),
-                                            -(LANES > 4), -(LANES > 4)};
+    static const INTEGER mask[2 * LANES] = {-1,           -1,           -1,           -1,
+                                            -(LANES > 4), -(LANES > 4), -(LANES > 4), -(LANES > 4)};
     __m256i m = _mm256_loadu_si256((const __m256i *)(mask + LANES - count));
 #if REAL_BITS == 32
     _mm256_maskstore_ps(p, m, (__m256)v);

@@ -14,7 +14,8 @@ typedef struct kata__gemm_piece {
     bool transpose_a;
     const void *a;
     int64_t lda;
-    const void *b; /* (k,n) row-major, or panels made by pack_b, the first at this piece's column 0 */
+    const void
+        *b; /* (k,n) row-major, or panels made by pack_b, the first at this piece's column 0 */
     int64_t ldb;
     bool packed_b;
     int64_t panel_step; /* packed: numbers from panel to panel */
@@ -45,8 +46,8 @@ typedef struct kata__gemm_dot {
  * and up to a vector more may be read and ignored:
  *   out[i][y][x] = sum over t of W[i][t] source[offset[t] + y row_step + x]   (+ bias[i], relu)
  * for i < m, y < rows, x < width. The taps come in runs: W[i][t] is
- * weight[i weight_row + t / run * run_step + t % run]. out[i] begins at i * out_plane, rows are out_row and pixels
- * out_pixel apart (in elements). */
+ * weight[i weight_row + t / run * run_step + t % run]. out[i] begins at i * out_plane, rows are
+ * out_row and pixels out_pixel apart (in elements). */
 typedef struct kata__conv_piece {
     int64_t m, taps;
     const void *weight;
@@ -75,14 +76,20 @@ typedef struct kata__conv_weight_piece {
     int64_t dy_plane;
     void *sum;
     int64_t ld;
-    void *panel; /* scratch of rows * width * columns numbers (columns: of the table) */
+    void *panel; /* scratch of kata__conv_weight_rows * width * columns (of the table) numbers */
 } kata__conv_weight_piece;
+
+/* Rows of dy that are packed at a time: about as many pixels as the second-level cache holds. */
+static inline int64_t kata__conv_weight_rows(int64_t rows, int64_t width) {
+    const int64_t few = width > 0 && width < 1024 ? 1024 / width : 1;
+    return few < rows ? few : rows;
+}
 
 /* Copies the part of a plane (h,w) that lies under rows [top, top + rows) and columns [left, left +
  * columns * stride) into zero-padded planes, one for each of the first `phases` columns modulo
  * stride: to[phase][row][column] = from[top + row][left + column stride + phase], 0 outside; the
- * phases are phase_step apart, rows `pitch` >= columns. Up to a vector of zeros may be written behind
- * the last row. */
+ * phases are phase_step apart, rows `pitch` >= columns. Up to a vector of zeros may be written
+ * behind the last row. */
 typedef struct kata__conv_pad {
     const void *from;
     int64_t h, w;
@@ -94,7 +101,7 @@ typedef struct kata__conv_pad {
 typedef struct kata__gemm_table {
     int rows, columns; /* the largest tile: A rows, B columns (the width of a panel) */
     int lanes;         /* numbers in a vector */
-    int k_block;       /* products longer than this are cut into blocks of at most this many terms */
+    int k_block; /* products longer than this are cut into blocks of at most this many terms */
 
     void (*piece)(const kata__gemm_piece *piece);
     void (*dot)(const kata__gemm_dot *dot);

@@ -249,7 +249,7 @@ static bool gelu_by_tanh(const kata_attribute_value *attributes) {
 }
 
 static kata_status gelu_infer(kata_infer *infer) {
-    const char *approximate = infer->attributes[0].s;
+    const char *approximate = infer->attributes[0].s != NULL ? infer->attributes[0].s : "";
     if (strcmp(approximate, "none") != 0 && strcmp(approximate, "tanh") != 0) {
         return kata_fail(KATA_INVALID, "Gelu: approximate must be \"none\" or \"tanh\", got \"%s\"",
                          approximate);

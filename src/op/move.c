@@ -468,11 +468,48 @@ ROW_MOVE(Slice, 13, 3, 5, NULL,
          "x from input 1 (starts) to input 2 (ends) along input 3 (axes) by input 4 (steps), by "
          "Python's rules.")
 
-/* The type of a gradient: dtype of dy, shape of the attribute. */
+/* The rows of Kata's own that gradients use. Their attributes come from the rules here, but anybody
+ * may add such a node, so they are checked like others. */
+static kata_status grad_fault(const kata_infer *infer) {
+    char text[KATA_SHAPE_TEXT_SIZE];
+    return kata_fail(KATA_INVALID, "%s: the attributes do not go with dy of shape %s",
+                     infer->op->name, kata_shape_text(&infer->inputs[0].shape, text));
+}
+
+/* The type of a gradient: dtype of dy, shape of attribute 0. */
 static kata_status grad_infer(kata_infer *infer) {
     const kata_attribute_value *shape = &infer->attributes[0];
     KATA__TRY(kata__infer_float(infer, 0, true));
+    for (int i = 0; i < shape->n; i++) {
+        if (i >= KATA_MAX_RANK || shape->ints[i] < 0) {
+            return grad_fault(infer);
+        }
+    }
     infer->outputs[0] = (kata_type){infer->inputs[0].dtype, kata_shape_make(shape->n, shape->ints)};
+    return kata__infer_fits(infer);
+}
+
+/* Attribute i has a number for each axis of dy and dx. */
+static bool grad_has(const kata_infer *infer, int i) {
+    int rank = infer->outputs[0].shape.rank;
+    return infer->attributes[i].n == rank && infer->inputs[0].shape.rank == rank;
+}
+
+static kata_status SliceGrad_infer(kata_infer *infer) {
+    KATA__TRY(grad_infer(infer));
+    if (!grad_has(infer, 1) || !grad_has(infer, 2)) {
+        return grad_fault(infer);
+    }
+    for (int i = 0; i < infer->outputs[0].shape.rank; i++) {
+        int64_t size = infer->outputs[0].shape.dim[i], n = infer->inputs[0].shape.dim[i];
+        int64_t start = infer->attributes[1].ints[i], step = infer->attributes[2].ints[i];
+        /* n places in a row of `size`, `step` apart: |step| (n - 1) < size, without overflow. */
+        int64_t length = step < 0 ? -(step + 1) : step - 1;
+        if (n > size || step == 0 || (n > 0 && (start < 0 || start >= size)) ||
+            (n > 1 && length >= (step < 0 ? start : size - 1 - start) / (n - 1))) {
+            return grad_fault(infer);
+        }
+    }
     return KATA_OK;
 }
 
@@ -504,7 +541,7 @@ static kata_status SliceGrad_reference(const kata_call *call) {
                                           .min_outputs = 1,                                        \
                                           .max_outputs = 1,                                        \
                                           .attributes = ATTRIBUTES(SHAPE_ATTRIBUTE, __VA_ARGS__),  \
-                                          .infer = grad_infer,                                     \
+                                          .infer = NAME##_infer,                                   \
                                           .reference = NAME##_reference,                           \
                                           .flops = kata__flops_input,                              \
                                           .flags = KATA_OP_INTERNAL,                               \
@@ -610,6 +647,26 @@ static void add_run(kata_dtype dtype, void *dx, int64_t at, const void *dy, int6
     }
 }
 
+static kata_status GatherGrad_infer(kata_infer *infer) {
+    KATA__TRY(grad_infer(infer));
+    kata_type dy = infer->inputs[0], dx = infer->outputs[0];
+    int64_t axis = infer->attributes[1].i;
+    if (axis < 0 || axis >= dx.shape.rank) {
+        return grad_fault(infer);
+    }
+    /* The shape rule of Gather says what dy must be. */
+    kata_type inputs[2] = {dx, infer->inputs[1]}, gathered;
+    kata_attribute_value attribute = {.i = axis};
+    kata_infer gather = {.op = infer->op,
+                         .attributes = &attribute,
+                         .n_inputs = 2,
+                         .n_outputs = 1,
+                         .inputs = inputs,
+                         .outputs = &gathered};
+    KATA__TRY(Gather_infer(&gather));
+    return kata_shape_equal(&gathered.shape, &dy.shape) ? KATA_OK : grad_fault(infer);
+}
+
 /* In the order of the indices, on one thread: the same bits always. */
 static kata_status GatherGrad_reference(const kata_call *call) {
     const kata_tensor *dy = &call->inputs[0], *indices = &call->inputs[1], *dx = &call->outputs[0];
@@ -665,11 +722,11 @@ static kata_status Pad_infer(kata_infer *infer) {
     int n, n_axes = in->rank;
     char text[KATA_SHAPE_TEXT_SIZE];
     kata_shape_text(in, text);
-    pad_mode mode = pad_mode_of(infer->attributes[0].s);
+    const char *mode_name = infer->attributes[0].s != NULL ? infer->attributes[0].s : "";
+    pad_mode mode = pad_mode_of(mode_name);
     if (mode == PAD_MODES) {
         return kata_fail(KATA_UNSUPPORTED,
-                         "Pad: mode must be constant, reflect or edge, got \"%s\"",
-                         infer->attributes[0].s);
+                         "Pad: mode must be constant, reflect or edge, got \"%s\"", mode_name);
     }
     if (kata__infer_has(infer, 2)) {
         KATA__TRY(kata__infer_one_dtype(infer, 0, 2));
@@ -841,6 +898,18 @@ ROW_MOVE(Pad, 13, 2, 4,
                      .doc = "constant: input 2, or 0; reflect: mirrored; edge: the last one"}),
          "x with input 1 (all before, then all after) more elements at the ends of its axes, or "
          "fewer where negative.")
+
+static kata_status PadGrad_infer(kata_infer *infer) {
+    KATA__TRY(grad_infer(infer));
+    const char *mode = infer->attributes[2].s;
+    bool known = mode != NULL && pad_mode_of(mode) != PAD_MODES && grad_has(infer, 1);
+    for (int i = 0; known && i < infer->outputs[0].shape.rank; i++) {
+        int64_t before = infer->attributes[1].ints[i];
+        known = before > -INT64_MAX / 4 && before < INT64_MAX / 4 &&
+                (infer->outputs[0].shape.dim[i] > 0 || infer->inputs[0].shape.dim[i] == 0);
+    }
+    return known ? KATA_OK : grad_fault(infer);
+}
 
 static kata_status PadGrad_reference(const kata_call *call) {
     const kata_tensor *dy = &call->inputs[0], *dx = &call->outputs[0];

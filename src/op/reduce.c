@@ -346,6 +346,16 @@ static kata_status product_gradient_infer(kata_infer *infer) {
     KATA__TRY(kata__infer_one_dtype(infer, 0, 1));
     KATA__TRY(kata__infer_axes(infer, infer->attributes[0].ints, infer->attributes[0].n,
                                infer->inputs[1].shape.rank, flags));
+    int64_t kept = 1, count = kata_shape_count(&infer->inputs[0].shape);
+    for (int i = 0; i < infer->inputs[1].shape.rank; i++) {
+        kept *= flags[i] ? 1 : infer->inputs[1].shape.dim[i];
+    }
+    if (count != kept) {
+        char dy[KATA_SHAPE_TEXT_SIZE], x[KATA_SHAPE_TEXT_SIZE];
+        return kata_fail(KATA_SHAPE, "ReduceProdGrad: dy %s is no reduction of x %s",
+                         kata_shape_text(&infer->inputs[0].shape, dy),
+                         kata_shape_text(&infer->inputs[1].shape, x));
+    }
     infer->outputs[0] = infer->inputs[1];
     return KATA_OK;
 }

@@ -120,7 +120,7 @@ void kata__evaluation_json(kata__buffer *out, const kata_evaluation *e, const ka
         kata__buffer_text(out, "\"accuracy\":");
         kata__buffer_json_number(out, kata_classification_accuracy(&e->classification));
         if (e->classification.n_classes > e->classification.k) {
-            char key[24];
+            char key[32];
             snprintf(key, sizeof key, "top_%d_accuracy", e->classification.k);
             number(out, key, kata_classification_top_k(&e->classification));
         }

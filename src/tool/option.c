@@ -60,7 +60,7 @@ const char *kata__option_key(const kata__option *option, char key[64]) {
 const char *kata__option_nearest(const kata__option *options, const char *prefix, const char *name,
                                  const char *section, char text[160]) {
     char keys[KATA__OPTIONS_MOST][64];
-    const char *names[KATA__OPTIONS_MOST];
+    const char *names[KATA__OPTIONS_MOST] = {NULL};
     size_t n = 0;
     for (const kata__option *o = options; o != NULL && o->name != NULL; o++) {
         if (section != NULL && (o->section == NULL || strcmp(o->section, section) != 0)) {
@@ -164,7 +164,7 @@ static kata_status read_number(const kata__option *o, const char *shown, const c
 
 static kata_status read_choice(const kata__option *o, const char *shown, const char *text,
                                int *out) {
-    const char *names[64];
+    const char *names[64] = {NULL};
     char list[512] = "";
     size_t n = 0, length = 0;
     for (; n < KATA__COUNT(names) && o->choice((int)n) != NULL; n++) {

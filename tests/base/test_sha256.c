@@ -24,8 +24,8 @@ static void test_vectors(void **state) {
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char text[KATA__SHA256_TEXT_SIZE];
-        assert_string_equal(
-            kata__sha256_text(cases[i].message, strlen(cases[i].message), text), cases[i].digest);
+        assert_string_equal(kata__sha256_text(cases[i].message, strlen(cases[i].message), text),
+                            cases[i].digest);
     }
 }
 

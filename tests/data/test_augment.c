@@ -1,5 +1,5 @@
-/* Batches and augmentation: what is written where, that it depends on (seed, epoch, sample) alone, and that
- * each change does what it says. */
+/* Batches and augmentation: what is written where, that it depends on (seed, epoch, sample) alone,
+ * and that each change does what it says. */
 #include "data/files.h"
 #include "data/data.h"
 #include "data/digits.h"
@@ -81,9 +81,15 @@ static void test_plain(void **state) {
     kata_dataset_free(set);
 }
 
-static const kata_augment everything = {.shift = 2, .rotate = 15, .scale = 0.1, .shear = 0.1,
-                                        .elastic = 1.5, .flip = true, .crop = 2,
-                                        .brightness = 0.2, .cut_out = 5};
+static const kata_augment everything = {.shift = 2,
+                                        .rotate = 15,
+                                        .scale = 0.1,
+                                        .shear = 0.1,
+                                        .elastic = 1.5,
+                                        .flip = true,
+                                        .crop = 2,
+                                        .brightness = 0.2,
+                                        .cut_out = 5};
 
 static void batch(float *out, const kata_dataset *set, const kata_augment *augment,
                   const int64_t *order, int64_t first, int64_t n, uint64_t seed, uint64_t epoch) {
@@ -241,8 +247,8 @@ static void centre_of_mass(double *x, double *y, double *mass, const float *imag
     *y /= *mass;
 }
 
-/* A shift moves the centre of mass by as much, each way, and keeps the mass; a scale changes the mass by its
- * square; the bounds hold. */
+/* A shift moves the centre of mass by as much, each way, and keeps the mass; a scale changes the
+ * mass by its square; the bounds hold. */
 static void test_affine(void **state) {
     (void)state;
     static float plain[N * PIXELS], out[N * PIXELS];
@@ -250,8 +256,8 @@ static void test_affine(void **state) {
     batch(plain, set, NULL, NULL, 0, N, 1, 1);
     double least = 9, most = -9;
     for (int kind = 0; kind < 3; kind++) {
-        kata_augment augment = {.shift = kind == 0 ? 2 : 0, .rotate = kind == 1 ? 20 : 0,
-                                .scale = kind == 2 ? 0.2 : 0};
+        kata_augment augment = {
+            .shift = kind == 0 ? 2 : 0, .rotate = kind == 1 ? 20 : 0, .scale = kind == 2 ? 0.2 : 0};
         batch(out, set, &augment, NULL, 0, N, 1, 1);
         for (int i = 0; i < N; i++) {
             double x0, y0, m0, x1, y1, m1;
@@ -274,8 +280,8 @@ static void test_affine(void **state) {
     kata_dataset_free(set);
 }
 
-/* The displacement: its spread is what was asked for. Measured on ramps, whose values are the coordinates
- * of where they are read. */
+/* The displacement: its spread is what was asked for. Measured on ramps, whose values are the
+ * coordinates of where they are read. */
 static void test_elastic_amplitude(void **state) {
     (void)state;
     enum { WIDTH = 64 };
@@ -310,8 +316,8 @@ static void test_elastic_amplitude(void **state) {
     }
     assert_true(fabs(sum / (double)n) < 0.15);
     assert_true(fabs(sqrt(square / (double)n) - 1.5) < 0.1);
-    /* Smooth: neighbours move together. Noise blurred by a Gaussian of sigma differs from one pixel to
-     * the next by amplitude / (sqrt(2) sigma). */
+    /* Smooth: neighbours move together. Noise blurred by a Gaussian of sigma differs from one pixel
+     * to the next by amplitude / (sqrt(2) sigma). */
     assert_true(fabs(sqrt(rough / (double)n) - 1.5 / (sqrt(2.0) * 4)) < 0.05);
     kata_dataset_free(set);
 }
@@ -322,10 +328,21 @@ static void test_extremes(void **state) {
     static float out[N * 3 * 5 * 70];
     kata_dataset *set = pictures(context, 3, 5, 70);
     static const kata_augment cases[] = {
-        {.shift = 1e30}, {.shift = INFINITY}, {.rotate = NAN}, {.scale = 5}, {.scale = -3},
-        {.shear = 1e20}, {.elastic = 1e10}, {.elastic = 3, .elastic_sigma = 1e-9},
-        {.elastic = 3, .elastic_sigma = 1e9}, {.crop = 100}, {.crop = 2147483647},
-        {.cut_out = 2147483647}, {.brightness = 1e30}, {.brightness = NAN}, {.crop = -4},
+        {.shift = 1e30},
+        {.shift = INFINITY},
+        {.rotate = NAN},
+        {.scale = 5},
+        {.scale = -3},
+        {.shear = 1e20},
+        {.elastic = 1e10},
+        {.elastic = 3, .elastic_sigma = 1e-9},
+        {.elastic = 3, .elastic_sigma = 1e9},
+        {.crop = 100},
+        {.crop = 2147483647},
+        {.cut_out = 2147483647},
+        {.brightness = 1e30},
+        {.brightness = NAN},
+        {.crop = -4},
         {.shift = 3, .crop = 69, .flip = true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -349,14 +366,10 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain),
-        cmocka_unit_test(test_function_of_sample),
-        cmocka_unit_test(test_no_allocation),
-        cmocka_unit_test(test_identity_and_types),
-        cmocka_unit_test(test_flip_and_crop),
-        cmocka_unit_test(test_brightness_and_cut_out),
-        cmocka_unit_test(test_affine),
-        cmocka_unit_test(test_elastic_amplitude),
+        cmocka_unit_test(test_plain),         cmocka_unit_test(test_function_of_sample),
+        cmocka_unit_test(test_no_allocation), cmocka_unit_test(test_identity_and_types),
+        cmocka_unit_test(test_flip_and_crop), cmocka_unit_test(test_brightness_and_cut_out),
+        cmocka_unit_test(test_affine),        cmocka_unit_test(test_elastic_amplitude),
         cmocka_unit_test(test_extremes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -264,9 +264,9 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_add),     cmocka_unit_test(test_add_view),
-        cmocka_unit_test(test_classes), cmocka_unit_test(test_weights),
-        cmocka_unit_test(test_take),    cmocka_unit_test(test_split),
+        cmocka_unit_test(test_add),          cmocka_unit_test(test_add_view),
+        cmocka_unit_test(test_classes),      cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_take),         cmocka_unit_test(test_split),
         cmocka_unit_test(test_split_errors), cmocka_unit_test(test_allocations),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -69,8 +69,8 @@ static void test_no_test_files(void **state) {
 static void test_dotted_names(void **state) {
     (void)state;
     idx_put_set(5, 0);
-    assert_int_equal(rename(in_folder("train-images-idx3-ubyte"),
-                            in_folder("train-images.idx3-ubyte")), 0);
+    assert_int_equal(
+        rename(in_folder("train-images-idx3-ubyte"), in_folder("train-images.idx3-ubyte")), 0);
     kata_data data;
     assert_ok(open_folder(&data, NULL));
     assert_int_equal(data.train->n, 5);
@@ -104,18 +104,22 @@ static void test_header(void **state) {
         kata_status status;
         const char *part;
     } cases[] = {
-        {0, 1, KATA_FORMAT, "not an idx file: it begins with the bytes 01 00 08 03, expected 00 00 "
-                            "08 03"},
+        {0, 1, KATA_FORMAT,
+         "not an idx file: it begins with the bytes 01 00 08 03, expected 00 00 "
+         "08 03"},
         {1, 7, KATA_FORMAT, "not an idx file"},
-        {2, 0x0D, KATA_UNSUPPORTED, "the idx type 0x0d (32-bit floats) is not read here, expected "
-                                    "0x08"},
+        {2, 0x0D, KATA_UNSUPPORTED,
+         "the idx type 0x0d (32-bit floats) is not read here, expected "
+         "0x08"},
         {2, 0x33, KATA_UNSUPPORTED, "0x33 (no known type)"},
         {3, 1, KATA_FORMAT, "holds data of 1 sizes, expected 3 (pictures: number, height, width)"},
         {7, 0, KATA_FORMAT, "size 1 of 3 is 0; the file holds no data"},
         {11, 0, KATA_FORMAT, "size 2 of 3 is 0"},
-        {7, 6, KATA_FORMAT, "truncated: the header says 6 pictures, 88 bytes expected, got 76 bytes"},
-        {7, 4, KATA_FORMAT, "bytes behind the end: the header says 4 pictures, 64 bytes expected, "
-                            "got 76 bytes"},
+        {7, 6, KATA_FORMAT,
+         "truncated: the header says 6 pictures, 88 bytes expected, got 76 bytes"},
+        {7, 4, KATA_FORMAT,
+         "bytes behind the end: the header says 4 pictures, 64 bytes expected, "
+         "got 76 bytes"},
         {4, 255, KATA_FORMAT, "truncated: the header says 4278190085 pictures"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -270,10 +274,12 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_open),     TEST(test_classes),  TEST(test_no_test_files),
-        TEST(test_dotted_names), TEST(test_missing), TEST(test_header),
-        TEST(test_mismatch), TEST(test_gz_without_readers), TEST(test_hostile),
-        TEST(test_allocations), TEST(test_load_mnist),
+        TEST(test_open),          TEST(test_classes),
+        TEST(test_no_test_files), TEST(test_dotted_names),
+        TEST(test_missing),       TEST(test_header),
+        TEST(test_mismatch),      TEST(test_gz_without_readers),
+        TEST(test_hostile),       TEST(test_allocations),
+        TEST(test_load_mnist),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

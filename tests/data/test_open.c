@@ -80,8 +80,9 @@ static void test_known_places(void **state) {
     setenv("KATA_DATA", in_folder("data"), 1);
     setenv("XDG_CACHE_HOME", in_folder("cache"), 1);
     setenv("HOME", in_folder("home"), 1);
-    assert_open_fails("mnist", KATA_NOT_FOUND, "the data set mnist is not on this machine: looked "
-                                               "for ");
+    assert_open_fails("mnist", KATA_NOT_FOUND,
+                      "the data set mnist is not on this machine: looked "
+                      "for ");
     assert_non_null(strstr(kata_error_message(), "/data/mnist, looked for "));
     assert_non_null(strstr(kata_error_message(), "/cache/kata/mnist; get it with 'kata data get "
                                                  "mnist', or set KATA_DATA"));
@@ -146,7 +147,7 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_make_digits), TEST(test_arguments), TEST(test_unknown_name),
+        TEST(test_make_digits),  TEST(test_arguments), TEST(test_unknown_name),
         TEST(test_known_places), TEST(test_table),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

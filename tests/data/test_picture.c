@@ -83,8 +83,8 @@ static void test_decode_without_readers(void **state) {
     assert_failure(kata_picture_decode(&picture, context, "GIF89a..", 8), KATA_FORMAT,
                    "neither PNG nor JPEG: its 8 bytes begin with 47 49 46 38");
     assert_failure(kata_picture_decode(&picture, context, "x", 1), KATA_FORMAT, "neither PNG");
-    assert_failure(kata_picture_decode(&picture, context, "\xff\xd8\xff\xe0", 4),
-                   KATA_UNSUPPORTED, "built without the readers of PNG and JPEG");
+    assert_failure(kata_picture_decode(&picture, context, "\xff\xd8\xff\xe0", 4), KATA_UNSUPPORTED,
+                   "built without the readers of PNG and JPEG");
     assert_failure(kata_picture_read(&picture, context, "/no/such/picture.png"), KATA_NOT_FOUND,
                    "/no/such/picture.png");
     assert_failure(kata_picture_decode(&picture, NULL, "x", 1), KATA_INVALID, "a context");
@@ -92,8 +92,15 @@ static void test_decode_without_readers(void **state) {
 
 /* ------------------------------------------------------------------ digits */
 
-enum look { LIGHT_ON_DARK, DARK_ON_LIGHT, INK_ON_PAPER, YELLOW_ON_WHITE, SHADED_PAPER, NOISY_BOARD,
-            LOOKS };
+enum look {
+    LIGHT_ON_DARK,
+    DARK_ON_LIGHT,
+    INK_ON_PAPER,
+    YELLOW_ON_WHITE,
+    SHADED_PAPER,
+    NOISY_BOARD,
+    LOOKS
+};
 
 static unsigned noise_state = 1;
 static int noise(int most) {
@@ -147,8 +154,8 @@ static kata_picture render(const uint8_t image[PIXELS], int scale, int left, int
         for (int x = 0; x < out.width; x++) {
             int u = x - left, v = y - top;
             bool in = u >= 0 && v >= 0 && u < side && v < side;
-            paint(out.pixels + ((size_t)y * (size_t)out.width + (size_t)x) * (size_t)channels,
-                  look, in ? large[v * side + u] / 255.0 : 0, x / (double)out.width,
+            paint(out.pixels + ((size_t)y * (size_t)out.width + (size_t)x) * (size_t)channels, look,
+                  in ? large[v * side + u] / 255.0 : 0, x / (double)out.width,
                   y / (double)out.height);
         }
     }
@@ -156,8 +163,8 @@ static kata_picture render(const uint8_t image[PIXELS], int scale, int left, int
     return out;
 }
 
-/* Mean difference of two images; least over shifts by one pixel: centres of mass that fall between two
- * pixels may be rounded either way. */
+/* Mean difference of two images; least over shifts by one pixel: centres of mass that fall between
+ * two pixels may be rounded either way. */
 static double difference(const uint8_t a[PIXELS], const uint8_t b[PIXELS], int reach) {
     double least = 1e9;
     for (int dy = -reach; dy <= reach; dy++) {
@@ -188,8 +195,8 @@ static void test_recovers_digits(void **state) {
                 for (int k = 0; k < PIXELS; k++) {
                     mean_ink += image[k] / (20.0 * PIXELS * 6 * LOOKS);
                 }
-                kata_picture picture = render(image, scale, 13 * i, 5 * i, 40, 90 - 3 * i,
-                                              (enum look)look);
+                kata_picture picture =
+                    render(image, scale, 13 * i, 5 * i, 40, 90 - 3 * i, (enum look)look);
                 assert_ok(kata_picture_to_digit(&picture, found));
                 double d = difference(image, found, 1);
                 sum += d;
@@ -234,9 +241,8 @@ static void draw_line(kata_picture *picture, double ax, double ay, double bx, do
         for (int v = (int)(y - width / 2); v <= (int)(y + width / 2); v++) {
             for (int u = (int)(x - width / 2); u <= (int)(x + width / 2); u++) {
                 if (u >= 0 && v >= 0 && u < picture->width && v < picture->height) {
-                    memset(picture->pixels +
-                               ((size_t)v * (size_t)picture->width + (size_t)u) *
-                                   (size_t)picture->channels,
+                    memset(picture->pixels + ((size_t)v * (size_t)picture->width + (size_t)u) *
+                                                 (size_t)picture->channels,
                            value, (size_t)picture->channels);
                 }
             }
@@ -274,7 +280,8 @@ static void measure(const uint8_t image[PIXELS], int *width, int *height, double
     *centre_y = y / sum;
 }
 
-/* A pen of one pixel in drawings of any size, dark or light: strokes stay visible, the box is 20. */
+/* A pen of one pixel in drawings of any size, dark or light: strokes stay visible, the box is 20.
+ */
 static void test_thin_strokes(void **state) {
     (void)state;
     uint8_t thick[PIXELS], thin[PIXELS];
@@ -313,7 +320,7 @@ static void test_dirt(void **state) {
         int x = (i * 97 + 11) % 396, y = (i * 61 + 7) % 296;
         draw_line(&b, x, y, x + 1, y + 1, 1, 60); /* dust */
     }
-    draw_line(&b, 0, 2, 399, 2, 3, 90);     /* the paper's edge */
+    draw_line(&b, 0, 2, 399, 2, 3, 90); /* the paper's edge */
     draw_line(&b, 396, 0, 396, 299, 4, 80);
     assert_ok(kata_picture_to_digit(&a, clean));
     assert_ok(kata_picture_to_digit(&b, found));
@@ -350,8 +357,8 @@ static void test_blank(void **state) {
     static const int sizes[][2] = {{1, 1}, {2, 1}, {1, 40}, {3, 3}, {28, 28}, {100, 60}};
     for (int i = 0; i < 6; i++) {
         for (int value = 0; value < 256; value += 51) {
-            kata_picture picture = new_picture(context, sizes[i][0], sizes[i][1],
-                                               value % 2 == 0 ? 1 : 3, value);
+            kata_picture picture =
+                new_picture(context, sizes[i][0], sizes[i][1], value % 2 == 0 ? 1 : 3, value);
             assert_failure(kata_picture_to_digit(&picture, out), KATA_INVALID,
                            "the picture is blank");
             kata_picture_free(&picture);
@@ -361,8 +368,7 @@ static void test_blank(void **state) {
     for (int i = 0; i < 40000; i++) { /* shaded and noisy, but no ink */
         picture.pixels[i] = (uint8_t)(120 + i % 200 / 4 + i / 600 + noise(2));
     }
-    assert_failure(kata_picture_to_digit(&picture, out), KATA_INVALID,
-                   "at least 12 are needed");
+    assert_failure(kata_picture_to_digit(&picture, out), KATA_INVALID, "at least 12 are needed");
     picture.channels = 2;
     assert_failure(kata_picture_to_digit(&picture, out), KATA_INVALID, "2 channels");
     picture.channels = 1;
@@ -428,11 +434,11 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_planes),       cmocka_unit_test(test_decode_without_readers),
+        cmocka_unit_test(test_planes),          cmocka_unit_test(test_decode_without_readers),
         cmocka_unit_test(test_recovers_digits), cmocka_unit_test(test_28x28),
-        cmocka_unit_test(test_thin_strokes), cmocka_unit_test(test_dirt),
-        cmocka_unit_test(test_tight),        cmocka_unit_test(test_blank),
-        cmocka_unit_test(test_any_picture),  cmocka_unit_test(test_allocations),
+        cmocka_unit_test(test_thin_strokes),    cmocka_unit_test(test_dirt),
+        cmocka_unit_test(test_tight),           cmocka_unit_test(test_blank),
+        cmocka_unit_test(test_any_picture),     cmocka_unit_test(test_allocations),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -102,7 +102,8 @@ static inline void reference_compare(const char *what, kata_dtype dtype, const v
     for (int64_t i = 0; i < count; i++) {
         const double g = kata_load(dtype, got, i);
         if (!(fabs(g - expected[i]) <= tolerance * (1 + fabs(expected[i])))) {
-            fail_msg("%s: number %lld is %.17g, expected %.17g", what, (long long)i, g, expected[i]);
+            fail_msg("%s: number %lld is %.17g, expected %.17g", what, (long long)i, g,
+                     expected[i]);
         }
     }
 }
@@ -147,7 +148,8 @@ static inline void reference_conv_walk(const kata__conv *g, reference_visit visi
                         for (int64_t i = 0; i < g->kh; i++) {
                             for (int64_t j = 0; j < g->kw; j++) {
                                 const int64_t y = oy * g->stride_h + i * g->dilation_h - g->pad_top;
-                                const int64_t x = ox * g->stride_w + j * g->dilation_w - g->pad_left;
+                                const int64_t x =
+                                    ox * g->stride_w + j * g->dilation_w - g->pad_left;
                                 if (y >= 0 && y < g->h && x >= 0 && x < g->w) {
                                     visit(argument,
                                           ((n * g->c + f / fg * cg + c) * g->h + y) * g->w + x,

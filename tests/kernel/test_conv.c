@@ -117,9 +117,20 @@ static bool close_shape(kata__conv *g, int64_t pad_bottom, int64_t pad_right) {
 
 static kata__conv plain(int64_t n, int64_t c, int64_t h, int64_t w, int64_t f, int64_t k,
                         int64_t pad) {
-    kata__conv g = {.n = n, .c = c, .h = h, .w = w, .f = f, .kh = k, .kw = k, .stride_h = 1,
-                    .stride_w = 1, .dilation_h = 1, .dilation_w = 1, .pad_top = pad,
-                    .pad_left = pad, .groups = 1};
+    kata__conv g = {.n = n,
+                    .c = c,
+                    .h = h,
+                    .w = w,
+                    .f = f,
+                    .kh = k,
+                    .kw = k,
+                    .stride_h = 1,
+                    .stride_w = 1,
+                    .dilation_h = 1,
+                    .dilation_w = 1,
+                    .pad_top = pad,
+                    .pad_left = pad,
+                    .groups = 1};
     close_shape(&g, pad, pad);
     return g;
 }
@@ -157,9 +168,10 @@ static void test_layers(void **state) {
     (void)state;
     static const int64_t layers[][6] = {
         /* c, h, f, k, pad, n */
-        {1, 28, 30, 5, 0, 7},  {1, 28, 16, 3, 1, 5},  {16, 28, 16, 3, 1, 3}, {16, 14, 32, 3, 1, 3},
-        {32, 14, 32, 3, 2, 3}, {32, 8, 64, 3, 1, 3},  {64, 8, 64, 3, 1, 1},  {64, 8, 64, 3, 1, 4},
-        {40, 9, 33, 3, 1, 1},  {3, 33, 8, 7, 3, 2},   {20, 7, 20, 1, 0, 4},  {256, 4, 40, 3, 1, 2},
+        {1, 28, 30, 5, 0, 7},  {1, 28, 16, 3, 1, 5}, {16, 28, 16, 3, 1, 3}, {16, 14, 32, 3, 1, 3},
+        {32, 14, 32, 3, 2, 3}, {32, 8, 64, 3, 1, 3}, {64, 8, 64, 3, 1, 1},  {64, 8, 64, 3, 1, 4},
+        {40, 9, 33, 3, 1, 1},  {3, 33, 8, 7, 3, 2},  {20, 7, 20, 1, 0, 4},  {256, 4, 40, 3, 1, 2},
+        {40, 90, 8, 3, 1, 1},  {5, 70, 5, 3, 1, 2},
     };
     for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++) {
         const int64_t *l = layers[i];
@@ -206,7 +218,8 @@ static void test_odd_places(void **state) {
     check(KATA_F32, &g, true, true);
     g = plain(2, 3, 9, 9, 4, 3, 4); /* more padding than kernel */
     check(KATA_F64, &g, true, true);
-    g = plain(1, 6, 11, 13, 5, 3, 0); /* the stride skips rows at the end, and is above the kernel */
+    g = plain(1, 6, 11, 13, 5, 3,
+              0); /* the stride skips rows at the end, and is above the kernel */
     g.stride_h = 4;
     g.stride_w = 5;
     close_shape(&g, 0, 0);
@@ -220,7 +233,8 @@ static void test_odd_places(void **state) {
     g.stride_w = 3;
     close_shape(&g, -1, -3);
     check(KATA_F64, &g, false, false);
-    g = plain(2, 300, 3, 3, 7, 3, 1); /* more terms than a block, output not in neighbours (stride) */
+    g = plain(2, 300, 3, 3, 7, 3,
+              1); /* more terms than a block, output not in neighbours (stride) */
     g.stride_h = g.stride_w = 2;
     close_shape(&g, 1, 1);
     check(KATA_F32, &g, true, true);
@@ -232,8 +246,8 @@ static void test_odd_places(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random),        cmocka_unit_test(test_layers),
-        cmocka_unit_test(test_depthwise),     cmocka_unit_test(test_one_dimension),
+        cmocka_unit_test(test_random),     cmocka_unit_test(test_layers),
+        cmocka_unit_test(test_depthwise),  cmocka_unit_test(test_one_dimension),
         cmocka_unit_test(test_odd_places),
     };
     return cmocka_run_group_tests_name("kernel/conv", tests, reference_setup, reference_teardown);

@@ -123,10 +123,10 @@ static void test_sizes(void **state) {
 static void test_blocks(void **state) {
     (void)state;
     static const int64_t shapes[][3] = {
-        {100, 50, 784}, {784, 50, 100},  {100, 784, 50},  {577, 30, 25},   {100, 100, 432},
-        {432, 100, 100}, {100, 432, 100}, {1, 50, 784},    {1, 100, 4320},  {50, 1, 784},
-        {3, 700, 400},  {7, 3, 3000},    {10, 10, 20011}, {1, 1, 10007},   {131, 127, 1031},
-        {67, 1201, 33}, {1201, 67, 33},  {64, 64, 512},   {45, 1100, 1024}, {2, 3, 9000},
+        {100, 50, 784},  {784, 50, 100},  {100, 784, 50},  {577, 30, 25},    {100, 100, 432},
+        {432, 100, 100}, {100, 432, 100}, {1, 50, 784},    {1, 100, 4320},   {50, 1, 784},
+        {3, 700, 400},   {7, 3, 3000},    {10, 10, 20011}, {1, 1, 10007},    {131, 127, 1031},
+        {67, 1201, 33},  {1201, 67, 33},  {64, 64, 512},   {45, 1100, 1024}, {2, 3, 9000},
     };
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         for (int transpose = 0; transpose < 4; transpose++) {
@@ -196,8 +196,17 @@ static void test_edges(void **state) {
         for (int i = 0; i < 21; i++) {
             b[i] = 1;
         }
-        const kata__gemm g = {.m = 5, .n = 7, .k = 3, .a = a, .b = b, .c = c, .lda = 3, .ldb = 7,
-                              .ldc = 7, .alpha = 1, .relu = true};
+        const kata__gemm g = {.m = 5,
+                              .n = 7,
+                              .k = 3,
+                              .a = a,
+                              .b = b,
+                              .c = c,
+                              .lda = 3,
+                              .ldb = 7,
+                              .ldc = 7,
+                              .alpha = 1,
+                              .relu = true};
         void *workspace = reference_buffer(kata__gemm_workspace(context, KATA_F32, &g));
         kata__gemm_run(context, KATA_F32, &g, workspace);
         free(workspace);

@@ -170,16 +170,35 @@ static void test_random(void **state) {
 static void test_two_by_two(void **state) {
     (void)state;
     for (int64_t size = 2; size < 40; size++) {
-        kata__conv g = {.n = 3, .c = 2, .h = size, .w = 41 - size, .f = 2, .kh = 2, .kw = 2,
-                        .stride_h = 2, .stride_w = 2, .dilation_h = 1, .dilation_w = 1,
+        kata__conv g = {.n = 3,
+                        .c = 2,
+                        .h = size,
+                        .w = 41 - size,
+                        .f = 2,
+                        .kh = 2,
+                        .kw = 2,
+                        .stride_h = 2,
+                        .stride_w = 2,
+                        .dilation_h = 1,
+                        .dilation_w = 1,
                         .groups = 1};
         close_shape(&g, 0, 0);
         check(KATA_F32, &g, false);
         check(KATA_F32, &g, true);
         check(KATA_F64, &g, true);
     }
-    kata__conv g = {.n = 30, .c = 30, .h = 24, .w = 24, .f = 30, .kh = 2, .kw = 2, .stride_h = 2,
-                    .stride_w = 2, .dilation_h = 1, .dilation_w = 1, .groups = 1};
+    kata__conv g = {.n = 30,
+                    .c = 30,
+                    .h = 24,
+                    .w = 24,
+                    .f = 30,
+                    .kh = 2,
+                    .kw = 2,
+                    .stride_h = 2,
+                    .stride_w = 2,
+                    .dilation_h = 1,
+                    .dilation_w = 1,
+                    .groups = 1};
     close_shape(&g, 0, 0);
     check(KATA_F32, &g, true);
 }

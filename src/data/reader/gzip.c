@@ -1,4 +1,5 @@
-/* gzip (RFC 1952) through zlib: one or more members, each with its checksum; never more than a maximum. */
+/* gzip (RFC 1952) through zlib: one or more members, each with its checksum; never more than a
+ * maximum. */
 #include "base/memory.h"
 #include "data/reader/reader.h"
 
@@ -76,8 +77,8 @@ static kata_status inflate_member(struct inflation *in) {
             in->taken += in->stream.avail_in;
         }
         size_t room = in->capacity - in->n_out;
-        /* With the room full a member of exactly this size still has its trailer to be read: zlib gets
-         * one spare byte, which must stay unused. */
+        /* With the room full a member of exactly this size still has its trailer to be read: zlib
+         * gets one spare byte, which must stay unused. */
         in->stream.next_out = (Bytef *)in->out + in->n_out;
         in->stream.avail_out = room >= UINT_MAX ? UINT_MAX : (uInt)(room + 1);
         uInt had = in->stream.avail_out;
@@ -163,7 +164,9 @@ kata_status kata__gzip_inflate(kata_context *context, const void *data, size_t n
                          n_bytes);
     }
     maximum = maximum < PTRDIFF_MAX - 1 ? maximum : PTRDIFF_MAX - 1;
-    struct inflation in = {.context = context, .data = bytes, .n_bytes = n_bytes,
+    struct inflation in = {.context = context,
+                           .data = bytes,
+                           .n_bytes = n_bytes,
                            .maximum = maximum,
                            .capacity = first_capacity(bytes, n_bytes, maximum)};
     kata__zlib_use(&in.stream, context);

@@ -16,8 +16,9 @@ static kata_status decode_picture(kata_picture *out, kata_context *context, cons
 
 kata_status kata__picture_check_size(const char *format, uint64_t width, uint64_t height) {
     if (width == 0 || height == 0) {
-        return kata_fail(KATA_FORMAT, "%s: the picture claims %" PRIu64 "x%" PRIu64 " pixels; it is "
-                                      "empty or damaged",
+        return kata_fail(KATA_FORMAT,
+                         "%s: the picture claims %" PRIu64 "x%" PRIu64 " pixels; it is "
+                         "empty or damaged",
                          format, width, height);
     }
     if (width > KATA__PIXELS_MOST / height) {
@@ -30,7 +31,6 @@ kata_status kata__picture_check_size(const char *format, uint64_t width, uint64_
 }
 
 void kata_readers_install(void) {
-    kata__reader_hooks = (kata__readers){.gunzip = kata__gzip_inflate,
-                                         .decode_picture = decode_picture,
-                                         .unzip = kata__zip_read};
+    kata__reader_hooks = (kata__readers){
+        .gunzip = kata__gzip_inflate, .decode_picture = decode_picture, .unzip = kata__zip_read};
 }

@@ -1,5 +1,5 @@
-/* JPEG through libjpeg: grey or RGB, CMYK converted, turned as its EXIF orientation says. Data that end
- * early or are damaged are refused, where libjpeg would only warn and fill with grey. */
+/* JPEG through libjpeg: grey or RGB, CMYK converted, turned as its EXIF orientation says. Data that
+ * end early or are damaged are refused, where libjpeg would only warn and fill with grey. */
 #include "base/check.h"
 #include "base/memory.h"
 #include "data/reader/reader.h"
@@ -72,8 +72,8 @@ static unsigned number(const uint8_t *p, int n_bytes, bool big) {
     return value;
 }
 
-/* The orientation (tag 0x0112, 1 to 8) of an APP1 segment "Exif": a TIFF header, then the entries of the
- * first directory, 12 bytes each. 1 where there is none or it makes no sense. */
+/* The orientation (tag 0x0112, 1 to 8) of an APP1 segment "Exif": a TIFF header, then the entries
+ * of the first directory, 12 bytes each. 1 where there is none or it makes no sense. */
 static int exif_orientation(const uint8_t *data, size_t n_bytes) {
     if (n_bytes < 6 + 8 || memcmp(data, "Exif\0\0", 6) != 0) {
         return 1;
@@ -111,9 +111,10 @@ static int find_orientation(const struct jpeg_decompress_struct *jpeg) {
     return 1;
 }
 
-/* The picture as it is to be seen. Orientation: 2 mirrored left-right, 3 turned by 180 degrees, 4 mirrored
- * top-bottom; 5 to 8 the same of the picture with rows and columns exchanged: 5 transposed, 6 to be turned
- * right, 7 transposed across, 8 to be turned left (EXIF 2.3, 4.6.4 A). */
+/* The picture as it is to be seen. Orientation: 2 mirrored left-right, 3 turned by 180 degrees, 4
+ * mirrored top-bottom; 5 to 8 the same of the picture with rows and columns exchanged: 5
+ * transposed, 6 to be turned right, 7 transposed across, 8 to be turned left (EXIF 2.3, 4.6.4 A).
+ */
 static kata_status orient(kata_picture *picture, int orientation) {
     if (orientation == 1) {
         return KATA_OK;
@@ -135,8 +136,8 @@ static kata_status orient(kata_picture *picture, int orientation) {
             int from_x = exchange ? y : x, from_y = exchange ? x : y;
             from_x = mirror_x ? width - 1 - from_x : from_x;
             from_y = mirror_y ? height - 1 - from_y : from_y;
-            const uint8_t *from = picture->pixels +
-                                  ((size_t)from_y * (size_t)width + (size_t)from_x) * (size_t)n;
+            const uint8_t *from =
+                picture->pixels + ((size_t)from_y * (size_t)width + (size_t)from_x) * (size_t)n;
             for (int c = 0; c < n; c++) {
                 *to++ = from[c];
             }

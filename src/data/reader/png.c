@@ -1,5 +1,6 @@
-/* PNG through libpng: every kind becomes 8-bit grey or RGB, alpha laid over white. A file that breaks
- * off, has a wrong checksum or an index beyond its palette is refused: no picture is half invented. */
+/* PNG through libpng: every kind becomes 8-bit grey or RGB, alpha laid over white. A file that
+ * breaks off, has a wrong checksum or an index beyond its palette is refused: no picture is half
+ * invented. */
 #include "base/check.h"
 #include "base/memory.h"
 #include "data/reader/reader.h"
@@ -108,7 +109,8 @@ static void read_palette(struct decoder *d) {
 }
 
 /* A row of libpng's (had channels: 1 grey or index, 2 grey and alpha, 3 RGB, 4 RGB and alpha). */
-static void convert_row(struct decoder *d, uint8_t *to, const uint8_t *from, int had, bool indexed) {
+static void convert_row(struct decoder *d, uint8_t *to, const uint8_t *from, int had,
+                        bool indexed) {
     int width = d->picture.width;
     if (indexed) {
         for (int x = 0; x < width; x++) {

@@ -1,7 +1,7 @@
 /* Zip files (PKWARE's APPNOTE 6.3), as far as .npz needs them: stored and deflated members, ZIP64.
- * Only the central directory is believed, and each of its numbers only after it is checked against the
- * bytes that are there; each member must have the size and CRC that it claims, and all together at most
- * a maximum. */
+ * Only the central directory is believed, and each of its numbers only after it is checked against
+ * the bytes that are there; each member must have the size and CRC that it claims, and all together
+ * at most a maximum. */
 #include "base/check.h"
 #include "base/memory.h"
 #include "data/reader/reader.h"
@@ -155,7 +155,8 @@ static kata_status read_entry(struct member *member, const struct zip *zip, uint
     if (left < ENTRY_BYTES || read32(entry) != ENTRY_SIGNATURE) {
         return fail_damaged("an entry of its directory is not where it should be");
     }
-    size_t n_name = read16(entry + 28), n_extra = read16(entry + 30), n_comment = read16(entry + 32);
+    size_t n_name = read16(entry + 28), n_extra = read16(entry + 30),
+           n_comment = read16(entry + 32);
     size_t whole = ENTRY_BYTES + n_name + n_extra + n_comment;
     if (whole > left) {
         return fail_damaged("an entry of its directory is longer than the directory");
@@ -175,7 +176,8 @@ static kata_status read_entry(struct member *member, const struct zip *zip, uint
     return read_extra(member, entry + ENTRY_BYTES + n_name, n_extra);
 }
 
-/* Where a member's bytes begin; the lengths of name and extra field in the local header are its own. */
+/* Where a member's bytes begin; the lengths of name and extra field in the local header are its
+ * own. */
 static kata_status find_bytes(const uint8_t **bytes, const struct zip *zip,
                               const struct member *member) {
     if (!inside(zip, member->local, LOCAL_BYTES) ||

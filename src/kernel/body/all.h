@@ -1,4 +1,5 @@
-/* The bodies in the order in which they build on each other; no include guard: once for each type. */
+/* The bodies in the order in which they build on each other; no include guard: once for each type.
+ */
 #include "kernel/body/tile.h"
 #include "kernel/body/gemm.h"
 #include "kernel/body/conv.h"

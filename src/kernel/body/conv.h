@@ -1,9 +1,9 @@
-/* Convolution as products: patches are packed straight into the panels of a product, never kept as a
- * whole. Built on body/gemm.h. */
+/* Convolution as products: patches are packed straight into the panels of a product, never kept as
+ * a whole. Built on body/gemm.h. */
 
 #ifndef KATA__CONV_BLOCK
-/* Terms of a packed panel of patches: it stays in the first-level cache while the rows of the weight
- * run over it. */
+/* Terms of a packed panel of patches: it stays in the first-level cache while the rows of the
+ * weight run over it. */
 #define KATA__CONV_BLOCK 192
 /* Up to this many output channels, vectors go along the pixels and nothing is packed. */
 #define KATA__CONV_FEW 3
@@ -131,7 +131,7 @@ typedef struct NAME(conv_copies) {
 } NAME(conv_copies);
 
 static void NAME(conv_plan_copies)(const kata__conv_piece *g, int64_t pixel, int columns,
-                                   NAME(conv_copies) *copies) {
+                                   NAME(conv_copies) * copies) {
     int64_t y = pixel / g->width, x = pixel % g->width;
     copies->n = 0;
     copies->half = 2 * g->width <= LANES;
@@ -148,7 +148,7 @@ static void NAME(conv_plan_copies)(const kata__conv_piece *g, int64_t pixel, int
     }
 }
 
-KATA__LOCAL void NAME(conv_copy_n)(const NAME(conv_copies) *copies, const REAL *source,
+KATA__LOCAL void NAME(conv_copy_n)(const NAME(conv_copies) * copies, const REAL *source,
                                    const int64_t *offset, int64_t taps, REAL *panel, const int n,
                                    const bool half) {
     const REAL *from[4];
@@ -170,7 +170,7 @@ KATA__LOCAL void NAME(conv_copy_n)(const NAME(conv_copies) *copies, const REAL *
     }
 }
 
-static void NAME(conv_copy)(const NAME(conv_copies) *copies, const REAL *source,
+static void NAME(conv_copy)(const NAME(conv_copies) * copies, const REAL *source,
                             const int64_t *offset, int64_t taps, REAL *panel) {
     switch (copies->n + (copies->half ? 4 : 0)) {
     case 1:
@@ -204,15 +204,16 @@ static void NAME(conv_copy)(const NAME(conv_copies) *copies, const REAL *source,
 static void NAME(conv_in_place)(const kata__conv_piece *g) {
     const int64_t row_tiles = (g->m + KATA__TILE_ROWS - 1) / KATA__TILE_ROWS;
     const int64_t row_vectors = (g->width + LANES - 1) / LANES, vectors = g->rows * row_vectors;
-    NAME(tile) tile = {.mode = KATA__BY_OFFSET,
-                       .k = g->run,
-                       .runs = g->run > 0 ? g->taps / g->run : 0,
-                       .run_step = g->run_step,
-                       .a_step = g->weight_row,
-                       .offset = g->offset,
-                       .ldc = g->out_plane,
-                       .alpha = 1,
-                       .relu = g->relu};
+    NAME(tile)
+    tile = {.mode = KATA__BY_OFFSET,
+            .k = g->run,
+            .runs = g->run > 0 ? g->taps / g->run : 0,
+            .run_step = g->run_step,
+            .a_step = g->weight_row,
+            .offset = g->offset,
+            .ldc = g->out_plane,
+            .alpha = 1,
+            .relu = g->relu};
     for (int64_t vector = 0; vector < vectors; vector += 2) {
         tile.vectors = vectors - vector < 2 ? 1 : 2;
         const int64_t y = vector / row_vectors, x = vector % row_vectors * LANES;
@@ -250,12 +251,13 @@ static void NAME(conv_packed)(const kata__conv_piece *g) {
     } else if (!one_run && g->run > KATA__CONV_BLOCK) {
         most = g->run;
     }
-    NAME(tile) tile = {.mode = KATA__BY_ROW,
-                       .run_step = g->run_step,
-                       .a_step = g->weight_row,
-                       .b = panel,
-                       .b_step = KATA__PANEL,
-                       .alpha = 1};
+    NAME(tile)
+    tile = {.mode = KATA__BY_ROW,
+            .run_step = g->run_step,
+            .a_step = g->weight_row,
+            .b = panel,
+            .b_step = KATA__PANEL,
+            .alpha = 1};
     /* Lanes behind the last pixel are computed and thrown away: let them hold numbers. */
     const int64_t kept = most < g->taps ? most : g->taps;
     memset(panel, 0, (size_t)(kept * KATA__PANEL + LANES) * sizeof(REAL));
@@ -330,7 +332,8 @@ KATA__LOCAL void NAME(conv_weight_few_taps)(const kata__conv_weight_piece *g, in
                 acc[s] += d * NAME(load)(source + g->offset[t + s] + x);
             }
         }
-        if (x < g->width) { /* the lanes behind are 0 in both: the source may hold infinities there */
+        if (x <
+            g->width) { /* the lanes behind are 0 in both: the source may hold infinities there */
             const int count = (int)(g->width - x);
             const VEC d = NAME(load_first)(dy + x, count);
             KATA__UNROLL
@@ -362,37 +365,43 @@ static void NAME(conv_weight_few)(const kata__conv_weight_piece *g) {
     }
 }
 
-/* sum (taps, m) += patches (taps, pixels) dy^T (pixels, m): dy is packed, the patches are read where
- * they are, a tile's rows being taps of the same run of pixels. */
+/* sum (taps, m) += patches (taps, pixels) dy^T (pixels, m): dy is packed, the patches are read
+ * where they are, a tile's rows being taps of the same run of pixels. */
 static void NAME(conv_weight_piece)(const kata__conv_weight_piece *g) {
     if (g->m <= KATA__CONV_FEW) {
         NAME(conv_weight_few)(g);
         return;
     }
-    const int64_t pixels = g->rows * g->width;
+    const int64_t most = kata__conv_weight_rows(g->rows, g->width);
     const int64_t tiles = (g->taps + KATA__TILE_ROWS - 1) / KATA__TILE_ROWS;
-    NAME(tile) tile = {.mode = KATA__BY_POINTER,
-                       .k = g->width,
-                       .runs = g->rows,
-                       .run_step = g->row_step,
-                       .b = g->panel,
-                       .b_step = KATA__PANEL,
-                       .ldc = g->ld,
-                       .alpha = 1,
-                       .beta = 1};
-    for (int64_t j = 0; j < g->m; j += KATA__PANEL) {
-        const int64_t columns = g->m - j < KATA__PANEL ? g->m - j : KATA__PANEL;
-        NAME(set_columns)(&tile, (columns + LANES - 1) / LANES * LANES);
-        NAME(pack_transposed)((const REAL *)g->dy + j * g->dy_plane, g->dy_plane, pixels, columns,
-                              g->panel, KATA__PANEL);
-        for (int64_t r = 0; r < tiles; r++) {
-            const int64_t t = g->taps * r / tiles;
-            const int rows = (int)(g->taps * (r + 1) / tiles - t);
-            for (int s = 0; s < rows; s++) {
-                tile.row[s] = (const REAL *)g->source + g->offset[t + s];
+    NAME(tile)
+    tile = {.mode = KATA__BY_POINTER,
+            .k = g->width,
+            .run_step = g->row_step,
+            .b = g->panel,
+            .b_step = KATA__PANEL,
+            .ldc = g->ld,
+            .alpha = 1,
+            .beta = 1};
+    for (int64_t y = 0; y < g->rows; y += most) {
+        tile.runs = g->rows - y < most ? g->rows - y : most;
+        const REAL *source = (const REAL *)g->source + y * g->row_step;
+        const REAL *dy = (const REAL *)g->dy + y * g->width;
+        for (int64_t j = 0; j < g->m; j += KATA__PANEL) {
+            const int64_t columns = g->m - j < KATA__PANEL ? g->m - j : KATA__PANEL;
+            NAME(set_columns)(&tile, (columns + LANES - 1) / LANES * LANES);
+            NAME(pack_transposed)
+            (dy + j * g->dy_plane, g->dy_plane, tile.runs * g->width, columns, g->panel,
+             KATA__PANEL);
+            for (int64_t r = 0; r < tiles; r++) {
+                const int64_t t = g->taps * r / tiles;
+                const int rows = (int)(g->taps * (r + 1) / tiles - t);
+                for (int s = 0; s < rows; s++) {
+                    tile.row[s] = source + g->offset[t + s];
+                }
+                tile.c = (REAL *)g->sum + t * g->ld + j;
+                NAME(run_tile)(&tile, rows);
             }
-            tile.c = (REAL *)g->sum + t * g->ld + j;
-            NAME(run_tile)(&tile, rows);
         }
     }
 }

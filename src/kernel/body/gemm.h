@@ -1,8 +1,8 @@
 /* Products of a piece of C on one thread, packing, dot products. Built on body/tile.h. */
 
 #ifndef KATA__K_BLOCK_F32
-/* A tile's rows of one k block (21 kB for 14 rows) stay in the first-level cache while the panels of
- * B run past them. */
+/* A tile's rows of one k block (21 kB for 14 rows) stay in the first-level cache while the panels
+ * of B run past them. */
 #define KATA__K_BLOCK_F32 384
 #define KATA__K_BLOCK_F64 256
 #endif
@@ -94,7 +94,8 @@ static void NAME(pack_straight)(const REAL *from, int64_t from_step, int64_t k, 
         for (int64_t p = 0; p < k; p++) {
             KATA__UNROLL
             for (int v = 0; v < KATA__TILE_VECTORS; v++) {
-                NAME(store)(to + p * to_step + v * LANES, NAME(load)(from + p * from_step + v * LANES));
+                NAME(store)
+                (to + p * to_step + v * LANES, NAME(load)(from + p * from_step + v * LANES));
             }
         }
         return;
@@ -105,8 +106,8 @@ static void NAME(pack_straight)(const REAL *from, int64_t from_step, int64_t k, 
             NAME(store)(to + p * to_step + j, NAME(load)(from + p * from_step + j));
         }
         if (j < n) {
-            NAME(store)(to + p * to_step + j,
-                        NAME(load_first)(from + p * from_step + j, (int)(n - j)));
+            NAME(store)
+            (to + p * to_step + j, NAME(load_first)(from + p * from_step + j, (int)(n - j)));
         }
     }
 }
@@ -133,7 +134,7 @@ enum { NAME(crowded_step) = 512 };
 
 /* Sets t->a and t->a_step for `rows` rows of op(A) from row i, terms p..p+k; may copy to `space`
  * (KATA__TILE_ROWS * (KATA__K_BLOCK + LANES) numbers). */
-KATA__LOCAL void NAME(take_rows)(NAME(tile) *t, const kata__gemm_piece *g, int64_t i, int rows,
+KATA__LOCAL void NAME(take_rows)(NAME(tile) * t, const kata__gemm_piece *g, int64_t i, int rows,
                                  int64_t p, REAL *space) {
     const int64_t k = t->k;
     const int64_t panels = (g->n + KATA__PANEL - 1) / KATA__PANEL;
@@ -144,8 +145,9 @@ KATA__LOCAL void NAME(take_rows)(NAME(tile) *t, const kata__gemm_piece *g, int64
             for (int64_t q = 0; q < k; q++) {
                 for (int r = 0; r < rows; r += LANES) {
                     const int count = rows - r < LANES ? rows - r : LANES;
-                    NAME(store_first)(space + q * KATA__TILE_ROWS + r,
-                                      NAME(load_first)(a + q * g->lda + r, count), count);
+                    NAME(store_first)
+                    (space + q * KATA__TILE_ROWS + r, NAME(load_first)(a + q * g->lda + r, count),
+                     count);
                 }
             }
             t->a = space;
@@ -190,8 +192,9 @@ static void NAME(gemm_piece)(const kata__gemm_piece *g) {
             t.bias_row = end && g->bias_row ? (const REAL *)g->bias_row + i : NULL;
             for (int64_t j = 0; j < g->n; j += KATA__PANEL) {
                 NAME(set_columns)(&t, g->n - j < KATA__PANEL ? g->n - j : KATA__PANEL);
-                t.b = g->packed_b ? (const REAL *)g->b + j / KATA__PANEL * g->panel_step + p * KATA__PANEL
-                                  : (const REAL *)g->b + p * g->ldb + j;
+                t.b = g->packed_b
+                          ? (const REAL *)g->b + j / KATA__PANEL * g->panel_step + p * KATA__PANEL
+                          : (const REAL *)g->b + p * g->ldb + j;
                 t.tail = !g->packed_b && t.last != LANES;
                 t.bias_column = end && g->bias_column ? (const REAL *)g->bias_column + j : NULL;
                 t.c = (REAL *)g->c + i * g->ldc + j;

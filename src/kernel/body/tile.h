@@ -25,8 +25,8 @@ enum kata__tile_mode { KATA__BY_TERM, KATA__BY_ROW, KATA__BY_OFFSET, KATA__BY_PO
 
 /* C (rows, 1 or 2 vectors) = alpha A B + beta C + bias, relu. Vector v of a row of C begins at
  * c + i ldc + v second_c; only `last` numbers of the last vector are stored. Vector v of B begins
- * v LANES on, BY_OFFSET v second; if tail, only `last` of the last vector may be read. What the first
- * vector stores beyond second_c the second one stores over. */
+ * v LANES on, BY_OFFSET v second; if tail, only `last` of the last vector may be read. What the
+ * first vector stores beyond second_c the second one stores over. */
 typedef struct NAME(tile) {
     enum kata__tile_mode mode;
     bool tail;
@@ -74,7 +74,7 @@ typedef struct NAME(tile) {
         }                                                                                          \
     } while (0)
 
-KATA__LOCAL void NAME(tile_body)(const NAME(tile) *t, const int rows, const int vectors) {
+KATA__LOCAL void NAME(tile_body)(const NAME(tile) * t, const int rows, const int vectors) {
     VEC acc[KATA__TILE_ROWS][KATA__TILE_VECTORS];
     const REAL *b = t->b;
     const int64_t b_step = t->b_step;
@@ -136,8 +136,8 @@ KATA__LOCAL void NAME(tile_body)(const NAME(tile) *t, const int rows, const int 
         if (whole) {
             KATA__EACH(acc[i][v] += beta * NAME(load)(c + i * ldc + v * second_c))
         } else {
-            KATA__EACH(acc[i][v] += beta * (v == vectors - 1
-                                                ? NAME(load_first)(c + i * ldc + v * second_c, last)
+            KATA__EACH(acc[i][v] +=
+                       beta * (v == vectors - 1 ? NAME(load_first)(c + i * ldc + v * second_c, last)
                                                 : NAME(load)(c + i * ldc + v * second_c)))
         }
     }
@@ -196,9 +196,10 @@ KATA__TILE_FUNCTION(13)
 KATA__TILE_FUNCTION(14)
 #endif
 
-typedef void (*NAME(tile_function))(const NAME(tile) *t);
+typedef void (*NAME(tile_function))(const NAME(tile) * t);
 
-#define KATA__TILE_ENTRY(rows) {NAME(tile_##rows##_1), NAME(tile_##rows##_2)}
+#define KATA__TILE_ENTRY(rows)                                                                     \
+    { NAME(tile_##rows##_1), NAME(tile_##rows##_2) }
 static const NAME(tile_function) NAME(tile_functions)[KATA__TILE_ROWS][KATA__TILE_VECTORS] = {
     KATA__TILE_ENTRY(1),  KATA__TILE_ENTRY(2),  KATA__TILE_ENTRY(3),  KATA__TILE_ENTRY(4),
 #if KATA__TILE_ROWS > 4
@@ -211,12 +212,12 @@ static const NAME(tile_function) NAME(tile_functions)[KATA__TILE_ROWS][KATA__TIL
 };
 
 /* Runs a tile of `rows` (1..KATA__TILE_ROWS) by t->vectors. */
-KATA__LOCAL void NAME(run_tile)(const NAME(tile) *t, int rows) {
+KATA__LOCAL void NAME(run_tile)(const NAME(tile) * t, int rows) {
     NAME(tile_functions)[rows - 1][t->vectors - 1](t);
 }
 
 /* Sets the vectors for neighbouring columns (1..2 LANES). */
-KATA__LOCAL void NAME(set_columns)(NAME(tile) *t, int64_t columns) {
+KATA__LOCAL void NAME(set_columns)(NAME(tile) * t, int64_t columns) {
     t->vectors = columns > LANES ? 2 : 1;
     t->last = (int)columns - (t->vectors - 1) * LANES;
     t->second_c = LANES;

@@ -155,8 +155,8 @@ static inline void pack_png_flush(png_structp png) {
     (void)png;
 }
 
-/* rows: as PNG has them, packed. `transparent` may be NULL: alpha of palette entries, or the transparent
- * colour. */
+/* rows: as PNG has them, packed. `transparent` may be NULL: alpha of palette entries, or the
+ * transparent colour. */
 static inline void pack_png(bytes *to, int width, int height, int depth, int kind, bool interlaced,
                             const uint8_t *rows, const png_color *palette, int n_palette,
                             const uint8_t *alpha, int n_alpha, const png_color_16 *transparent) {

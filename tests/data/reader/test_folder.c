@@ -53,7 +53,8 @@ static void test_order(void **state) {
     assert_string_equal(data.train->class_names[0], "Zebra");
     assert_string_equal(data.train->class_names[1], "cat");
     assert_string_equal(data.train->class_names[2], "dog");
-    check_set(data.train, 6, (const int[]){0, 1, 1, 1, 2, 2}, (const int[]){60, 30, 40, 50, 10, 20});
+    check_set(data.train, 6, (const int[]){0, 1, 1, 1, 2, 2},
+              (const int[]){60, 30, 40, 50, 10, 20});
     kata_shape shape = KATA_SHAPE_OF(6, 1, 4, 6);
     assert_true(kata_shape_equal(&data.train->inputs[0].shape, &shape));
     kata_data_close(&data);
@@ -176,7 +177,8 @@ static void test_allocations(void **state) {
             assert_int_equal(status, KATA_OK);
             break;
         }
-        /* A picture that could not be read for lack of memory is read again, then memory is there. */
+        /* A picture that could not be read for lack of memory is read again, then memory is there.
+         */
         assert_true(status == KATA_OUT_OF_MEMORY || status == KATA_OK);
     }
     kata_context_free(own);

@@ -173,8 +173,7 @@ static void test_allocations(void **state) {
         kata_test_allocator_reset(&counting, k);
         char *out;
         size_t n_out;
-        kata_status status =
-            kata__gzip_inflate(own, packed.data, packed.n, 1 << 20, &out, &n_out);
+        kata_status status = kata__gzip_inflate(own, packed.data, packed.n, 1 << 20, &out, &n_out);
         bool reached = counting.n_calls >= k;
         if (status == KATA_OK) {
             kata__free(own, out);
@@ -204,9 +203,9 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes),   cmocka_unit_test(test_members),
-        cmocka_unit_test(test_bomb),    cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_idx_gz),  cmocka_unit_test(test_allocations),
+        cmocka_unit_test(test_sizes),  cmocka_unit_test(test_members),
+        cmocka_unit_test(test_bomb),   cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_idx_gz), cmocka_unit_test(test_allocations),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

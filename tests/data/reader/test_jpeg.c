@@ -67,17 +67,19 @@ static void test_cmyk(void **state) {
 }
 
 static unsigned exif_make(uint8_t out[64], bool big, int orientation) {
-    static const uint8_t little[32] = {'E', 'x', 'i', 'f', 0, 0, 'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0,
-                                       0x12, 1, 3, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
-    static const uint8_t other[32] = {'E', 'x', 'i', 'f', 0, 0, 'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1,
-                                      1, 0x12, 0, 3, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0};
+    static const uint8_t little[32] = {'E', 'x', 'i', 'f', 0, 0,    'I', 'I', 42, 0, 8,
+                                       0,   0,   0,   1,   0, 0x12, 1,   3,   0,  1, 0,
+                                       0,   0,   0,   0,   0, 0,    0,   0,   0,  0};
+    static const uint8_t other[32] = {'E', 'x',  'i', 'f', 0, 0, 'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1,
+                                      1,   0x12, 0,   3,   0, 0, 0,   1,   0, 0,  0, 0, 0, 0, 0, 0};
     memcpy(out, big ? other : little, 32);
     out[big ? 25 : 24] = (uint8_t)orientation;
     return 32;
 }
 
-/* The picture as seen: dark at the top left, lightest to the right, a little lighter downwards. It is
- * stored as each orientation says (EXIF: which side of the seen picture row 0 and column 0 are). */
+/* The picture as seen: dark at the top left, lightest to the right, a little lighter downwards. It
+ * is stored as each orientation says (EXIF: which side of the seen picture row 0 and column 0 are).
+ */
 static void test_orientation(void **state) {
     (void)state;
     for (int orientation = 1; orientation <= 8; orientation++) {
@@ -89,14 +91,34 @@ static void test_orientation(void **state) {
                 for (int x = 0; x < width; x++) {
                     int u = x, v = y; /* where the stored pixel is seen */
                     switch (orientation) {
-                    case 2: u = WIDTH - 1 - x; break;
-                    case 3: u = WIDTH - 1 - x; v = HEIGHT - 1 - y; break;
-                    case 4: v = HEIGHT - 1 - y; break;
-                    case 5: u = y; v = x; break;                          /* row 0 left, column 0 top */
-                    case 6: u = WIDTH - 1 - y; v = x; break;              /* row 0 right, column 0 top */
-                    case 7: u = WIDTH - 1 - y; v = HEIGHT - 1 - x; break; /* right, bottom */
-                    case 8: u = y; v = HEIGHT - 1 - x; break;             /* left, bottom */
-                    default: break;
+                    case 2:
+                        u = WIDTH - 1 - x;
+                        break;
+                    case 3:
+                        u = WIDTH - 1 - x;
+                        v = HEIGHT - 1 - y;
+                        break;
+                    case 4:
+                        v = HEIGHT - 1 - y;
+                        break;
+                    case 5:
+                        u = y;
+                        v = x;
+                        break; /* row 0 left, column 0 top */
+                    case 6:
+                        u = WIDTH - 1 - y;
+                        v = x;
+                        break; /* row 0 right, column 0 top */
+                    case 7:
+                        u = WIDTH - 1 - y;
+                        v = HEIGHT - 1 - x;
+                        break; /* right, bottom */
+                    case 8:
+                        u = y;
+                        v = HEIGHT - 1 - x;
+                        break; /* left, bottom */
+                    default:
+                        break;
                     }
                     stored[y * width + x] = smooth[v * WIDTH + u];
                 }

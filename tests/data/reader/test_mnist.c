@@ -1,5 +1,6 @@
-/* The real MNIST, found through KATA_DATA: what the book says of it (scratch-book-1 section 9), the table
- * of known sets, and digits recovered from pictures. Skipped, saying so, where KATA_DATA is not set. */
+/* The real MNIST, found through KATA_DATA: what the book says of it (scratch-book-1 section 9), the
+ * table of known sets, and digits recovered from pictures. Skipped, saying so, where KATA_DATA is
+ * not set. */
 #include "data/reader/pack.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -38,7 +39,7 @@ static void test_book(void **state) {
     assert_true(kata_shape_equal(&data.test->inputs[0].shape, &test));
     assert_true(kata_shape_equal(&data.test->targets[0].shape, &test_labels));
     assert_int_equal(((int64_t *)data.train->targets[0].data)[0], 5); /* L2304 */
-    for (int i = 0; i < 20; i++) { /* Fig 3-24, L2245 */
+    for (int i = 0; i < 20; i++) {                                    /* Fig 3-24, L2245 */
         assert_int_equal(((int64_t *)data.test->targets[0].data)[i], first[i]);
     }
     const float *x = data.train->inputs[0].data;
@@ -123,7 +124,8 @@ static void test_recovers(void **state) {
         for (int y = 0; y < height; y++) {
             for (int x = 0; x < width; x++) {
                 int u = x - left, v = y - top;
-                double part = u >= 0 && v >= 0 && u < side && v < side ? large[v * side + u] / 255.0 : 0;
+                double part =
+                    u >= 0 && v >= 0 && u < side && v < side ? large[v * side + u] / 255.0 : 0;
                 double light = 235 - 50.0 * x / width - 30.0 * y / height;
                 for (int c = 0; c < 3; c++) {
                     page[3 * (y * width + x) + c] =

@@ -1,4 +1,5 @@
-/* npz: zip files stored, deflated and ZIP64; what the arrays become; every way a file can be wrong. */
+/* npz: zip files stored, deflated and ZIP64; what the arrays become; every way a file can be wrong.
+ */
 #include "data/reader/pack.h"
 #include "data/reader/reader.h"
 #include "support/counting_allocator.h"
@@ -257,16 +258,26 @@ static void test_refusals(void **state) {
     } cases[] = {
         {{x}, 1, KATA_NOT_FOUND, "the array y_train is missing; the file has x_train.npy"},
         {{y}, 1, KATA_NOT_FOUND, "the array x_train is missing; the file has y_train.npy"},
-        {{x, {"y_train.npy", "|u1", "(3,)", small_labels, 3}}, 2, KATA_SHAPE,
+        {{x, {"y_train.npy", "|u1", "(3,)", small_labels, 3}},
+         2,
+         KATA_SHAPE,
          "x_train has 4 samples, but y_train has 3"},
-        {{x, {"y_train.npy", "<i8", "(4,)", negative, 32}}, 2, KATA_FORMAT,
+        {{x, {"y_train.npy", "<i8", "(4,)", negative, 32}},
+         2,
+         KATA_FORMAT,
          "y_train: sample 1 has the label -1; whole numbers are classes"},
         {{x, {"y_train.npy", "<i8", "(4,)", large, 32}}, 2, KATA_FORMAT, "the label 70000"},
         {{x, y, x}, 3, KATA_FORMAT, "there are two arrays for x_train"},
-        {{x, y, {"x_test.npy", "|u1", "(2, 5, 6)", pixels, 60}}, 3, KATA_NOT_FOUND,
+        {{x, y, {"x_test.npy", "|u1", "(2, 5, 6)", pixels, 60}},
+         3,
+         KATA_NOT_FOUND,
          "the array y_test is missing"},
-        {{x, y, {"x_test.npy", "|u1", "(2, 6, 5)", pixels, 60},
-          {"y_test.npy", "|u1", "(2,)", small_labels, 2}}, 4, KATA_SHAPE,
+        {{x,
+          y,
+          {"x_test.npy", "|u1", "(2, 6, 5)", pixels, 60},
+          {"y_test.npy", "|u1", "(2,)", small_labels, 2}},
+         4,
+         KATA_SHAPE,
          "x_train is uint8 of shape (4,1,5,6), but x_test is uint8 of shape (2,1,6,5)"},
         {{{"x_train.npy", "|u1", "(0, 5, 6)", pixels, 0}, y}, 2, KATA_SHAPE, "holds no samples"},
     };

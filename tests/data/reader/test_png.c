@@ -120,7 +120,8 @@ static void test_claims(void **state) {
         kata_status status;
         const char *part;
     } cases[] = {
-        {65535, 65535, KATA_LIMIT, "PNG: the picture claims 65535x65535 pixels, at most 64 million"},
+        {65535, 65535, KATA_LIMIT,
+         "PNG: the picture claims 65535x65535 pixels, at most 64 million"},
         {8001, 8000, KATA_LIMIT, "claims 8001x8000 pixels"},
         {0xffffffff, 0xffffffff, KATA_LIMIT, "claims 4294967295x4294967295"},
         {0x80000000, 1, KATA_LIMIT, "claims 2147483648x1"},
@@ -267,10 +268,10 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain),   cmocka_unit_test(test_depths),
-        cmocka_unit_test(test_alpha),   cmocka_unit_test(test_palette),
-        cmocka_unit_test(test_claims),  cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_flips),   cmocka_unit_test(test_allocations),
+        cmocka_unit_test(test_plain),  cmocka_unit_test(test_depths),
+        cmocka_unit_test(test_alpha),  cmocka_unit_test(test_palette),
+        cmocka_unit_test(test_claims), cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_flips),  cmocka_unit_test(test_allocations),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
