@@ -79,10 +79,10 @@ typedef struct kata__conv_weight_piece {
     void *panel; /* scratch of kata__conv_weight_rows * width * columns (of the table) numbers */
 } kata__conv_weight_piece;
 
-/* Rows of dy that are packed at a time: about as many pixels as the second-level cache holds. */
+/* Rows of dy that are packed at a time: about as many pixels as the first-level cache holds. */
 static inline int64_t kata__conv_weight_rows(int64_t rows, int64_t width) {
-    const int64_t few = width > 0 && width < 1024 ? 1024 / width : 1;
-    return few < rows ? few : rows;
+    const int64_t parts = (rows * width + 511) / 512;
+    return parts > 1 ? (rows + parts - 1) / parts : rows;
 }
 
 /* Copies the part of a plane (h,w) that lies under rows [top, top + rows) and columns [left, left +

@@ -112,8 +112,11 @@ typedef struct lrn_job {
 } lrn_job;
 
 /* s^-beta; the usual 3/4 needs no pow. */
-static inline double power(double s, double beta) {
+static inline double power_double(double s, double beta) {
     return beta == 0.75 ? 1 / (sqrt(s) * sqrt(sqrt(s))) : pow(s, -beta);
+}
+static inline float power_float(float s, double beta) {
+    return beta == 0.75 ? 1 / (sqrtf(s) * sqrtf(sqrtf(s))) : (float)pow(s, -beta);
 }
 
 #define LRN_KERNELS(T)                                                                             \
@@ -140,7 +143,7 @@ static inline double power(double s, double beta) {
             const T *x = (const T *)job->x + plane * l->d + first;                                 \
             T *y = (T *)job->out + plane * l->d + first;                                           \
             for (int64_t i = 0; i < count; i++) {                                                  \
-                y[i] = (T)(x[i] * power(l->bias + l->alpha * s[i], l->beta));                      \
+                y[i] = x[i] * power_##T((T)(l->bias + l->alpha * s[i]), l->beta);                  \
             }                                                                                      \
         }                                                                                          \
     }                                                                                              \
@@ -156,10 +159,10 @@ static inline double power(double s, double beta) {
             const T *x = (const T *)job->x + at, *dy = (const T *)job->dy + at;                    \
             T *dx = (T *)job->out + at, *t = (T *)job->t + at;                                     \
             for (int64_t i = 0; i < count; i++) {                                                  \
-                double scale = l->bias + l->alpha * s[i];                                          \
-                double direct = dy[i] * power(scale, l->beta);                                     \
-                dx[i] = (T)direct;                                                                 \
-                t[i] = (T)(direct * x[i] / scale);                                                 \
+                T scale = (T)(l->bias + l->alpha * s[i]);                                          \
+                T direct = dy[i] * power_##T(scale, l->beta);                                      \
+                dx[i] = direct;                                                                    \
+                t[i] = direct * x[i] / scale;                                                      \
             }                                                                                      \
         }                                                                                          \
     }                                                                                              \

@@ -718,15 +718,24 @@ typedef struct row_job {
         (void)worker;                                                                              \
         for (int64_t row = chunk * job->each; row < last; row++) {                                 \
             const T *x = (const T *)job->x + row * job->d;                                         \
-            double s[4] = {0}, q[4] = {0};                                                         \
-            for (int64_t i = 0; i < job->d; i++) {                                                 \
-                s[i % 4] += x[i];                                                                  \
+            double s0 = 0, s1 = 0, s2 = 0, s3 = 0, q0 = 0, q1 = 0, q2 = 0, q3 = 0;                 \
+            int64_t i = 0;                                                                         \
+            for (; i + 4 <= job->d; i += 4) {                                                      \
+                s0 += x[i], s1 += x[i + 1], s2 += x[i + 2], s3 += x[i + 3];                        \
             }                                                                                      \
-            double mean = ((s[0] + s[1]) + (s[2] + s[3])) / (double)job->d;                        \
-            for (int64_t i = 0; i < job->d; i++) {                                                 \
-                q[i % 4] += (x[i] - mean) * (x[i] - mean);                                         \
+            for (; i < job->d; i++) {                                                              \
+                s0 += x[i];                                                                        \
             }                                                                                      \
-            double variance = ((q[0] + q[1]) + (q[2] + q[3])) / (double)job->d;                    \
+            const double mean = ((s0 + s1) + (s2 + s3)) / (double)job->d;                          \
+            for (i = 0; i + 4 <= job->d; i += 4) {                                                 \
+                double d0 = x[i] - mean, d1 = x[i + 1] - mean;                                     \
+                double d2 = x[i + 2] - mean, d3 = x[i + 3] - mean;                                 \
+                q0 += d0 * d0, q1 += d1 * d1, q2 += d2 * d2, q3 += d3 * d3;                        \
+            }                                                                                      \
+            for (; i < job->d; i++) {                                                              \
+                q0 += (x[i] - mean) * (x[i] - mean);                                               \
+            }                                                                                      \
+            double variance = ((q0 + q1) + (q2 + q3)) / (double)job->d;                            \
             ((T *)job->mean)[row] = (T)mean;                                                       \
             ((T *)job->inverse)[row] = (T)(1 / sqrt(variance + job->epsilon));                     \
         }                                                                                          \

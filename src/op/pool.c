@@ -338,15 +338,78 @@ typedef struct max_grad_job {
     void *dx;
 } max_grad_job;
 
-/* 2x2 windows with stride 2, no pads: one pass that writes each element once. The general one
- * zeroes the plane and looks for y in each window. */
+/* 2x2 windows with stride 2: four of them at a time, from two rows of x into two rows of dx.
+ * Returns how many windows are done. */
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
+#define HAVE_SHUFFLE 1
+#elif defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+#define HAVE_SHUFFLE 1
+#endif
+#endif
+#ifdef HAVE_SHUFFLE
+typedef float four __attribute__((vector_size(16)));
+typedef int32_t four_bits __attribute__((vector_size(16)));
+
+static inline four load_four(const float *from) {
+    four value;
+    memcpy(&value, from, sizeof value);
+    return value;
+}
+static inline void store_fours(float *to, four_bits even, four_bits odd) {
+    four_bits first = __builtin_shufflevector(even, odd, 0, 4, 1, 5);
+    four_bits second = __builtin_shufflevector(even, odd, 2, 6, 3, 7);
+    memcpy(to, &first, sizeof first);
+    memcpy(to + 4, &second, sizeof second);
+}
+
+static int64_t max_grad_row_float(int64_t n, const float *x, const float *x_low, const float *y,
+                                  const float *dy, float *dx, float *dx_low) {
+    int64_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        four x0 = load_four(x + 2 * i), x1 = load_four(x + 2 * i + 4), m = load_four(y + i);
+        four l0 = load_four(x_low + 2 * i), l1 = load_four(x_low + 2 * i + 4);
+        four_bits g = (four_bits)load_four(dy + i);
+        four_bits a = __builtin_shufflevector(x0, x1, 0, 2, 4, 6) == m;
+        four_bits b = __builtin_shufflevector(x0, x1, 1, 3, 5, 7) == m;
+        four_bits c = __builtin_shufflevector(l0, l1, 0, 2, 4, 6) == m;
+        four_bits d = __builtin_shufflevector(l0, l1, 1, 3, 5, 7) == m;
+        store_fours(dx + 2 * i, g & a, g & b & ~a);
+        store_fours(dx_low + 2 * i, g & c & ~(a | b), g & d & ~(a | b | c));
+    }
+    return i;
+}
+#else
+static int64_t max_grad_row_float(int64_t n, const float *x, const float *x_low, const float *y,
+                                  const float *dy, float *dx, float *dx_low) {
+    (void)n, (void)x, (void)x_low, (void)y, (void)dy, (void)dx, (void)dx_low;
+    return 0;
+}
+#endif
+static int64_t max_grad_row_double(int64_t n, const double *x, const double *x_low, const double *y,
+                                   const double *dy, double *dx, double *dx_low) {
+    (void)n, (void)x, (void)x_low, (void)y, (void)dy, (void)dx, (void)dx_low;
+    return 0;
+}
+
+/* First and one behind the last tap of a window that begins at `start` and lie in 0..size-1. */
+static void taps_inside(int64_t start, int64_t dilation, int64_t k, int64_t size, int64_t *first,
+                        int64_t *behind) {
+    *first = start < 0 ? (-start + dilation - 1) / dilation : 0;
+    *behind = start >= size ? 0 : (size - start + dilation - 1) / dilation;
+    *behind = *behind < k ? *behind : k;
+}
+
+/* 2x2 with stride 2 is one pass that writes each element once; any other pool zeroes the plane and
+ * looks for y in each window, from the last tap to the first, so that nothing branches. */
 #define MAX_GRAD(T)                                                                                \
     static void max_grad_2x2_##T(const kata__conv *v, const T *x, const T *y, const T *dy,         \
                                  T *dx) {                                                          \
         for (int64_t oy = 0; oy < v->oh; oy++, y += v->ow, dy += v->ow) {                          \
             const T *top = x + 2 * oy * v->w, *low = top + v->w;                                   \
             T *d_top = dx + 2 * oy * v->w, *d_low = d_top + v->w;                                  \
-            for (int64_t i = 0; i < v->ow; i++) {                                                  \
+            int64_t done = max_grad_row_##T(v->ow, top, low, y, dy, d_top, d_low);                 \
+            for (int64_t i = done; i < v->ow; i++) {                                               \
                 T m = y[i], g = dy[i];                                                             \
                 bool a = top[2 * i] == m, b = top[2 * i + 1] == m, c = low[2 * i] == m;            \
                 bool d = low[2 * i + 1] == m;                                                      \
@@ -367,21 +430,23 @@ typedef struct max_grad_job {
                                  T *dx) {                                                          \
         memset(dx, 0, (size_t)(v->h * v->w) * sizeof(T));                                          \
         for (int64_t oy = 0; oy < v->oh; oy++) {                                                   \
+            int64_t iy = tap_y(v, oy, 0), ky0, ky1;                                                \
+            taps_inside(iy, v->dilation_h, v->kh, v->h, &ky0, &ky1);                               \
             for (int64_t ox = 0; ox < v->ow; ox++, y++, dy++) {                                    \
-                bool found = false;                                                                \
-                for (int64_t ky = 0; ky < v->kh && !found; ky++) {                                 \
-                    int64_t iy = tap_y(v, oy, ky);                                                 \
-                    if (iy < 0 || iy >= v->h) {                                                    \
-                        continue;                                                                  \
+                int64_t ix = tap_x(v, ox, 0), kx0 = 0, kx1 = v->kw, place = -1;                    \
+                if (ix < 0 || ix + (v->kw - 1) * v->dilation_w >= v->w) {                          \
+                    taps_inside(ix, v->dilation_w, v->kw, v->w, &kx0, &kx1);                       \
+                }                                                                                  \
+                T m = *y;                                                                          \
+                for (int64_t ky = ky1 - 1; ky >= ky0; ky--) {                                      \
+                    int64_t row = (iy + ky * v->dilation_h) * v->w + ix;                           \
+                    for (int64_t kx = kx1 - 1; kx >= kx0; kx--) {                                  \
+                        int64_t at = row + kx * v->dilation_w;                                     \
+                        place = x[at] == m ? at : place;                                           \
                     }                                                                              \
-                    for (int64_t kx = 0; kx < v->kw; kx++) {                                       \
-                        int64_t ix = tap_x(v, ox, kx);                                             \
-                        if (ix >= 0 && ix < v->w && x[iy * v->w + ix] == *y) {                     \
-                            dx[iy * v->w + ix] += *dy;                                             \
-                            found = true;                                                          \
-                            break;                                                                 \
-                        }                                                                          \
-                    }                                                                              \
+                }                                                                                  \
+                if (place >= 0) {                                                                  \
+                    dx[place] += *dy;                                                              \
                 }                                                                                  \
             }                                                                                      \
         }                                                                                          \

@@ -548,25 +548,23 @@ bool kata__option_write(const kata__option *option, const void *settings, kata__
 
 /* --- help ------------------------------------------------------------------------------------- */
 
-enum { HELP_INDENT = 30, HELP_WIDTH = 96 };
+enum { HELP_INDENT = 33, HELP_WIDTH = 96 };
 
 /* The help text broken at white space, continued under itself. */
 static void print_wrapped(FILE *file, const char *text) {
     int column = HELP_INDENT;
     while (*text != '\0') {
         int length = (int)strcspn(text, " ");
-        if (column + length > HELP_WIDTH && column > HELP_INDENT) {
+        if (column > HELP_INDENT && column + 1 + length > HELP_WIDTH) {
             fprintf(file, "\n%*s", HELP_INDENT, "");
             column = HELP_INDENT;
-        }
-        fprintf(file, "%.*s", length, text);
-        column += length;
-        text += length;
-        if (*text == ' ') {
-            text++;
+        } else if (column > HELP_INDENT) {
             fputc(' ', file);
             column++;
         }
+        fprintf(file, "%.*s", length, text);
+        column += length;
+        text += length + (text[length] == ' ');
     }
     fputc('\n', file);
 }
@@ -587,9 +585,12 @@ void kata__options_help(const kata__option *options, const void *defaults, kata_
         }
         bool is_flag = o->type == KATA__OPTION_FLAG;
         bool on = is_flag && defaults != NULL && *(const bool *)place(o, defaults);
-        snprintf(flag, sizeof flag, "  %s%c%s--%s%s%s%s", o->letter != '\0' ? "-" : "",
-                 o->letter != '\0' ? o->letter : ' ', o->letter != '\0' ? ", " : " ",
-                 on ? "no-" : "", o->name, is_flag ? "" : " ", is_flag ? "" : o->value);
+        char letter[8] = "    ";
+        if (o->letter != '\0') {
+            snprintf(letter, sizeof letter, "-%c, ", o->letter);
+        }
+        snprintf(flag, sizeof flag, "  %s--%s%s%s%s", letter, on ? "no-" : "", o->name,
+                 is_flag ? "" : " ", is_flag ? "" : o->value);
         snprintf(text, sizeof text, "%s", o->help);
         if (o->type == KATA__OPTION_CHOICE) {
             add_text(text, sizeof text, ":");

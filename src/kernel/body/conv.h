@@ -379,7 +379,6 @@ static void NAME(conv_weight_piece)(const kata__conv_weight_piece *g) {
             .k = g->width,
             .run_step = g->row_step,
             .b = g->panel,
-            .b_step = KATA__PANEL,
             .ldc = g->ld,
             .alpha = 1,
             .beta = 1};
@@ -390,9 +389,10 @@ static void NAME(conv_weight_piece)(const kata__conv_weight_piece *g) {
         for (int64_t j = 0; j < g->m; j += KATA__PANEL) {
             const int64_t columns = g->m - j < KATA__PANEL ? g->m - j : KATA__PANEL;
             NAME(set_columns)(&tile, (columns + LANES - 1) / LANES * LANES);
+            tile.b_step = tile.vectors * LANES;
             NAME(pack_transposed)
             (dy + j * g->dy_plane, g->dy_plane, tile.runs * g->width, columns, g->panel,
-             KATA__PANEL);
+             tile.b_step);
             for (int64_t r = 0; r < tiles; r++) {
                 const int64_t t = g->taps * r / tiles;
                 const int rows = (int)(g->taps * (r + 1) / tiles - t);

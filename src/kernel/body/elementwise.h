@@ -16,7 +16,7 @@
 #else
 #define KATA__VECTOR_LOOP _Pragma("GCC ivdep")
 #endif
-/* Reductions: the longest row that is not halved; how two results combine; what an element is.*/
+/* Reductions: the longest row that is not halved; how results combine; what an element is. */
 #define KATA__ROW_BLOCK 16384
 #define KATA__ADD(a, b) ((a) + (b))
 /* A NaN on either side is the result. */

@@ -118,7 +118,25 @@ KATA__LOCAL void NAME(tile_body)(const NAME(tile) * t, const int rows, const int
     } else {
         int64_t at = 0;
         for (int64_t r = t->runs; r > 0; r--, at += t->run_step - t->k) {
-            for (int64_t p = t->k; p > 0; p--, at++, b += b_step) {
+            int64_t p = t->k;
+            if (vectors == 1) { /* four terms for each time that a row's address is fetched */
+                for (; p >= 4; p -= 4, at += 4, b += 4 * b_step) {
+                    VEC bv[4];
+                    KATA__UNROLL
+                    for (int q = 0; q < 4; q++) {
+                        bv[q] = NAME(load)(b + q * b_step);
+                    }
+                    KATA__UNROLL
+                    for (int i = 0; i < rows; i++) {
+                        const REAL *a = t->row[i] + at;
+                        KATA__UNROLL
+                        for (int q = 0; q < 4; q++) {
+                            acc[i][0] += NAME(splat)(a[q]) * bv[q];
+                        }
+                    }
+                }
+            }
+            for (; p > 0; p--, at++, b += b_step) {
                 KATA__TERM(t->row[i][at], b, LANES, false);
             }
         }
