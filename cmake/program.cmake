@@ -76,6 +76,8 @@ if(KATA_TESTS)
       target_include_directories(${room}_${short} PRIVATE tests)
       target_link_libraries(${room}_${short} PRIVATE kata_flags kata_readers kata_static ${KATA_PROGRAM_LIBRARIES}
         PkgConfig::CMOCKA Threads::Threads m)
+      target_compile_definitions(${room}_${short} PRIVATE KATA_PROGRAM="$<TARGET_FILE:kata>")
+      add_dependencies(${room}_${short} kata)
       set_property(GLOBAL APPEND PROPERTY kata_test_targets ${room}_${short})
       add_test(NAME ${room}_${short} COMMAND ${room}_${short} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
       set_tests_properties(${room}_${short} PROPERTIES TIMEOUT 600)

@@ -81,7 +81,7 @@ int main(void) {
     kata_data many, few;
     kata_dataset *loops, *test;
     if (kata_data_open(&many, context, "make:digits",
-                       &(kata_data_options){.limit_train = 6000, .limit_test = 1000}) ||
+                       &(kata_data_options){.limit_train = 5000, .limit_test = 1000}) ||
         kata_data_open(&few, context, "make:digits",
                        &(kata_data_options){.limit_train = 100, .limit_test = 1, .seed = 7}) ||
         relabel(&loops, few.train) || relabel(&test, many.test)) {
@@ -89,13 +89,13 @@ int main(void) {
     }
     kata_model *digits = make_model("digits", 10), *old;
     if (kata_compile(digits, .optimizer = kata_adam(.lr = 1e-3)) ||
-        train(digits, "ten digits, 6000 samples:", many.train, many.test, 4) ||
+        train(digits, "ten digits, 5000 samples:", many.train, many.test, 3) ||
         kata_save(digits, "transfer.onnx") || kata_model_load(&old, context, "transfer.onnx")) {
         return fail();
     }
     kata_model *scratch = make_model("scratch", 2);
     if (kata_compile(scratch, .optimizer = kata_adam(.lr = 1e-3)) ||
-        train(scratch, "loop or not, 100 samples, from scratch:", loops, test, 40)) {
+        train(scratch, "loop or not, 100 samples, from scratch:", loops, test, 30)) {
         return fail();
     }
     /* Compiling draws the first weights of a new model: compile first, then copy. */
@@ -104,13 +104,13 @@ int main(void) {
         return fail();
     }
     kata_model_freeze(m, "body", true);
-    if (train(m, "loop or not, 100 samples, new head alone:", loops, test, 40)) {
+    if (train(m, "loop or not, 100 samples, new head alone:", loops, test, 30)) {
         return fail();
     }
     /* What is frozen is settled when a model is compiled. A trained model keeps its weights. */
     kata_model_freeze(m, "body", false);
-    if (kata_compile(m, .optimizer = kata_adam(.lr = 1e-4)) ||
-        train(m, "  then all layers at a low rate:", loops, test, 40)) {
+    if (kata_compile(m, .optimizer = kata_adam(.lr = 3e-5)) ||
+        train(m, "  then all layers at a low rate:", loops, test, 30)) {
         return fail();
     }
     kata_model_free(m);

@@ -1,5 +1,5 @@
-/* Fuzzes the ONNX reader, and the writer with what was read: written, read and written again it must be
- * the same bytes. */
+/* Fuzzes the ONNX reader, and the writer with what was read: written, read and written again it
+ * must be the same bytes. */
 #include "base/buffer.h"
 #include "format/onnx.h"
 

@@ -1,4 +1,5 @@
-/* Runs files through a fuzzer's entry point: for compilers without libFuzzer, and to replay a corpus.
+/* Runs files through a fuzzer's entry point: for compilers without libFuzzer, and to replay a
+ * corpus.
  *
  *     replay_onnx FILE... */
 #include <stdint.h>

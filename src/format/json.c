@@ -7,12 +7,12 @@
 #include <string.h>
 
 enum expectation {
-    A_VALUE,           /* at the beginning, after ':' and after ',' in an array */
-    A_VALUE_OR_CLOSE,  /* after '[' */
-    A_KEY,             /* after ',' in an object */
-    A_KEY_OR_CLOSE,    /* after '{' */
-    A_COMMA_OR_CLOSE,  /* after a value within brackets */
-    NOTHING            /* after the one value */
+    A_VALUE,          /* at the beginning, after ':' and after ',' in an array */
+    A_VALUE_OR_CLOSE, /* after '[' */
+    A_KEY,            /* after ',' in an object */
+    A_KEY_OR_CLOSE,   /* after '{' */
+    A_COMMA_OR_CLOSE, /* after a value within brackets */
+    NOTHING           /* after the one value */
 };
 
 void kata__json_init(kata__json *json, char *text, size_t size) {
@@ -69,7 +69,7 @@ static size_t put_utf8(char *out, uint32_t code) {
     return 4;
 }
 
-/* An escape at json->at (the backslash): 6 bytes of \uXXXX make at most 3, 12 make 4. */
+/* An escape at json->at (the backslash): 6 bytes make at most 3, 12 make 4. */
 static kata_status read_escape(kata__json *json, char *out, size_t *n) {
     const char *at = json->text + json->at;
     size_t left = json->size - json->at;
@@ -179,9 +179,8 @@ static kata_status read_number(kata__json *json, kata__json_token *token) {
 
 static kata_status open_bracket(kata__json *json, bool is_object, kata__json_token *token) {
     if (json->depth == KATA__JSON_MAX_DEPTH) {
-        return kata_fail(KATA_LIMIT,
-                         "JSON at byte %zu is nested deeper than the %d levels allowed", json->at,
-                         KATA__JSON_MAX_DEPTH);
+        return kata_fail(KATA_LIMIT, "JSON at byte %zu is nested deeper than the %d levels allowed",
+                         json->at, KATA__JSON_MAX_DEPTH);
     }
     json->is_object[json->depth++] = is_object;
     json->at++;

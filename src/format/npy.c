@@ -22,8 +22,8 @@ static const struct {
     const char *text;
     kata_dtype dtype;
 } dtype_codes[] = {
-    {"f4", KATA_F32}, {"f8", KATA_F64}, {"f2", KATA_F16},  {"i1", KATA_I8},
-    {"i4", KATA_I32}, {"i8", KATA_I64}, {"u1", KATA_U8}, {"b1", KATA_BOOL},
+    {"f4", KATA_F32}, {"f8", KATA_F64}, {"f2", KATA_F16}, {"i1", KATA_I8},
+    {"i4", KATA_I32}, {"i8", KATA_I64}, {"u1", KATA_U8},  {"b1", KATA_BOOL},
 };
 
 /* --- writing --------------------------------------------------------------------------------- */
@@ -262,8 +262,9 @@ static kata_status read_dtype(const char *descr, kata_dtype *dtype, bool *swap) 
             return KATA_OK;
         }
     }
-    return kata_fail(KATA_UNSUPPORTED, "its data type '%s' is not supported; convert it with "
-                                       "astype, e.g. to float32 or int64",
+    return kata_fail(KATA_UNSUPPORTED,
+                     "its data type '%s' is not supported; convert it with "
+                     "astype, e.g. to float32 or int64",
                      descr);
 }
 
@@ -351,8 +352,9 @@ static kata_status read_array(kata_tensor *out, kata_context *context, const uin
     memcpy(&length, bytes + place, width);
     place += width;
     if (length > n_bytes - place || length > HEADER_MAXIMUM) {
-        return kata_fail(KATA_FORMAT, "its header is said to have %u bytes; %zu are left and at "
-                                      "most %zu are allowed",
+        return kata_fail(KATA_FORMAT,
+                         "its header is said to have %u bytes; %zu are left and at "
+                         "most %zu are allowed",
                          (unsigned)length, n_bytes - place, HEADER_MAXIMUM);
     }
     literal l = {.text = (const char *)bytes + place, .size = length};

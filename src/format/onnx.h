@@ -87,7 +87,7 @@ enum kata__onnx_dim_field { KATA__DIM_VALUE = 1, KATA__DIM_PARAM = 2 };
 #define KATA__ONNX_OPSET 17       /* written, unless an operator needs more */
 #define KATA__ONNX_OPSET_OLDEST 7 /* the first with NumPy's broadcasting */
 #define KATA__ONNX_OPSET_NEWEST 27
-#define KATA__ONNX_BATCH "N"      /* the symbolic size that stands for KATA_UNKNOWN_DIM */
+#define KATA__ONNX_BATCH "N"     /* the symbolic size that stands for KATA_UNKNOWN_DIM */
 #define KATA__ONNX_MAX_NAME 4096 /* bytes of one name */
 #define KATA__ONNX_MAX_OPSETS 64
 #define KATA__ONNX_MAX_METADATA 1024
@@ -104,8 +104,8 @@ enum kata__onnx_dim_field { KATA__DIM_VALUE = 1, KATA__DIM_PARAM = 2 };
 typedef struct kata__onnx_tensor {
     const char *name; /* "" if none */
     kata_dtype dtype;
-    kata_shape shape; /* no unknown sizes, the product does not overflow */
-    size_t n_bytes;   /* of the decoded data */
+    kata_shape shape;          /* no unknown sizes, the product does not overflow */
+    size_t n_bytes;            /* of the decoded data */
     kata__proto_reader fields; /* the TensorProto, checked; decoded by kata__onnx_tensor_decode */
     const uint8_t *raw;        /* raw_data, NULL if the data is in a typed field */
     uint32_t data_field;       /* that typed field; 0 if the tensor has no elements */
@@ -162,8 +162,8 @@ typedef struct kata__onnx_model {
  * are KATA_UNSUPPORTED, the rest KATA_FORMAT or KATA_LIMIT. */
 kata_status kata__onnx_parse(kata__onnx_model *model, const void *data, size_t n_bytes);
 
-/* The array of n elements with room for one more: doubled when n is a power of two (the old one stays
- * in the arena). NULL when memory is short. */
+/* The array of n elements with room for one more: doubled when n is a power of two (the old one
+ * stays in the arena). NULL when memory is short. */
 void *kata__onnx_with_room(kata__arena *arena, void *array, size_t n, size_t element_size);
 
 /* Writes the tensor's n_bytes to `out` (aligned for its dtype). */

@@ -1,6 +1,6 @@
-/* ONNX, second step of reading: a node of the model's operator set -> a node of the row's. One table
- * says since when an operator means what it means today, another which attributes became inputs
- * later. An operator whose older meaning needs more than that is refused by name. */
+/* ONNX, second step of reading: a node of the model's operator set -> a node of the row's. One
+ * table says since when an operator means what it means today, another which attributes became
+ * inputs later. An operator whose older meaning needs more than that is refused by name. */
 #include "format/onnx.h"
 #include "base/check.h"
 #include "graph/graph.h"
@@ -81,8 +81,7 @@ static int first_same(const kata_op *row) {
     char word[128];
     int length = snprintf(word, sizeof word, " %s ", row->name);
     for (size_t i = 0; i < KATA__COUNT(same_since); i++) {
-        if (length > 0 && (size_t)length < sizeof word &&
-            strstr(same_since[i].ops, word) != NULL) {
+        if (length > 0 && (size_t)length < sizeof word && strstr(same_since[i].ops, word) != NULL) {
             return same_since[i].since < row->since ? same_since[i].since : row->since;
         }
     }
@@ -103,9 +102,9 @@ static kata_status add_initializer(kata__onnx_model *model, const kata__onnx_nod
     if (!is_float) {
         tensor.shape = (kata_shape){.rank = 1, .dim = {(int64_t)count}};
     }
-    const void *from = is_float                              ? (const void *)&attribute->f
+    const void *from = is_float                             ? (const void *)&attribute->f
                        : attribute->type == KATA__ONNX_INTS ? (const void *)attribute->ints
-                                                             : (const void *)&attribute->i;
+                                                            : (const void *)&attribute->i;
     uint8_t *raw = kata__arena_alloc(&model->arena, tensor.n_bytes + 1, 1);
     size_t size = strlen(node->outputs[0]) + strlen(attribute->name) + sizeof "/kata.";
     char *text = kata__arena_alloc(&model->arena, size, 1);

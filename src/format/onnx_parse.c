@@ -1,6 +1,7 @@
 /* ONNX, first step of reading: the bytes of a ModelProto -> kata__onnx_model. The nesting of the
  * messages is the nesting of these functions' calls, so that its depth has a bound. What is made
- * is bounded by the bytes that are there: each element is parsed before room for the next is made. */
+ * is bounded by the bytes that are there: each element is parsed before room for the next is made.
+ */
 #include "format/onnx.h"
 #include "base/check.h"
 #include "graph/graph.h"
@@ -34,11 +35,12 @@ kata_dtype kata__onnx_dtype(int64_t code) {
 
 const char *kata__onnx_code_name(int64_t code, char text[32]) {
     static const char *const names[] = {
-        "undefined",      "float32",      "uint8",      "int8",           "uint16",     "int16",
-        "int32",          "int64",        "string",     "bool",           "float16",    "float64",
-        "uint32",         "uint64",       "complex64",  "complex128",     "bfloat16",   "float8e4m3fn",
-        "float8e4m3fnuz", "float8e5m2",   "float8e5m2fnuz", "uint4",      "int4",       "float4e2m1",
-        "float8e8m0",     "uint2",        "int2"};
+        "undefined",      "float32",  "uint8",        "int8",           "uint16",
+        "int16",          "int32",    "int64",        "string",         "bool",
+        "float16",        "float64",  "uint32",       "uint64",         "complex64",
+        "complex128",     "bfloat16", "float8e4m3fn", "float8e4m3fnuz", "float8e5m2",
+        "float8e5m2fnuz", "uint4",    "int4",         "float4e2m1",     "float8e8m0",
+        "uint2",          "int2"};
     if (code >= 0 && code < (int64_t)KATA__COUNT(names)) {
         return names[code];
     }
@@ -63,7 +65,7 @@ void *kata__onnx_with_room(kata__arena *arena, void *array, size_t n, size_t ele
             return kata_fail(KATA_LIMIT, "more than %zu %s; that is the most", (size_t)(maximum),  \
                              (what));                                                              \
         }                                                                                          \
-        void *room = kata__onnx_with_room(&(model)->arena, (array), (n), sizeof *(array));                    \
+        void *room = kata__onnx_with_room(&(model)->arena, (array), (n), sizeof *(array));         \
         if (room == NULL) {                                                                        \
             return KATA_OUT_OF_MEMORY;                                                             \
         }                                                                                          \
@@ -238,9 +240,8 @@ static kata_status read_tensor(kata__onnx_model *model, const kata__proto_field 
     KATA__TRY(kata__proto_open(&tensor->fields, field, "a tensor"));
     kata_status status = read_tensor_fields(model, tensor);
     if (status != KATA_OK) {
-        return tensor->name[0] != '\0'
-                   ? kata_fail_in(status, "tensor %.200s", tensor->name)
-                   : kata_fail_in(status, "tensor at byte %zu", field->place);
+        return tensor->name[0] != '\0' ? kata_fail_in(status, "tensor %.200s", tensor->name)
+                                       : kata_fail_in(status, "tensor at byte %zu", field->place);
     }
     return KATA_OK;
 }
@@ -309,8 +310,7 @@ kata_status kata__onnx_tensor_decode(const kata__onnx_tensor *tensor, void *out)
             }
             if (!store_element(tensor->dtype, out, n, value)) {
                 return kata_fail(KATA_FORMAT, "tensor %.200s: element %zu is %lld, which is no %s",
-                                 tensor->name, n, (long long)value,
-                                 kata_dtype_name(tensor->dtype));
+                                 tensor->name, n, (long long)value, kata_dtype_name(tensor->dtype));
             }
             n++;
         }
@@ -581,7 +581,8 @@ static kata_status read_node(kata__onnx_model *model, const kata__proto_field *f
 
 /* --- inputs and outputs ---------------------------------------------------------------------- */
 
-static kata_status read_dim(kata__onnx_model *model, kata__onnx_value *value, const kata__proto_field *outer) {
+static kata_status read_dim(kata__onnx_model *model, kata__onnx_value *value,
+                            const kata__proto_field *outer) {
     kata__proto_reader reader;
     KATA__TRY(kata__proto_open(&reader, outer, "a size"));
     kata__proto_field field;
@@ -598,8 +599,9 @@ static kata_status read_dim(kata__onnx_model *model, kata__onnx_value *value, co
         if (field.number == KATA__DIM_VALUE) {
             KATA__TRY(kata__proto_int64(&size, &field, "a size"));
             if (size < 0) {
-                return kata_fail(KATA_FORMAT, "it has the negative size %lld on axis %d; a size "
-                                              "that is not known has a name (dim_param)",
+                return kata_fail(KATA_FORMAT,
+                                 "it has the negative size %lld on axis %d; a size "
+                                 "that is not known has a name (dim_param)",
                                  (long long)size, value->shape.rank);
             }
         } else if (field.number == KATA__DIM_PARAM) {
@@ -615,7 +617,8 @@ static kata_status read_dim(kata__onnx_model *model, kata__onnx_value *value, co
     return KATA_OK;
 }
 
-static kata_status read_shape(kata__onnx_model *model, kata__onnx_value *value, const kata__proto_field *outer) {
+static kata_status read_shape(kata__onnx_model *model, kata__onnx_value *value,
+                              const kata__proto_field *outer) {
     kata__proto_reader reader;
     kata__proto_field field;
     bool more;
@@ -645,7 +648,8 @@ static kata_status read_shape(kata__onnx_model *model, kata__onnx_value *value, 
     return KATA_OK;
 }
 
-static kata_status read_tensor_type(kata__onnx_model *model, kata__onnx_value *value, const kata__proto_field *outer) {
+static kata_status read_tensor_type(kata__onnx_model *model, kata__onnx_value *value,
+                                    const kata__proto_field *outer) {
     kata__proto_reader reader;
     kata__proto_field field;
     bool more;
@@ -671,7 +675,8 @@ static kata_status read_tensor_type(kata__onnx_model *model, kata__onnx_value *v
     return KATA_OK;
 }
 
-static kata_status read_type(kata__onnx_model *model, kata__onnx_value *value, const kata__proto_field *outer) {
+static kata_status read_type(kata__onnx_model *model, kata__onnx_value *value,
+                             const kata__proto_field *outer) {
     kata__proto_reader reader;
     kata__proto_field field;
     bool more, found = false;
@@ -719,8 +724,7 @@ static kata_status read_value(kata__onnx_model *model, const kata__proto_field *
         status = kata_fail(KATA_FORMAT, "it has no name");
     }
     if (status != KATA_OK) {
-        return kata_fail_in(status, "input or output %.200s (byte %zu)", value->name,
-                            outer->place);
+        return kata_fail_in(status, "input or output %.200s (byte %zu)", value->name, outer->place);
     }
     return KATA_OK;
 }

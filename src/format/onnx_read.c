@@ -1,5 +1,5 @@
-/* ONNX, third step of reading: kata__onnx_model -> graph. All names are sorted once; a node's inputs
- * are found by binary search, and nodes that are not in order are put in order. */
+/* ONNX, third step of reading: kata__onnx_model -> graph. All names are sorted once; a node's
+ * inputs are found by binary search, and nodes that are not in order are put in order. */
 #include "format/onnx.h"
 #include "base/check.h"
 #include "base/file.h"
@@ -90,8 +90,8 @@ static kata_status fail_unknown(builder *b, const kata__onnx_node *node) {
         }
     }
     const char *nearest = kata__text_nearest(node->op, names, n);
-    return kata_fail(KATA_NOT_FOUND, "operator %.200s%s%.200s (node %.200s) is not known%s%s", node->domain,
-                     node->domain[0] != '\0' ? ":" : "", node->op,
+    return kata_fail(KATA_NOT_FOUND, "operator %.200s%s%.200s (node %.200s) is not known%s%s",
+                     node->domain, node->domain[0] != '\0' ? ":" : "", node->op,
                      node->name[0] != '\0' ? node->name : number,
                      nearest != NULL ? "; nearest: " : "", nearest != NULL ? nearest : "");
 }
@@ -111,8 +111,9 @@ static kata_status find_row(builder *b, kata__onnx_node *node, const kata_op **r
         return fail_unknown(b, node);
     }
     if (((*row)->flags & KATA_OP_INTERNAL) != 0) {
-        return kata_fail(KATA_UNSUPPORTED, "operator %s (node %.200s) is Kata's own and never in a "
-                                           "file",
+        return kata_fail(KATA_UNSUPPORTED,
+                         "operator %s (node %.200s) is Kata's own and never in a "
+                         "file",
                          name, node->name);
     }
     return KATA_OK;
@@ -235,8 +236,8 @@ static kata_status resolve_inputs(builder *b) {
 
 /* --- order ----------------------------------------------------------------------------------- */
 
-/* Depth-first from each node in the file's order, inputs first: a file that is in order keeps it. The
- * stack is an array of n_nodes: no recursion. */
+/* Depth-first from each node in the file's order, inputs first: a file that is in order keeps it.
+ * The stack is an array of n_nodes: no recursion. */
 static kata_status put_in_order(builder *b) {
     enum { UNSEEN, OPEN, DONE };
     size_t n = b->model->n_nodes, n_done = 0;
@@ -283,8 +284,8 @@ static kata_status put_in_order(builder *b) {
 
 /* --- roles of initialisers ------------------------------------------------------------------- */
 
-/* Gives `role` to the initialisers in the JSON list under a metadata key. Names that are none are left
- * out: another tool may have taken the initialiser away. */
+/* Gives `role` to the initialisers in the JSON list under a metadata key. Names that are none are
+ * left out: another tool may have taken the initialiser away. */
 static kata_status read_role_list(builder *b, const char *key, enum role role) {
     const char *text = NULL;
     for (size_t i = 0; i < b->model->n_metadata; i++) {
@@ -403,8 +404,7 @@ static kata_status add_inputs(builder *b) {
         const kata__onnx_value *input = b->inputs[i];
         if (input->dtype == KATA_NO_DTYPE || !input->has_shape) {
             return kata_fail(KATA_UNSUPPORTED, "input %.200s has no %s; write it into the model",
-                             input->name,
-                             input->dtype == KATA_NO_DTYPE ? "data type" : "shape");
+                             input->name, input->dtype == KATA_NO_DTYPE ? "data type" : "shape");
         }
         for (int axis = 1; axis < input->shape.rank; axis++) {
             bool is_batch = is_ours(b) && (input->batch_axes >> axis & 1) != 0;
@@ -456,8 +456,9 @@ static kata_status add_constant_node(builder *b, const kata__onnx_node *node, ka
         }
         break;
     default:
-        return kata_fail(KATA_UNSUPPORTED, "a constant given by its attribute %.200s is not "
-                                           "supported",
+        return kata_fail(KATA_UNSUPPORTED,
+                         "a constant given by its attribute %.200s is not "
+                         "supported",
                          attribute->name);
     }
     *out = kata_graph_constant(b->graph, node->outputs[0], &tensor);
@@ -512,18 +513,8 @@ static kata_status convert_attributes(builder *b, const kata__onnx_node *node,
     return KATA_OK;
 }
 
-/* Replaces a value's made-up name by the file's, which no other value has. */
-static kata_status name_value(builder *b, kata_value value, const char *name) {
-    char *copy = kata__arena_strdup(&b->graph->arena, name);
-    if (copy == NULL) {
-        return KATA_OUT_OF_MEMORY;
-    }
-    b->graph->values[value.id].name = copy;
-    b->graph->values[value.id].named = true;
-    return KATA_OK;
-}
-
-/* An output that the file leaves out between others still has a value: it gets a name of its own. */
+/* An output that the file leaves out between others still has a value: it gets a name of its own.
+ */
 static kata_status name_absent(builder *b, kata_value value, const char *first, int output) {
     size_t size = strlen(first) + 64;
     char *name;
@@ -532,7 +523,7 @@ static kata_status name_absent(builder *b, kata_value value, const char *first, 
     do {
         snprintf(name, size, "%s/kata.unused_%d_%d", first, output, number++);
     } while (find_symbol(b, name) != NO_SYMBOL);
-    return name_value(b, value, name);
+    return kata__graph_name_value(b->graph, value, name, true);
 }
 
 /* Nodes' outputs are the symbols from first_output on, in the file's order of nodes. */
@@ -567,7 +558,7 @@ static kata_status add_node(builder *b, size_t i, uint32_t symbol) {
             KATA__TRY(name_absent(b, outputs[k], node->outputs[node->n_outputs - 1], k));
         } else {
             b->values[symbol++] = outputs[k];
-            KATA__TRY(name_value(b, outputs[k], node->outputs[k]));
+            KATA__TRY(kata__graph_name_value(b->graph, outputs[k], node->outputs[k], true));
         }
     }
     return KATA_OK;

@@ -53,8 +53,8 @@ static bool are_ones(const kata_attribute_value *value) {
 /* The first operator set that has the node's form, where that is later than its row's `since`. */
 static int64_t opset_of_form(const kata_graph *graph, const kata__node *node) {
     if (is_reduction(node)) {
-        bool is_open = has_input(node, 1) &&
-                       kata__graph_constant_of(graph, node->inputs[1]) == NULL;
+        bool is_open =
+            has_input(node, 1) && kata__graph_constant_of(graph, node->inputs[1]) == NULL;
         return is_open || attribute_of(node, "noop_with_empty_axes") != NULL ? 18 : 0;
     }
     if (is_standard(node, "Pad")) {
@@ -103,7 +103,6 @@ static const char *axes_name(writer *w, const kata__node *node) {
     }
     return name;
 }
-
 
 /* --- checks ---------------------------------------------------------------------------------- */
 
@@ -388,8 +387,7 @@ static void put_moved_axes(writer *w) {
         }
         const kata_attribute_value *axes = attribute_of(node, "axes");
         kata_shape shape = {.rank = 1, .dim = {axes->n}};
-        kata_tensor tensor =
-            kata_tensor_view((void *)(uintptr_t)axes->ints, KATA_I64, &shape);
+        kata_tensor tensor = kata_tensor_view((void *)(uintptr_t)axes->ints, KATA_I64, &shape);
         const char *name = axes_name(w, node);
         if (name == NULL) {
             w->out->status = KATA_OUT_OF_MEMORY;
@@ -548,10 +546,11 @@ static kata_status encode(writer *w) {
     KATA__TRY(put_metadata(w));
     put_graph(w);
     if (w->out->status == KATA_LIMIT) {
-        return kata_fail(KATA_LIMIT,
-                         "the model needs more than %zu bytes, the most that an ONNX file can have; "
-                         "store its weights in a smaller data type",
-                         w->out->maximum);
+        return kata_fail(
+            KATA_LIMIT,
+            "the model needs more than %zu bytes, the most that an ONNX file can have; "
+            "store its weights in a smaller data type",
+            w->out->maximum);
     }
     return w->out->status;
 }

@@ -43,7 +43,8 @@ kata_status kata__proto_open(kata__proto_reader *out, const kata__proto_field *f
 /* The next field; *more is false at the end. Groups and other wire types are KATA_FORMAT. */
 kata_status kata__proto_next(kata__proto_reader *reader, kata__proto_field *field, bool *more);
 
-/* One number or text of a field; KATA_FORMAT with `what` and the place if the wire type is wrong. */
+/* One number or text of a field; KATA_FORMAT with `what` and the place if the wire type is wrong.
+ */
 kata_status kata__proto_int64(int64_t *out, const kata__proto_field *field, const char *what);
 kata_status kata__proto_float(float *out, const kata__proto_field *field, const char *what);
 /* A copy in the arena of a text of at most `maximum` bytes: valid UTF-8 without a NUL. */

@@ -1,7 +1,7 @@
-/* safetensors: the length of a header (8 bytes), the header (JSON), the tensors' bytes one after the
- * other without holes. github.com/huggingface/safetensors says what a reader must refuse, so that a
- * file means one thing only: a header above 100 MB or that does not begin with '{', names that are
- * there twice, ranges that overlap, leave a hole or do not fit their shape. */
+/* safetensors: the length of a header (8 bytes), the header (JSON), the tensors' bytes one after
+ * the other without holes. github.com/huggingface/safetensors says what a reader must refuse, so
+ * that a file means one thing only: a header above 100 MB or that does not begin with '{', names
+ * that are there twice, ranges that overlap, leave a hole or do not fit their shape. */
 #include "format/safetensors.h"
 
 #include "base/buffer.h"
@@ -25,13 +25,26 @@ static const struct {
     const char *text;
     kata_dtype dtype; /* KATA_NO_DTYPE: the format has it, Kata does not */
 } dtype_names[] = {
-    {"F32", KATA_F32},       {"F64", KATA_F64},           {"F16", KATA_F16},
-    {"BF16", KATA_BF16},     {"I8", KATA_I8},             {"I32", KATA_I32},
-    {"I64", KATA_I64},       {"U8", KATA_U8},             {"BOOL", KATA_BOOL},
-    {"I16", KATA_NO_DTYPE},  {"U16", KATA_NO_DTYPE},      {"U32", KATA_NO_DTYPE},
-    {"U64", KATA_NO_DTYPE},  {"F8_E4M3", KATA_NO_DTYPE},  {"F8_E5M2", KATA_NO_DTYPE},
-    {"C64", KATA_NO_DTYPE},  {"F8_E8M0", KATA_NO_DTYPE},  {"F6_E2M3", KATA_NO_DTYPE},
-    {"F6_E3M2", KATA_NO_DTYPE}, {"F4", KATA_NO_DTYPE},
+    {"F32", KATA_F32},
+    {"F64", KATA_F64},
+    {"F16", KATA_F16},
+    {"BF16", KATA_BF16},
+    {"I8", KATA_I8},
+    {"I32", KATA_I32},
+    {"I64", KATA_I64},
+    {"U8", KATA_U8},
+    {"BOOL", KATA_BOOL},
+    {"I16", KATA_NO_DTYPE},
+    {"U16", KATA_NO_DTYPE},
+    {"U32", KATA_NO_DTYPE},
+    {"U64", KATA_NO_DTYPE},
+    {"F8_E4M3", KATA_NO_DTYPE},
+    {"F8_E5M2", KATA_NO_DTYPE},
+    {"C64", KATA_NO_DTYPE},
+    {"F8_E8M0", KATA_NO_DTYPE},
+    {"F6_E2M3", KATA_NO_DTYPE},
+    {"F6_E3M2", KATA_NO_DTYPE},
+    {"F4", KATA_NO_DTYPE},
 };
 
 static const char *dtype_text(kata_dtype dtype) {
@@ -144,8 +157,9 @@ static kata_status write_header(kata__buffer *out, const kata_named_tensor *tens
     }
     *n_data = offset;
     if (out->status == KATA_LIMIT) {
-        return kata_fail(KATA_LIMIT, "the names and metadata need more than %zu bytes, the most "
-                                     "that the format allows",
+        return kata_fail(KATA_LIMIT,
+                         "the names and metadata need more than %zu bytes, the most "
+                         "that the format allows",
                          HEADER_MAXIMUM);
     }
     return out->status;
@@ -334,13 +348,15 @@ static kata_status check_range(kata_dtype dtype, const kata_shape *shape, const 
                          kata_shape_text(shape, text));
     }
     if (place->begin > place->end || (uint64_t)place->end > n_data) {
-        return kata_fail(KATA_FORMAT, "its data_offsets [%lld,%lld] are not within the %zu bytes of "
-                                      "data",
+        return kata_fail(KATA_FORMAT,
+                         "its data_offsets [%lld,%lld] are not within the %zu bytes of "
+                         "data",
                          (long long)place->begin, (long long)place->end, n_data);
     }
     if (place->end - place->begin != n_bytes) {
-        return kata_fail(KATA_FORMAT, "its shape %s of %s needs %lld bytes, but its data_offsets "
-                                      "hold %lld",
+        return kata_fail(KATA_FORMAT,
+                         "its shape %s of %s needs %lld bytes, but its data_offsets "
+                         "hold %lld",
                          kata_shape_text(shape, text), kata_dtype_name(dtype), (long long)n_bytes,
                          (long long)(place->end - place->begin));
     }
@@ -364,7 +380,8 @@ static kata_status read_tensor(reader *r, const char *name) {
                          sizeof *r->ranges, ENTRIES_MAXIMUM));
     /* The file's memory is ours: a view may write to it. */
     void *data = (void *)(uintptr_t)(r->data + place.begin);
-    r->out->tensors[r->n_tensors] = (kata_named_tensor){name, kata_tensor_view(data, dtype, &shape)};
+    r->out->tensors[r->n_tensors] =
+        (kata_named_tensor){name, kata_tensor_view(data, dtype, &shape)};
     r->ranges[r->n_tensors++] = place;
     r->out->n_tensors = (int)r->n_tensors;
     return KATA_OK;
@@ -409,8 +426,9 @@ static kata_status check_tiling(reader *r) {
     for (size_t i = 0; i < r->n_tensors; i++) {
         const range *place = &r->ranges[order[i]];
         if (place->begin != end) {
-            return kata_fail(KATA_FORMAT, "tensor %.200s begins at byte %lld of the data; the one "
-                                          "before it ends at %lld",
+            return kata_fail(KATA_FORMAT,
+                             "tensor %.200s begins at byte %lld of the data; the one "
+                             "before it ends at %lld",
                              r->out->tensors[order[i]].name, (long long)place->begin,
                              (long long)end);
         }
@@ -488,12 +506,14 @@ static kata_status read_all(reader *r, char *file, size_t n_bytes) {
     }
     memcpy(&length, file, LENGTH_BYTES);
     if (length > HEADER_MAXIMUM) {
-        return kata_fail(KATA_FORMAT, "its header is said to have %llu bytes; at most %zu are "
-                                      "possible: is it a safetensors file?",
+        return kata_fail(KATA_FORMAT,
+                         "its header is said to have %llu bytes; at most %zu are "
+                         "possible: is it a safetensors file?",
                          (unsigned long long)length, HEADER_MAXIMUM);
     }
     if (length > n_bytes - LENGTH_BYTES) {
-        return kata_fail(KATA_FORMAT, "its header is said to have %llu bytes, but only %zu are left",
+        return kata_fail(KATA_FORMAT,
+                         "its header is said to have %llu bytes, but only %zu are left",
                          (unsigned long long)length, n_bytes - LENGTH_BYTES);
     }
     if (length == 0 || file[LENGTH_BYTES] != '{') {

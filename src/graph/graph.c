@@ -55,6 +55,7 @@ void kata_graph_free(kata_graph *graph) {
     kata__free(context, graph->outputs);
     kata__free(context, graph->nodes);
     kata__free(context, graph->values);
+    kata__free(context, graph->index);
     kata__free(context, graph->message);
     kata__arena_free(&graph->arena);
     kata__free(context, graph);
@@ -113,15 +114,6 @@ const kata_tensor *kata__graph_constant_of(const kata_graph *graph, kata_value v
     return info != NULL && info->kind == KATA__VALUE_CONSTANT ? &info->constant : NULL;
 }
 
-kata_value kata_graph_find_value(const kata_graph *graph, const char *name) {
-    for (size_t i = 1; i < graph->n_values; i++) {
-        if (strcmp(graph->values[i].name, name) == 0) {
-            return (kata_value){(int32_t)i};
-        }
-    }
-    return KATA_NONE;
-}
-
 /* Appends a value; the name, if the user's, must be new. */
 static kata_status value_add(kata_graph *graph, kata__value_info info, const char *name,
                              const char *made_up, kata_value *out) {
@@ -140,12 +132,12 @@ static kata_status value_add(kata_graph *graph, kata__value_info info, const cha
     }
     KATA__TRY(kata__grow(graph->context, (void **)&graph->values, &graph->values_capacity,
                          graph->n_values + 1, sizeof *graph->values, KATA__MAX_VALUES));
-    info.name = kata__arena_strdup(&graph->arena, name);
-    if (info.name == NULL) {
-        return KATA_OUT_OF_MEMORY;
-    }
-    graph->values[graph->n_values] = info;
-    *out = (kata_value){(int32_t)graph->n_values++};
+    kata_value value = {(int32_t)graph->n_values};
+    info.name = "";
+    graph->values[value.id] = info;
+    KATA__TRY(kata__graph_name_value(graph, value, name, info.named));
+    graph->n_values++;
+    *out = value;
     return KATA_OK;
 }
 
@@ -351,13 +343,7 @@ static kata_status name_output(kata_graph *graph, const char *name, kata_value *
         const kata_value named = *value;
         KATA__TRY(kata_graph_node_outputs(graph, NULL, "Identity", &named, 1, NULL, 0, value, 1));
     }
-    const char *copy = kata__arena_strdup(&graph->arena, name);
-    if (copy == NULL) {
-        return KATA_OUT_OF_MEMORY;
-    }
-    graph->values[value->id].name = copy;
-    graph->values[value->id].named = true;
-    return KATA_OK;
+    return kata__graph_name_value(graph, *value, name, true);
 }
 
 kata_status kata_graph_output(kata_graph *graph, const char *name, kata_value value) {

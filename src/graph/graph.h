@@ -42,9 +42,11 @@ struct kata_graph {
     const char *name;
     kata_status status;
     char *message;
-    const char *scope; /* prefix of the names of new nodes, NULL: none */
+    const char *scope;        /* prefix of the names of new nodes, NULL: none */
     kata__value_info *values; /* values[id]; 0 is unused */
     size_t n_values, values_capacity;
+    int32_t *index; /* values by name: open addressing, 0 is free (names.c) */
+    size_t index_capacity, index_used;
     kata__node *nodes; /* in an order in which every input comes before its use */
     size_t n_nodes, nodes_capacity;
     kata_value *inputs, *outputs;
@@ -60,6 +62,9 @@ struct kata_graph {
 const kata__value_info *kata__graph_info(const kata_graph *graph, kata_value value);
 /* The constant tensor of a value, NULL if it is not a constant. */
 const kata_tensor *kata__graph_constant_of(const kata_graph *graph, kata_value value);
+/* Names (names.c). `name` is copied; the value keeps no trace of its old name. */
+kata_status kata__graph_name_value(kata_graph *graph, kata_value value, const char *name,
+                                   bool by_user);
 /* Sets the sticky fault from kata_fail's message and returns the status. */
 kata_status kata__graph_fault(kata_graph *graph, kata_status status);
 /* Appends the value of a node's output, named MADE_UP_<id> (node.c). */

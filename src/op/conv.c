@@ -362,7 +362,12 @@ static kata_status grad_window(kata__window *window, int64_t sizes[2], const kat
     }
     sizes[0] = 1;
     for (int i = 0; i < window->rank; i++) {
-        sizes[2 - window->rank + i] = attributes[GRAD_SIZES].ints[i];
+        int64_t size = attributes[GRAD_SIZES].ints[i];
+        if (size < 1 || size > INT32_MAX) {
+            return kata_fail(KATA_INVALID, "%s: sizes[%d] is %lld, expected 1 or more", op->name, i,
+                             (long long)size);
+        }
+        sizes[2 - window->rank + i] = size;
     }
     return KATA_OK;
 }
@@ -388,8 +393,11 @@ static kata_status grad_input_infer(kata_infer *infer) {
     const kata_shape *dy = &infer->inputs[0].shape, *w = &infer->inputs[1].shape;
     KATA__TRY(grad_check(infer));
     KATA__TRY(grad_window(&window, sizes, infer->op, infer->attributes, dy));
-    int64_t c =
-        w->dim[1] == KATA_UNKNOWN_DIM ? w->dim[1] : w->dim[1] * infer->attributes[GRAD_GROUP].i;
+    int64_t c = w->dim[1], groups = infer->attributes[GRAD_GROUP].i;
+    if (c != KATA_UNKNOWN_DIM && __builtin_mul_overflow(c, groups, &c)) {
+        return kata_fail(KATA_LIMIT, "%s: group %lld is too large", infer->op->name,
+                         (long long)groups);
+    }
     infer->outputs[0].dtype = infer->inputs[0].dtype;
     infer->outputs[0].shape = kata__window_shape(&window, dy->dim[0], c, sizes);
     return kata__infer_fits(infer);
@@ -666,6 +674,12 @@ static kata_status up_window(kata__window *window, const kata_op *op,
         return kata_fail(KATA_INVALID,
                          "%s: output_shape has %d numbers, expected %d: the spatial sizes",
                          op->name, wanted->n, rank);
+    }
+    for (int i = 0; i < wanted->n; i++) {
+        if (wanted->ints[i] < 1 || wanted->ints[i] > INT32_MAX) {
+            return kata_fail(KATA_INVALID, "%s: output_shape[%d] is %lld, expected 1 or more",
+                             op->name, i, (long long)wanted->ints[i]);
+        }
     }
     spatial(window->out, x);
     for (int i = 2 - rank; i < 2; i++) {

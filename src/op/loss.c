@@ -483,6 +483,10 @@ static kata_status likelihood_grad_infer(kata_infer *infer) {
     KATA__TRY(kata__rule_same_dtype(infer, 2, 2));
     KATA__TRY(check_dloss(infer, 0, 1));
     int64_t classes = infer->attributes[LIKELIHOOD_CLASSES].i;
+    if (classes < 1) {
+        return kata_fail(KATA_INVALID, "%s: classes is %lld, expected 1 or more", infer->op->name,
+                         (long long)classes);
+    }
     KATA__TRY(kata__rule_vector(infer, 2, "weights", classes, "class"));
     const kata_shape *shape = &infer->inputs[1].shape;
     kata_shape *out = &infer->outputs[0].shape;

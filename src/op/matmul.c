@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "kernel/gemm.h"
+#include "op/loops.h"
 #include "op/rules.h"
 #include "tensor/shape.h"
 
@@ -31,7 +32,7 @@ static void batch_strides(int64_t *stride, const kata_shape *operand, int rank, 
         int axis = own - rank + i;
         int64_t size = axis >= 0 ? operand->dim[axis] : 1;
         stride[i] = size == 1 ? 0 : each;
-        each *= size;
+        each = kata__wrap_mul(each, size);
     }
 }
 
@@ -48,8 +49,8 @@ static product product_of(const kata_call *call) {
     p.n = b->rank < 2 ? 1 : b->dim[b->rank - (p.transpose_b ? 2 : 1)];
     int rank_a = a->rank > 2 ? a->rank - 2 : 0, rank_b = b->rank > 2 ? b->rank - 2 : 0;
     p.rank = rank_a > rank_b ? rank_a : rank_b;
-    batch_strides(p.stride_a, a, p.rank, p.m * p.k);
-    batch_strides(p.stride_b, b, p.rank, p.k * p.n);
+    batch_strides(p.stride_a, a, p.rank, kata__wrap_mul(p.m, p.k));
+    batch_strides(p.stride_b, b, p.rank, kata__wrap_mul(p.k, p.n));
     for (int i = 0; i < p.rank; i++) {
         int64_t size_a = i >= p.rank - rank_a ? a->dim[i - p.rank + rank_a] : 1;
         int64_t size_b = i >= p.rank - rank_b ? b->dim[i - p.rank + rank_b] : 1;

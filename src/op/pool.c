@@ -649,6 +649,10 @@ static kata_status average_grad_infer(kata_infer *infer) {
                          sizes->n, dx.rank - 2);
     }
     for (int i = 0; i < sizes->n; i++) {
+        if (sizes->ints[i] < 1 || sizes->ints[i] > INT32_MAX) {
+            return kata_fail(KATA_INVALID, "%s: sizes[%d] is %lld, expected 1 or more",
+                             infer->op->name, i, (long long)sizes->ints[i]);
+        }
         dx.dim[2 + i] = sizes->ints[i];
     }
     kata__window window;

@@ -2,6 +2,7 @@
 #include "op/rules.h"
 
 #include "base/check.h"
+#include "op/loops.h"
 
 bool kata__call_has(const kata_call *call, int i) {
     return i < call->n_inputs && call->inputs[i].dtype != KATA_NO_DTYPE;
@@ -17,7 +18,7 @@ int64_t kata__product(const kata_shape *shape, int first, int last) {
         if (shape->dim[i] == KATA_UNKNOWN_DIM) {
             return -1;
         }
-        product *= shape->dim[i];
+        product = kata__wrap_mul(product, shape->dim[i]);
     }
     return product;
 }

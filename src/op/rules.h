@@ -22,7 +22,8 @@ kata_status kata__rule_same_shape(const kata_infer *infer, int i, int j);
 /* KATA_SHAPE unless minimum <= rank of input i (<= maximum, if not 0). `layout`: "(N,C,H,W)". */
 kata_status kata__rule_rank(const kata_infer *infer, int i, int minimum, int maximum,
                             const char *layout);
-/* Product of the sizes first..last-1; -1 if one is unknown; the shape is known not to overflow. */
+/* Product of the sizes first..last-1; -1 if one is unknown. Wraps where the whole shape has an axis
+ * of size 0 and these sizes are too large: no loop runs then. */
 int64_t kata__product(const kata_shape *shape, int first, int last);
 
 #endif

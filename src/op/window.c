@@ -32,8 +32,8 @@ static kata_status read_sizes(int64_t to[2], const kata_op *op, const char *name
     }
     for (int i = 0; i < rank; i++) {
         if (attribute->ints[i] < minimum || attribute->ints[i] > MAXIMUM) {
-            return kata_fail(KATA_INVALID, "%s: %s[%d] is %lld, expected %lld or more", op->name,
-                             name, i, (long long)attribute->ints[i], (long long)minimum);
+            return kata_fail(KATA_INVALID, "%s: %s[%d] is %lld, expected %lld to 2147483647",
+                             op->name, name, i, (long long)attribute->ints[i], (long long)minimum);
         }
         to[2 - rank + i] = attribute->ints[i];
     }
@@ -54,8 +54,8 @@ static kata_status read_pads(kata__window *window, const kata_op *op,
     }
     for (int i = 0; i < 2 * rank; i++) {
         if (pads->ints[i] < 0 || pads->ints[i] > MAXIMUM) {
-            return kata_fail(KATA_INVALID, "%s: pads[%d] is %lld, expected 0 or more", op->name, i,
-                             (long long)pads->ints[i]);
+            return kata_fail(KATA_INVALID, "%s: pads[%d] is %lld, expected 0 to 2147483647",
+                             op->name, i, (long long)pads->ints[i]);
         }
         if (automatic && pads->ints[i] != 0) {
             return kata_fail(KATA_INVALID, "%s: both pads and auto_pad are given, expected one",

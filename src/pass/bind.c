@@ -15,13 +15,7 @@ typedef struct binding {
 /* Gives a value the name that it has in the source graph. */
 static kata_status keep_name(binding *b, kata_value old, kata_value new_value) {
     const kata__value_info *info = kata__graph_info(b->from, old);
-    const char *name = kata__arena_strdup(&b->to->arena, info->name);
-    if (name == NULL) {
-        return KATA_OUT_OF_MEMORY;
-    }
-    b->to->values[new_value.id].name = name;
-    b->to->values[new_value.id].named = info->named;
-    return KATA_OK;
+    return kata__graph_name_value(b->to, new_value, info->name, info->named);
 }
 
 /* The value in the new graph; variables and constants are brought over at their first use. */

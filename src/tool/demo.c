@@ -60,7 +60,7 @@ static const kata__option options[] = {
     KATA__OPTION_THREADS(settings),
     KATA__OPTION_QUIET(settings),
     {.name = NULL}};
-static const settings defaults = {.port = 8080, .serve = true, .epochs = 3};
+static const settings defaults = {.port = 8080, .serve = true, .epochs = 6};
 
 /* Real digits where there are some, else drawn ones. */
 static const char *choose_data(kata__tool *tool) {

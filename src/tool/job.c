@@ -62,12 +62,65 @@ static kata_status open_data(kata__job *job) {
     return s->data == NULL ? KATA_OUT_OF_MEMORY : KATA_OK;
 }
 
+/* A damaged label shows as classes that nothing belongs to: MNIST with one label 200 has "201 classes". */
+static kata_status check_classes(const kata__job *job) {
+    const kata_dataset *parts[] = {job->data.train, job->data.test};
+    int n = job->data.train->n_classes, filled = 0, first_empty = -1;
+    if (n < 2 || kata_dtype_is_float(job->data.train->targets[0].dtype)) {
+        return KATA_OK;
+    }
+    bool *seen = kata__alloc_zero(job->tool->context, (size_t)n, sizeof *seen);
+    if (seen == NULL) {
+        return KATA_OUT_OF_MEMORY;
+    }
+    for (int p = 0; p < 2; p++) {
+        for (int64_t i = 0; parts[p] != NULL && i < parts[p]->n; i++) {
+            double label = kata_load(parts[p]->targets[0].dtype, parts[p]->targets[0].data, i);
+            if (label >= 0 && label < n) {
+                seen[(int)label] = true;
+            }
+        }
+    }
+    for (int i = 0; i < n; i++) {
+        filled += seen[i];
+        first_empty = first_empty < 0 && !seen[i] ? i : first_empty;
+    }
+    kata__free(job->tool->context, seen);
+    int64_t samples = job->data.train->n;
+    if (n - filled > filled && samples >= 20 * (int64_t)filled) {
+        return kata_fail(KATA_FORMAT,
+                         "%s: the labels go up to %d, but %d of the %d classes have no sample "
+                         "(class %d is the first): a label is out of range; mend the labels",
+                         job->settings.data, n - 1, n - filled, n, first_empty);
+    }
+    if (filled < n && samples >= 5 * (int64_t)n) {
+        kata_log(job->tool->context, KATA_LOG_WARNING,
+                 "%s: %d of %d classes have no sample (class %d is the first); is a label wrong?",
+                 job->settings.data, n - filled, n, first_empty);
+    }
+    return KATA_OK;
+}
+
 /* --- model ------------------------------------------------------------------------------------ */
 
 static bool is_file_argument(const char *model) {
     size_t length = strlen(model);
+    if (kata__source_is_network(model)) {
+        return false;
+    }
     return (length > 5 && strcmp(model + length - 5, ".onnx") == 0) || strchr(model, '/') != NULL ||
            kata__directory_exists(model);
+}
+
+/* A slip in the name is found before the data are read. */
+static kata_status check_name(kata_context *context, const char *name) {
+    kata_model *model = NULL;
+    if (kata__source_is_network(name)) {
+        return KATA_OK;
+    }
+    kata_status status = kata_model_ready(&model, context, name, NULL);
+    kata_model_free(model);
+    return status;
 }
 
 static int64_t output_count(const kata_dataset *dataset) {
@@ -199,12 +252,47 @@ static kata_status check_augment(const kata__job *job) {
     return KATA_OK;
 }
 
+/* Numbers of another update rule than the one chosen are named and dropped, not kept in silence. */
+static void drop_unused(kata__job *job) {
+    kata_optimizer *o = &job->settings.optimizer;
+    bool adam = o->kind == KATA_OPTIMIZER_ADAM || o->kind == KATA_OPTIMIZER_ADAMW;
+    bool momentum = o->kind == KATA_OPTIMIZER_MOMENTUM || o->kind == KATA_OPTIMIZER_NESTEROV;
+    bool adaptive =
+        adam || o->kind == KATA_OPTIMIZER_ADAGRAD || o->kind == KATA_OPTIMIZER_RMSPROP;
+    const struct {
+        const char *name;
+        double *value;
+        bool used;
+    } numbers[] = {{"momentum", &o->momentum, momentum},
+                   {"beta1", &o->beta1, adam},
+                   {"beta2", &o->beta2, adam},
+                   {"decay", &o->decay, o->kind == KATA_OPTIMIZER_RMSPROP},
+                   {"epsilon", &o->epsilon, adaptive}};
+    for (size_t i = 0; i < KATA__COUNT(numbers); i++) {
+        if (!numbers[i].used && *numbers[i].value != 0) {
+            kata__tool_say(job->tool, "%s has no meaning for the optimizer %s and is left out",
+                           numbers[i].name, kata_optimizer_name(o->kind));
+            *numbers[i].value = 0;
+        }
+    }
+    kata_optimizer all = kata__optimizer_resolve(*o);
+    o->lr = all.lr;
+    o->weight_decay = all.weight_decay;
+    for (size_t i = 0; i < KATA__COUNT(numbers); i++) {
+        if (numbers[i].used) {
+            const double *resolved =
+                (const double *)((const char *)&all + ((char *)numbers[i].value - (char *)o));
+            *numbers[i].value = *resolved;
+        }
+    }
+}
+
 static kata_status compile(kata__job *job) {
     kata__settings *s = &job->settings;
     kata__numbers weights;
     job->loss = resolve_loss(job);
     s->loss = 1 + (int)job->loss;
-    s->optimizer = kata__optimizer_resolve(s->optimizer);
+    drop_unused(job);
     KATA__TRY(kata__class_weights(job->tool, s->class_weights, job->train, &weights));
     KATA__TRY(check_augment(job));
     set_penalties(job);
@@ -260,8 +348,11 @@ kata_status kata__job_prepare(kata__job *job) {
     }
     if (s->n_layers == 0 && s->model != NULL && is_file_argument(s->model)) {
         KATA__TRY(load_model(job));
+    } else if (s->n_layers == 0 && s->model != NULL) {
+        KATA__TRY(check_name(job->tool->context, s->model));
     }
     KATA__TRY(open_data(job));
+    KATA__TRY(check_classes(job));
     if (job->model == NULL) {
         KATA__TRY(build_model(job));
     }

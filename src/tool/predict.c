@@ -399,6 +399,7 @@ static int predict(predictor *p, const kata__parsed *parsed) {
     p->name_width = 4;
     for (int i = 1; i < parsed->n_positional; i++) {
         int length = (int)strlen(parsed->positional[i]);
+        length += length > 4 && strcmp(parsed->positional[i] + length - 4, ".png") != 0 ? 6 : 0;
         p->name_width = length > p->name_width && length <= 60 ? length : p->name_width;
     }
     kata__buffer out;

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "tool/source.h"
 
 static const size_t largest_file = (size_t)1 << 20;
 
@@ -279,7 +280,9 @@ static kata_status read_document(reader *r) {
     }
     KATA__TRY(each_key(r, root, NULL, take_section));
     KATA__TRY(beside(r, &r->settings->data));
-    KATA__TRY(beside(r, &r->settings->model));
+    if (r->settings->model != NULL && !kata__source_is_network(r->settings->model)) {
+        KATA__TRY(beside(r, &r->settings->model));
+    }
     if (r->settings->n_layers > 0 && r->settings->model != NULL) {
         return kata_fail(KATA_INVALID, "%s: model has a name and a list of layers; take one",
                          r->path);

@@ -133,7 +133,7 @@ static void write_classes(kata__buffer *out, const kata__job *job) {
         for (int i = 0; i < c->n_classes; i++) {
             names[i] = kata__label_text(job->model, job->measured, i, labels[i]);
         }
-        kata__buffer_text(out, "<div class=\"matrix\">\n");
+        kata__buffer_text(out, "<div class=\"plots\"><div>\n");
         kata__svg_matrix(out, &(kata__matrix){.title = "Confusion matrix",
                                               .row_label = "true class",
                                               .column_label = "answer",
@@ -163,6 +163,7 @@ static void write_classes(kata__buffer *out, const kata__job *job) {
     score_row(out, "macro", kata_classification_macro(c), true);
     score_row(out, "micro", kata_classification_micro(c), true);
     kata__buffer_text(out, "</table></div>\n");
+    kata__buffer_text(out, c->n_classes <= KATA__MATRIX_MOST ? "</div>\n" : "");
 }
 
 static void write_labels(kata__buffer *out, const kata__job *job) {

@@ -64,9 +64,10 @@ static const settings defaults = {.batch = 100};
 static kata_status open_model(kata__tool *tool, const settings *s, const char *argument,
                               kata_model **out) {
     size_t length = strlen(argument);
-    if (kata__file_exists(argument) || kata__directory_exists(argument) ||
-        strchr(argument, '/') != NULL ||
-        (length > 5 && strcmp(argument + length - 5, ".onnx") == 0)) {
+    if (!kata__source_is_network(argument) &&
+        (kata__file_exists(argument) || kata__directory_exists(argument) ||
+         strchr(argument, '/') != NULL ||
+         (length > 5 && strcmp(argument + length - 5, ".onnx") == 0))) {
         return kata__source_model(tool, out, argument);
     }
     kata_ready_options ready = {.outputs = s->outputs};

@@ -33,6 +33,15 @@ kata__source_kind kata__source_kind_of(kata_context *context, const char *argume
     return is_idx ? KATA__SOURCE_IDX : KATA__SOURCE_FOLDER;
 }
 
+bool kata__source_is_network(const char *argument) {
+    for (const kata_ready_entry *e = kata_model_ready_list(); e->name != NULL; e++) {
+        if (strcmp(e->name, argument) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 kata_status kata__source_model(kata__tool *tool, kata_model **out, const char *argument) {
     const char *path = kata__tool_model_path(tool, argument);
     if (path == NULL) {
@@ -45,13 +54,11 @@ kata_status kata__source_model(kata__tool *tool, kata_model **out, const char *a
                              "stopped before the first epoch ended",
                              argument);
         }
-        for (const kata_ready_entry *e = kata_model_ready_list(); e->name != NULL; e++) {
-            if (strcmp(e->name, argument) == 0) {
-                return kata_fail(KATA_INVALID,
-                                 "%s names a network that is not trained; give an .onnx file or a "
-                                 "RUN folder that 'kata train --model %s' made",
-                                 argument, argument);
-            }
+        if (kata__source_is_network(argument)) {
+            return kata_fail(KATA_INVALID,
+                             "%s names a network that is not trained; give an .onnx file or a RUN "
+                             "folder that 'kata train --model %s' made",
+                             argument, argument);
         }
     }
     return kata_model_load(out, tool->context, path);

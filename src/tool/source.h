@@ -15,6 +15,8 @@ kata__source_kind kata__source_kind_of(kata_context *context, const char *argume
 
 /* A model argument: an .onnx file or a RUN folder. */
 kata_status kata__source_model(kata__tool *tool, kata_model **out, const char *argument);
+/* Is it the name of a ready network? Such a name wins over a file or folder of that name. */
+bool kata__source_is_network(const char *argument);
 /* The shape of the model's first input without the batch. */
 kata_shape kata__source_input(kata_model *model);
 /* If samples of this shape are pictures (1 or 3 channels, at least 2x2). */

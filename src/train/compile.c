@@ -96,13 +96,7 @@ static kata_status rename_value(kata_graph *graph, kata_value value, const char 
     if (kata_graph_find_value(graph, name).id != 0) {
         return KATA_OK;
     }
-    const char *copy = kata__arena_strdup(&graph->arena, name);
-    if (copy == NULL) {
-        return KATA_OUT_OF_MEMORY;
-    }
-    graph->values[value.id].name = copy;
-    graph->values[value.id].named = true;
-    return KATA_OK;
+    return kata__graph_name_value(graph, value, name, true);
 }
 
 /* Outputs become: a probability output for each raw output if the loss has one, then the raw

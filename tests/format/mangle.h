@@ -1,6 +1,7 @@
-/* Bad files for the readers' tests: every beginning of a file, and changes of it at random. Each case is
- * read from a block of exactly its size, so that the sanitizers see a step beyond; afterwards nothing
- * may live that did not before, and the memory in use at the peak is bounded by the file's size. */
+/* Bad files for the readers' tests: every beginning of a file, and changes of it at random. Each
+ * case is read from a block of exactly its size, so that the sanitizers see a step beyond;
+ * afterwards nothing may live that did not before, and the memory in use at the peak is bounded by
+ * the file's size. */
 #ifndef KATA_TESTS_FORMAT_MANGLE_H
 #define KATA_TESTS_FORMAT_MANGLE_H
 
@@ -59,8 +60,8 @@ static inline void mangle_truncate(const mangle *m, const uint8_t *data, size_t 
     }
 }
 
-/* 1 to 4 changes a round: a bit, a byte, a byte put in or taken out, a piece copied elsewhere. Returns
- * how many files were still read. */
+/* 1 to 4 changes a round: a bit, a byte, a byte put in or taken out, a piece copied elsewhere.
+ * Returns how many files were still read. */
 static inline int mangle_flip(const mangle *m, const uint8_t *data, size_t n_bytes, int rounds,
                               uint64_t seed) {
     static const uint8_t extremes[] = {0x00, 0x01, 0x7F, 0x80, 0xFF, '{', '"', ','};

@@ -60,16 +60,64 @@ static void valid_texts(void **state) {
 static void invalid_texts(void **state) {
     (void)state;
     static const char *const cases[] = {
-        "",        " ",        "{",          "}",          "[",           "]",
-        "{]",      "[}",       "[1,]",       "{\"a\":1,}", "[,1]",        "{,}",
-        "{\"a\"}", "{\"a\":}", "{a:1}",      "{'a':1}",    "{\"a\" 1}",   "[1 2]",
-        "01",      "-",        "-01",        "1.",         ".5",          "+1",
-        "1e",      "1e+",      "0x10",       "NaN",        "Infinity",    "-Infinity",
-        "tru",     "nul",      "True",       "\"",         "\"a",         "\"\\\"",
-        "\"\\x\"", "\"\\u12\"", "\"\\u123g\"", "\"\\u0000\"", "\"\\ud800\"", "\"\\udc00\"",
-        "\"\\ud800\\u0041\"", "\"\\ud800\\ud800\"", "\"\n\"", "\"\t\"", "\"\xff\"", "\"\xc0\x80\"",
-        "{} {}",   "1 2",      "// x\n1",    "/* */1",     "[1]x",        "\xef\xbb\xbf{}",
-        "{1:2}",   "{null:1}", "\"a\" : 1",  "[\"a\":1]",
+        "",
+        " ",
+        "{",
+        "}",
+        "[",
+        "]",
+        "{]",
+        "[}",
+        "[1,]",
+        "{\"a\":1,}",
+        "[,1]",
+        "{,}",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{a:1}",
+        "{'a':1}",
+        "{\"a\" 1}",
+        "[1 2]",
+        "01",
+        "-",
+        "-01",
+        "1.",
+        ".5",
+        "+1",
+        "1e",
+        "1e+",
+        "0x10",
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "tru",
+        "nul",
+        "True",
+        "\"",
+        "\"a",
+        "\"\\\"",
+        "\"\\x\"",
+        "\"\\u12\"",
+        "\"\\u123g\"",
+        "\"\\u0000\"",
+        "\"\\ud800\"",
+        "\"\\udc00\"",
+        "\"\\ud800\\u0041\"",
+        "\"\\ud800\\ud800\"",
+        "\"\n\"",
+        "\"\t\"",
+        "\"\xff\"",
+        "\"\xc0\x80\"",
+        "{} {}",
+        "1 2",
+        "// x\n1",
+        "/* */1",
+        "[1]x",
+        "\xef\xbb\xbf{}",
+        "{1:2}",
+        "{null:1}",
+        "\"a\" : 1",
+        "[\"a\":1]",
     };
     char out[512];
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -127,8 +175,8 @@ static void sizes(void **state) {
     assert_int_equal(value, 0);
     assert_int_equal(size_of("9223372036854775807", &value), KATA_OK);
     assert_true(value == INT64_MAX);
-    static const char *const bad[] = {"9223372036854775808", "18446744073709551616", "-1", "1.0",
-                                      "1e3", "\"1\"", "null", "-0"};
+    static const char *const bad[] = {
+        "9223372036854775808", "18446744073709551616", "-1", "1.0", "1e3", "\"1\"", "null", "-0"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         value = 77;
         assert_int_equal(size_of(bad[i], &value), KATA_FORMAT);
@@ -154,9 +202,9 @@ static void every_byte(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(valid_texts),      cmocka_unit_test(invalid_texts),
-        cmocka_unit_test(escapes),          cmocka_unit_test(depth_is_bounded),
-        cmocka_unit_test(sizes),            cmocka_unit_test(every_byte),
+        cmocka_unit_test(valid_texts), cmocka_unit_test(invalid_texts),
+        cmocka_unit_test(escapes),     cmocka_unit_test(depth_is_bounded),
+        cmocka_unit_test(sizes),       cmocka_unit_test(every_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -94,7 +94,8 @@ static void known_bytes(void **state) {
 static void strided_tensors(void **state) {
     (void)state;
     float values[] = {1, 2, 3, 4, 5, 6};
-    kata_tensor tensor = kata_tensor_view(values, KATA_F32, &KATA_SHAPE_OF(2, 3)), turned, read = {0};
+    kata_tensor tensor = kata_tensor_view(values, KATA_F32, &KATA_SHAPE_OF(2, 3)), turned,
+                read = {0};
     assert_int_equal(kata_tensor_transpose(&turned, &tensor, NULL), KATA_OK);
     assert_int_equal(kata_npy_write(context, path, &turned), KATA_OK);
     assert_int_equal(kata_npy_read(&read, context, path), KATA_OK);
@@ -159,39 +160,42 @@ static void fortran_order(void **state) {
     (void)state;
     static const int64_t values[] = {1, 2, 3, 4, 5, 6}; /* columns (1,2), (3,4), (5,6) */
     kata_tensor read = {0};
-    assert_int_equal(
-        read_file(&read, 1, "{'descr': '<i8', 'fortran_order': True, 'shape': (2, 3), }", values,
-                  sizeof values),
-        KATA_OK);
+    assert_int_equal(read_file(&read, 1,
+                               "{'descr': '<i8', 'fortran_order': True, 'shape': (2, 3), }", values,
+                               sizeof values),
+                     KATA_OK);
     assert_memory_equal(read.data, ((int64_t[]){1, 3, 5, 2, 4, 6}), sizeof values);
     assert_true(kata_tensor_is_contiguous(&read));
     kata_tensor_release(&read);
-    assert_int_equal(
-        read_file(&read, 1, "{'descr': '<i8', 'fortran_order': True, 'shape': (3, 1, 2), }", values,
-                  sizeof values),
-        KATA_OK);
+    assert_int_equal(read_file(&read, 1,
+                               "{'descr': '<i8', 'fortran_order': True, 'shape': (3, 1, 2), }",
+                               values, sizeof values),
+                     KATA_OK);
     assert_memory_equal(read.data, ((int64_t[]){1, 4, 2, 5, 3, 6}), sizeof values);
     kata_tensor_release(&read);
-    assert_int_equal(read_file(&read, 1, "{'descr': '<i8', 'fortran_order': True, 'shape': (0, 5), }",
-                               NULL, 0),
-                     KATA_OK);
+    assert_int_equal(
+        read_file(&read, 1, "{'descr': '<i8', 'fortran_order': True, 'shape': (0, 5), }", NULL, 0),
+        KATA_OK);
     kata_tensor_release(&read);
 }
 
 static void big_endian(void **state) {
     (void)state;
     kata_tensor read = {0};
-    assert_int_equal(read_file(&read, 1, "{'descr': '>f4', 'fortran_order': False, 'shape': (2,), }",
+    assert_int_equal(read_file(&read, 1,
+                               "{'descr': '>f4', 'fortran_order': False, 'shape': (2,), }",
                                "\x3f\x80\x00\x00\xc0\x00\x00\x00", 8),
                      KATA_OK);
     assert_memory_equal(read.data, ((float[]){1, -2}), 8);
     kata_tensor_release(&read);
-    assert_int_equal(read_file(&read, 1, "{'descr': '>u1', 'fortran_order': False, 'shape': (2,), }",
+    assert_int_equal(read_file(&read, 1,
+                               "{'descr': '>u1', 'fortran_order': False, 'shape': (2,), }",
                                "\x01\x02", 2),
                      KATA_OK);
     assert_memory_equal(read.data, "\x01\x02", 2);
     kata_tensor_release(&read);
-    assert_int_equal(read_file(&read, 1, "{'descr': '|b1', 'fortran_order': False, 'shape': (2,), }",
+    assert_int_equal(read_file(&read, 1,
+                               "{'descr': '|b1', 'fortran_order': False, 'shape': (2,), }",
                                "\x00\x07", 2),
                      KATA_OK);
     assert_memory_equal(read.data, "\x00\x01", 2);
@@ -222,7 +226,8 @@ static void hostile_headers(void **state) {
         {"claims gigabytes", HEADER("'<f4'", "(1073741824,)"), 64, KATA_FORMAT, "needs 4294967296"},
         {"size 2^63", HEADER("'<f4'", "(9223372036854775808,)"), 4, KATA_FORMAT, "2^63"},
         {"negative size", HEADER("'<f4'", "(-1,)"), 4, KATA_FORMAT, "size"},
-        {"product overflows", HEADER("'<f4'", "(4294967296, 4294967296)"), 4, KATA_FORMAT, "counted"},
+        {"product overflows", HEADER("'<f4'", "(4294967296, 4294967296)"), 4, KATA_FORMAT,
+         "counted"},
         {"bytes overflow", HEADER("'<f8'", "(4611686018427387904,)"), 8, KATA_FORMAT, "counted"},
         {"overflow beside 0", HEADER("'<f4'", "(0, 4294967296, 4294967296)"), 0, KATA_FORMAT,
          "counted"},

@@ -81,9 +81,8 @@ static kata_graph *picture_model(void) {
                                        true, &v[0]);
     kata_value b =
         kata_graph_variable(graph, "conv/bias", KATA_F32, &KATA_SHAPE_OF(3), true, &v[1]);
-    kata_value y =
-        KATA_NODE_WITH(graph, "Conv", KATA_INPUTS(x, w, b), KATA_INTS("kernel_shape", 3, 3),
-                       KATA_INTS("pads", 1, 1, 1, 1));
+    kata_value y = KATA_NODE_WITH(graph, "Conv", KATA_INPUTS(x, w, b),
+                                  KATA_INTS("kernel_shape", 3, 3), KATA_INTS("pads", 1, 1, 1, 1));
     kata_value scale =
         kata_graph_variable(graph, "norm/scale", KATA_F32, &KATA_SHAPE_OF(3), true, &v[2]);
     kata_value shift =
@@ -204,8 +203,9 @@ static void picture_round_trip(void **state) {
 /* Values of every dtype with all their bits, as constants and as variables. */
 static void every_dtype(void **state) {
     (void)state;
-    static const uint64_t bits[] = {0x7FC00001FFC00002u, 0x8000000000000000u, 1, 0x8000000180000001u,
-                                    0x7FF8000000000001u, 0xFFFFFFFFFFFFFFFFu, 0x0102030405060708u};
+    static const uint64_t bits[] = {0x7FC00001FFC00002u, 0x8000000000000000u, 1,
+                                    0x8000000180000001u, 0x7FF8000000000001u, 0xFFFFFFFFFFFFFFFFu,
+                                    0x0102030405060708u};
     kata_graph *graph = NULL;
     assert_int_equal(kata_graph_new(&graph, context, ""), KATA_OK);
     kata_value values[2 * KATA_DTYPE_COUNT];
@@ -217,12 +217,11 @@ static void every_dtype(void **state) {
             bytes[i] &= 1;
         }
         int64_t count = (int64_t)(sizeof bits / kata_dtype_size((kata_dtype)dtype));
-        kata_tensor tensor =
-            kata_tensor_view(bytes, (kata_dtype)dtype, &KATA_SHAPE_OF(1, count));
+        kata_tensor tensor = kata_tensor_view(bytes, (kata_dtype)dtype, &KATA_SHAPE_OF(1, count));
         values[n++] = kata_graph_constant(graph, NULL, &tensor);
         kata_variable *variable = NULL;
-        values[n++] = kata_graph_variable(graph, NULL, (kata_dtype)dtype, &tensor.shape, false,
-                                          &variable);
+        values[n++] =
+            kata_graph_variable(graph, NULL, (kata_dtype)dtype, &tensor.shape, false, &variable);
         memcpy(variable->tensor.data, bytes, sizeof bytes);
     }
     for (int i = 0; i < n; i++) {
@@ -299,7 +298,8 @@ static void attributes_and_absent_inputs(void **state) {
 static void imports_and_metadata(void **state) {
     (void)state;
     kata_graph *graph = picture_model();
-    kata_value y = KATA_NODE(graph, "test.domain:Every", KATA_INPUTS(kata_graph_output_at(graph, 0)));
+    kata_value y =
+        KATA_NODE(graph, "test.domain:Every", KATA_INPUTS(kata_graph_output_at(graph, 0)));
     kata_graph_output(graph, "every", y);
     kata__buffer bytes;
     encode(&bytes, graph);
@@ -334,7 +334,8 @@ static void reductions_in_either_form(void **state) {
     for (int newer = 0; newer < 2; newer++) {
         kata_graph *graph = NULL;
         assert_int_equal(kata_graph_new(&graph, context, "reduce"), KATA_OK);
-        kata_value x = kata_graph_input(graph, "x", KATA_F32, &KATA_SHAPE_OF(KATA_UNKNOWN_DIM, 3, 4));
+        kata_value x =
+            kata_graph_input(graph, "x", KATA_F32, &KATA_SHAPE_OF(KATA_UNKNOWN_DIM, 3, 4));
         kata_value axes = kata_graph_int64s(graph, (const int64_t[]){1}, 1);
         kata_value a = KATA_NODE(graph, "ReduceMean", KATA_INPUTS(x, axes));
         kata_value b = KATA_NODE_WITH(graph, "ReduceMean", KATA_INPUTS(x), KATA_INTS("axes", 1));
@@ -493,8 +494,11 @@ static void typed_data(void **state) {
         const char *name;
         int code;
         int64_t a, b;
-    } small[] = {{"i32", 6, INT32_MIN, INT32_MAX}, {"i8", 3, -128, 127}, {"u8", 2, 0, 255},
-                 {"bool", 9, 1, 0},                {"f16", 10, 0x3C00, 0x8000},
+    } small[] = {{"i32", 6, INT32_MIN, INT32_MAX},
+                 {"i8", 3, -128, 127},
+                 {"u8", 2, 0, 255},
+                 {"bool", 9, 1, 0},
+                 {"f16", 10, 0x3C00, 0x8000},
                  {"bf16", 16, 0x3F80, 0xFFFF}};
     for (size_t i = 0; i < 6; i++) {
         begun = craft_tensor_open(g, KATA__GRAPH_INITIALIZER, small[i].name, small[i].code,
@@ -513,11 +517,16 @@ static void typed_data(void **state) {
         const char *name;
         bool is_variable;
         double a, b;
-    } expected[] = {{"f32", true, 1.5, 0},         {"f32b", true, 1.5, 0},
-                    {"f64", true, 2.5, 1e300},     {"i64", false, (double)INT64_MIN, 5},
-                    {"i32", false, INT32_MIN, INT32_MAX}, {"i8", false, -128, 127},
-                    {"u8", false, 0, 255},         {"bool", false, 1, 0},
-                    {"f16", true, 1, 0},           {"bools", false, 0, 1}};
+    } expected[] = {{"f32", true, 1.5, 0},
+                    {"f32b", true, 1.5, 0},
+                    {"f64", true, 2.5, 1e300},
+                    {"i64", false, (double)INT64_MIN, 5},
+                    {"i32", false, INT32_MIN, INT32_MAX},
+                    {"i8", false, -128, 127},
+                    {"u8", false, 0, 255},
+                    {"bool", false, 1, 0},
+                    {"f16", true, 1, 0},
+                    {"bools", false, 0, 1}};
     for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
         const kata__value_info *info =
             kata__graph_info(graph, kata_graph_find_value(graph, expected[i].name));
@@ -574,7 +583,8 @@ static void put_constant(kata__buffer *g, const char *output, const void *bytes,
     kata__proto_end(g, node);
 }
 
-/* Constant nodes are known to shape rules; float initialisers are sorted into weights and others. */
+/* Constant nodes are known to shape rules; float initialisers are sorted into weights and others.
+ */
 static void roles(void **state) {
     (void)state;
     craft_begin();

@@ -1,5 +1,5 @@
-/* ONNX files that are wrong, by accident or on purpose: each is refused in one sentence that says what
- * and where, nothing leaks and no memory is taken on a file's word. */
+/* ONNX files that are wrong, by accident or on purpose: each is refused in one sentence that says
+ * what and where, nothing leaks and no memory is taken on a file's word. */
 #include "format/mangle.h"
 
 #include "base/file.h"
@@ -50,8 +50,9 @@ static kata_status read_model(kata_context *c, const uint8_t *data, size_t n_byt
 static void expect_model(kata_status status, const char *says) {
     const mangle m = {read_model, context, &allocator, (int64_t)1 << 20};
     kata_status got = mangle_read(&m, (uint8_t *)model_bytes.data, model_bytes.size);
-    if (got != status || (status != KATA_OK && (strstr(kata_error_message(), says) == NULL ||
-                                                strstr(kata_error_message(), "test.onnx") == NULL))) {
+    if (got != status ||
+        (status != KATA_OK && (strstr(kata_error_message(), says) == NULL ||
+                               strstr(kata_error_message(), "test.onnx") == NULL))) {
         fail_msg("expected %s with \"%s\", got %s: %s", kata_status_name(status), says,
                  kata_status_name(got), kata_error_message());
     }
@@ -115,12 +116,18 @@ static void versions(void **state) {
         kata_status status;
         const char *says;
     } cases[] = {
-        {0, 17, KATA_FORMAT, "format version"},     {-1, 17, KATA_UNSUPPORTED, "-1"},
-        {2, 17, KATA_UNSUPPORTED, "version 2"},     {14, 17, KATA_UNSUPPORTED, "version 14"},
-        {INT64_MAX, 17, KATA_UNSUPPORTED, "922337"}, {3, 7, KATA_OK, ""},
-        {13, 27, KATA_OK, ""},                      {8, 6, KATA_UNSUPPORTED, "set 6"},
-        {8, 28, KATA_UNSUPPORTED, "set 28"},        {8, 0, KATA_FORMAT, "version 0"},
-        {8, -5, KATA_FORMAT, "version -5"},         {8, INT64_MAX, KATA_UNSUPPORTED, "922337"},
+        {0, 17, KATA_FORMAT, "format version"},
+        {-1, 17, KATA_UNSUPPORTED, "-1"},
+        {2, 17, KATA_UNSUPPORTED, "version 2"},
+        {14, 17, KATA_UNSUPPORTED, "version 14"},
+        {INT64_MAX, 17, KATA_UNSUPPORTED, "922337"},
+        {3, 7, KATA_OK, ""},
+        {13, 27, KATA_OK, ""},
+        {8, 6, KATA_UNSUPPORTED, "set 6"},
+        {8, 28, KATA_UNSUPPORTED, "set 28"},
+        {8, 0, KATA_FORMAT, "version 0"},
+        {8, -5, KATA_FORMAT, "version -5"},
+        {8, INT64_MAX, KATA_UNSUPPORTED, "922337"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         put_x();
@@ -181,9 +188,9 @@ static void metadata_lists(void **state) {
     static const struct {
         const char *value;
         kata_status status;
-    } cases[] = {{"[\"w\"]", KATA_OK},     {"[\"gone\"]", KATA_OK}, {"[]", KATA_OK},
-                 {"", KATA_FORMAT},        {"w", KATA_FORMAT},      {"[1]", KATA_FORMAT},
-                 {"[\"w\"", KATA_FORMAT},  {"{}", KATA_FORMAT},     {"[\"w\"]]", KATA_FORMAT},
+    } cases[] = {{"[\"w\"]", KATA_OK},      {"[\"gone\"]", KATA_OK},     {"[]", KATA_OK},
+                 {"", KATA_FORMAT},         {"w", KATA_FORMAT},          {"[1]", KATA_FORMAT},
+                 {"[\"w\"", KATA_FORMAT},   {"{}", KATA_FORMAT},         {"[\"w\"]]", KATA_FORMAT},
                  {"[\"w\",]", KATA_FORMAT}, {"[[[[[[\"w\"", KATA_FORMAT}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         put_x();
@@ -201,7 +208,8 @@ static void metadata_lists(void **state) {
 
 static void names(void **state) {
     (void)state;
-    static const char *const odd[] = {"a/b", "../../etc/passwd", "\n", "%s%n", "\xe6\x9c\xac", "<0x-1>"};
+    static const char *const odd[] = {"a/b",  "../../etc/passwd", "\n",
+                                      "%s%n", "\xe6\x9c\xac",     "<0x-1>"};
     for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) { /* only names */
         begin();
         craft_value(g, KATA__GRAPH_INPUT, odd[i], 1, CRAFT_DIMS(-1, 4));
@@ -340,7 +348,8 @@ static void unknown_operators(void **state) {
 
 static void attributes(void **state) {
     (void)state;
-    /* One that the operator has not (attribute injection), of the wrong type, twice, without a name. */
+    /* One that the operator has not (attribute injection), of the wrong type, twice, without a
+     * name. */
     put_x();
     size_t node = craft_node_open(g, "Relu", "r", "x", "y");
     craft_float(g, "exec", 1);
@@ -370,7 +379,7 @@ static void attributes(void **state) {
     static const struct {
         int64_t type;
         kata_status status;
-    } types[] = {{8, KATA_UNSUPPORTED}, {5, KATA_UNSUPPORTED},  {99, KATA_FORMAT},
+    } types[] = {{8, KATA_UNSUPPORTED}, {5, KATA_UNSUPPORTED},    {99, KATA_FORMAT},
                  {-1, KATA_FORMAT},     {INT64_MIN, KATA_FORMAT}, {4, KATA_FORMAT}};
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         put_x();
@@ -533,8 +542,8 @@ static void inputs(void **state) {
         kata_status status;
         const char *says;
     } types[] = {
-        {"\x0a\x11\x08\x01\x12\x0d\x0a\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 19, KATA_FORMAT,
-         "negative size -1"},
+        {"\x0a\x11\x08\x01\x12\x0d\x0a\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 19,
+         KATA_FORMAT, "negative size -1"},
         {"", 0, KATA_UNSUPPORTED, "no data type"},
         {"\x0a\x02\x08\x01", 4, KATA_UNSUPPORTED, "no shape"},
         {"\x22\x00", 2, KATA_UNSUPPORTED, "no tensor"},
@@ -676,7 +685,8 @@ static void tensor_data(void **state) {
     expect(KATA_UNSUPPORTED, "sparse");
 }
 
-/* onnx 3991, 6959, CVE-2025-51480, CVE-2026-27489: Kata opens no other file, whatever it is called. */
+/* onnx 3991, 6959, CVE-2025-51480, CVE-2026-27489: Kata opens no other file, whatever it is called.
+ */
 static void external_data(void **state) {
     (void)state;
     static const char *const places[] = {"weights.bin", "../../etc/passwd", "/dev/zero", ""};
@@ -722,15 +732,15 @@ static void craft_small(kata__buffer *bytes) {
     kata_graph *graph = NULL;
     kata_variable *w = NULL, *mean = NULL;
     assert_int_equal(kata_graph_new(&graph, context, "small"), KATA_OK);
-    kata_value x = kata_graph_input(graph, "x", KATA_F32, &KATA_SHAPE_OF(KATA_UNKNOWN_DIM, 1, 4, 4));
+    kata_value x =
+        kata_graph_input(graph, "x", KATA_F32, &KATA_SHAPE_OF(KATA_UNKNOWN_DIM, 1, 4, 4));
     kata_value y = kata_graph_variable(graph, "w", KATA_F32, &KATA_SHAPE_OF(2, 1, 3, 3), true, &w);
     kata_value m = kata_graph_variable(graph, "m", KATA_F32, &KATA_SHAPE_OF(2, 1, 1), false, &mean);
     y = KATA_NODE_WITH(graph, "Conv", KATA_INPUTS(x, y), KATA_INTS("pads", 1, 1, 1, 1),
                        KATA_STRING("auto_pad", "NOTSET"));
     y = KATA_NODE(graph, "Sub", KATA_INPUTS(y, m));
     y = KATA_NODE_WITH(graph, "LeakyRelu", KATA_INPUTS(y), KATA_FLOAT("alpha", 0.1));
-    y = KATA_NODE(graph, "Clip",
-                  KATA_INPUTS(y, KATA_NONE, kata_graph_scalar(graph, KATA_F32, 6)));
+    y = KATA_NODE(graph, "Clip", KATA_INPUTS(y, KATA_NONE, kata_graph_scalar(graph, KATA_F32, 6)));
     y = KATA_NODE(graph, "Reshape",
                   KATA_INPUTS(y, kata_graph_int64s(graph, (const int64_t[]){0, -1}, 2)));
     kata_graph_output(graph, "y", y);
@@ -775,8 +785,15 @@ static void every_byte_changed(void **state) {
     uint8_t *data = (uint8_t *)bytes.data;
     for (size_t at = 0; at < bytes.size; at++) {
         uint8_t old = data[at];
-        const uint8_t values[] = {0, 1, 0x7F, 0x80, 0xFF, (uint8_t)(old + 1), (uint8_t)(old - 1),
-                                  (uint8_t)(old ^ 0x80), (uint8_t)(old + 8)};
+        const uint8_t values[] = {0,
+                                  1,
+                                  0x7F,
+                                  0x80,
+                                  0xFF,
+                                  (uint8_t)(old + 1),
+                                  (uint8_t)(old - 1),
+                                  (uint8_t)(old ^ 0x80),
+                                  (uint8_t)(old + 8)};
         for (size_t k = 0; k < sizeof values; k++) {
             data[at] = values[k];
             mangle_read(small_mangle(), data, bytes.size);
@@ -809,8 +826,8 @@ static void starved_writer(void **state) {
     (void)state;
     kata__buffer bytes;
     craft_small(&bytes);
-    assert_int_equal(
-        kata_onnx_read_memory(&starved_graph, context, bytes.data, bytes.size, NULL), KATA_OK);
+    assert_int_equal(kata_onnx_read_memory(&starved_graph, context, bytes.data, bytes.size, NULL),
+                     KATA_OK);
     const mangle m = {write_graph, context, &allocator, (int64_t)1 << 20};
     mangle_starve(&m, NULL, 0);
     kata_graph_free(starved_graph);

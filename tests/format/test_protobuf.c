@@ -1,5 +1,5 @@
-/* The wire format of protocol buffers, and names: against bytes worked out by hand from the protocol
- * buffers' encoding guide. */
+/* The wire format of protocol buffers, and names: against bytes worked out by hand from the
+ * protocol buffers' encoding guide. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -183,12 +183,28 @@ static void lists(void **state) {
 
 static void texts(void **state) {
     (void)state;
-    static const char *const good[] = {"", "a", "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80",
-                                       "\xed\x9f\xbf", "\xee\x80\x80", "\xf0\x90\x80\x80",
-                                       "\xf4\x8f\xbf\xbf", "\xe6\x9c\xac/..\n"};
-    static const char *const bad[] = {"\x80", "\xc0\x80", "\xc1\xbf", "\xe0\x9f\xbf",
-                                      "\xed\xa0\x80", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80",
-                                      "\xf5\x80\x80\x80", "\xff", "a\xe6\x9c", "\xc2"};
+    static const char *const good[] = {"",
+                                       "a",
+                                       "\x7f",
+                                       "\xc2\x80",
+                                       "\xdf\xbf",
+                                       "\xe0\xa0\x80",
+                                       "\xed\x9f\xbf",
+                                       "\xee\x80\x80",
+                                       "\xf0\x90\x80\x80",
+                                       "\xf4\x8f\xbf\xbf",
+                                       "\xe6\x9c\xac/..\n"};
+    static const char *const bad[] = {"\x80",
+                                      "\xc0\x80",
+                                      "\xc1\xbf",
+                                      "\xe0\x9f\xbf",
+                                      "\xed\xa0\x80",
+                                      "\xf0\x8f\xbf\xbf",
+                                      "\xf4\x90\x80\x80",
+                                      "\xf5\x80\x80\x80",
+                                      "\xff",
+                                      "a\xe6\x9c",
+                                      "\xc2"};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         assert_true(kata__format_is_text(good[i], strlen(good[i])));
     }
@@ -241,10 +257,10 @@ static void sorting_many(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(known_bytes),      cmocka_unit_test(nested_lengths),
-        cmocka_unit_test(malformed_wire),   cmocka_unit_test(wrong_wire_types),
-        cmocka_unit_test(lists),            cmocka_unit_test(texts),
-        cmocka_unit_test(sorting),          cmocka_unit_test(sorting_many),
+        cmocka_unit_test(known_bytes),    cmocka_unit_test(nested_lengths),
+        cmocka_unit_test(malformed_wire), cmocka_unit_test(wrong_wire_types),
+        cmocka_unit_test(lists),          cmocka_unit_test(texts),
+        cmocka_unit_test(sorting),        cmocka_unit_test(sorting_many),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

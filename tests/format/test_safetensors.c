@@ -118,15 +118,14 @@ static void known_bytes(void **state) {
     uint8_t c[] = {7};
     const kata_named_tensor tensors[] = {{"c", kata_tensor_view(c, KATA_U8, &KATA_SHAPE_OF(1))},
                                          {"ab", kata_tensor_view(ab, KATA_F32, &KATA_SHAPE_OF(2))}};
-    static const char header[] =
-        "{\"__metadata__\":{\"k\":\"v\"},"
-        "\"ab\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
-        "\"c\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[8,9]}}";
+    static const char header[] = "{\"__metadata__\":{\"k\":\"v\"},"
+                                 "\"ab\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
+                                 "\"c\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[8,9]}}";
     size_t padded = (sizeof header - 1 + 7) / 8 * 8;
     for (int round = 0; round < 2; round++) {
-        assert_int_equal(kata_safetensors_write(context, path, tensors, 2,
-                                                &(kata_text_pair){"k", "v"}, 1),
-                         KATA_OK);
+        assert_int_equal(
+            kata_safetensors_write(context, path, tensors, 2, &(kata_text_pair){"k", "v"}, 1),
+            KATA_OK);
         char *data;
         size_t n_bytes;
         assert_int_equal(kata__file_read(context, path, 1 << 20, &data, &n_bytes), KATA_OK);
@@ -215,8 +214,9 @@ static void hostile_headers(void **state) {
         {"a space first", " {}", 0, KATA_FORMAT, "begin with '{'"},
         {"cut JSON", "{\"a\":", 0, KATA_FORMAT, "JSON"},
         {"something behind", "{}x", 0, KATA_FORMAT, "JSON"},
-        {"a tensor twice", "{\"a\":" ENTRY("U8", "1", "0", "1") ",\"a\":" ENTRY("U8", "1", "1", "2") "}",
-         2, KATA_FORMAT, "a is there twice"},
+        {"a tensor twice",
+         "{\"a\":" ENTRY("U8", "1", "0", "1") ",\"a\":" ENTRY("U8", "1", "1", "2") "}", 2,
+         KATA_FORMAT, "a is there twice"},
         {"a name twice by escapes",
          "{\"a\":" ENTRY("U8", "1", "0", "1") ",\"\\u0061\":" ENTRY("U8", "1", "1", "2") "}", 2,
          KATA_FORMAT, "a is there twice"},
@@ -230,45 +230,53 @@ static void hostile_headers(void **state) {
         {"foreign dtype", "{\"a\":" ENTRY("U16", "1", "0", "2") "}", 2, KATA_UNSUPPORTED, "U16"},
         {"dtype is a number", "{\"a\":{\"dtype\":1,\"shape\":[],\"data_offsets\":[0,4]}}", 4,
          KATA_FORMAT, "data type"},
-        {"size negative", "{\"a\":" ENTRY("U8", "-1", "0", "1") "}", 1, KATA_FORMAT, "whole number"},
+        {"size negative", "{\"a\":" ENTRY("U8", "-1", "0", "1") "}", 1, KATA_FORMAT,
+         "whole number"},
         {"size 2^63", "{\"a\":" ENTRY("U8", "9223372036854775808", "0", "1") "}", 1, KATA_FORMAT,
          "whole number"},
         {"size a fraction", "{\"a\":" ENTRY("U8", "1.0", "0", "1") "}", 1, KATA_FORMAT,
          "whole number"},
         {"product overflows", "{\"a\":" ENTRY("F32", "4294967296,4294967296", "0", "4") "}", 4,
          KATA_FORMAT, "counted"},
-        {"bytes overflow", "{\"a\":" ENTRY("F64", "4611686018427387904", "0", "8") "}", 8, KATA_FORMAT,
-         "counted"},
+        {"bytes overflow", "{\"a\":" ENTRY("F64", "4611686018427387904", "0", "8") "}", 8,
+         KATA_FORMAT, "counted"},
         {"product overflows beside 0",
-         "{\"a\":" ENTRY("F32", "0,4294967296,4294967296", "0", "0") "}", 0, KATA_FORMAT, "counted"},
-        {"llama.cpp 18674: 2^42 + 1", "{\"a\":" ENTRY("F32", "4398046511105,4398046511105", "0", "4") "}",
-         4, KATA_FORMAT, "counted"},
-        {"9 axes", "{\"a\":" ENTRY("U8", "1,1,1,1,1,1,1,1,1", "0", "1") "}", 1, KATA_LIMIT, "at most 8"},
+         "{\"a\":" ENTRY("F32", "0,4294967296,4294967296", "0", "0") "}", 0, KATA_FORMAT,
+         "counted"},
+        {"llama.cpp 18674: 2^42 + 1",
+         "{\"a\":" ENTRY("F32", "4398046511105,4398046511105", "0", "4") "}", 4, KATA_FORMAT,
+         "counted"},
+        {"9 axes", "{\"a\":" ENTRY("U8", "1,1,1,1,1,1,1,1,1", "0", "1") "}", 1, KATA_LIMIT,
+         "at most 8"},
         {"offsets backwards", "{\"a\":" ENTRY("U8", "1", "1", "0") "}", 1, KATA_FORMAT, "offsets"},
-        {"offsets past the end", "{\"a\":" ENTRY("U8", "2", "0", "2") "}", 1, KATA_FORMAT, "offsets"},
-        {"offset 2^63 - 1", "{\"a\":" ENTRY("U8", "1", "9223372036854775806", "9223372036854775807") "}",
-         1, KATA_FORMAT, "offsets"},
+        {"offsets past the end", "{\"a\":" ENTRY("U8", "2", "0", "2") "}", 1, KATA_FORMAT,
+         "offsets"},
+        {"offset 2^63 - 1",
+         "{\"a\":" ENTRY("U8", "1", "9223372036854775806", "9223372036854775807") "}", 1,
+         KATA_FORMAT, "offsets"},
         {"offsets do not fit the shape", "{\"a\":" ENTRY("F32", "2", "0", "4") "}", 4, KATA_FORMAT,
          "needs 8"},
         {"three offsets", "{\"a\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1,1]}}", 1,
          KATA_LIMIT, "offsets"},
-        {"one offset", "{\"a\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0]}}", 1, KATA_FORMAT,
-         "two"},
-        {"overlap", "{\"a\":" ENTRY("U8", "2", "0", "2") ",\"b\":" ENTRY("U8", "2", "1", "3") "}", 3,
-         KATA_FORMAT, "begins at"},
+        {"one offset", "{\"a\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0]}}", 1,
+         KATA_FORMAT, "two"},
+        {"overlap", "{\"a\":" ENTRY("U8", "2", "0", "2") ",\"b\":" ENTRY("U8", "2", "1", "3") "}",
+         3, KATA_FORMAT, "begins at"},
         {"hole", "{\"a\":" ENTRY("U8", "1", "0", "1") ",\"b\":" ENTRY("U8", "1", "2", "3") "}", 3,
          KATA_FORMAT, "begins at"},
-        {"hole at the beginning", "{\"a\":" ENTRY("U8", "1", "1", "2") "}", 2, KATA_FORMAT, "begins at"},
+        {"hole at the beginning", "{\"a\":" ENTRY("U8", "1", "1", "2") "}", 2, KATA_FORMAT,
+         "begins at"},
         {"hole at the end", "{\"a\":" ENTRY("U8", "1", "0", "1") "}", 2, KATA_FORMAT, "end at"},
         {"data without tensors", "{}", 1, KATA_FORMAT, "end at"},
         {"lacks dtype", "{\"a\":{\"shape\":[1],\"data_offsets\":[0,1]}}", 1, KATA_FORMAT, "dtype"},
-        {"lacks shape", "{\"a\":{\"dtype\":\"U8\",\"data_offsets\":[0,1]}}", 1, KATA_FORMAT, "shape"},
+        {"lacks shape", "{\"a\":{\"dtype\":\"U8\",\"data_offsets\":[0,1]}}", 1, KATA_FORMAT,
+         "shape"},
         {"lacks offsets", "{\"a\":{\"dtype\":\"U8\",\"shape\":[1]}}", 1, KATA_FORMAT, "offsets"},
         {"unknown key", "{\"a\":{\"dtype\":\"U8\",\"x\":1}}", 1, KATA_FORMAT, "x"},
         {"a key twice", "{\"a\":{\"dtype\":\"U8\",\"dtype\":\"U8\"}}", 1, KATA_FORMAT, "dtype"},
         {"entry is a number", "{\"a\":1}", 0, KATA_FORMAT, "object"},
-        {"deep nesting", "{\"a\":{\"dtype\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", 0, KATA_FORMAT,
-         "data type"},
+        {"deep nesting", "{\"a\":{\"dtype\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", 0,
+         KATA_FORMAT, "data type"},
         {"NUL in a name", "{\"a\\u0000\":" ENTRY("U8", "1", "0", "1") "}", 1, KATA_FORMAT, "NUL"},
         {"invalid UTF-8 in a name", "{\"a\xff\":" ENTRY("U8", "1", "0", "1") "}", 1, KATA_FORMAT,
          "UTF-8"},
@@ -280,13 +288,20 @@ static void hostile_headers(void **state) {
         }
     }
     /* A path is only a name here. */
-    assert_int_equal(read_header("{\"../../etc/passwd\":" ENTRY("U8", "1", "0", "1") "}", 1), KATA_OK);
+    assert_int_equal(read_header("{\"../../etc/passwd\":" ENTRY("U8", "1", "0", "1") "}", 1),
+                     KATA_OK);
 }
 
 static void hostile_lengths(void **state) {
     (void)state;
-    static const uint64_t lengths[] = {0, 3, 100000001, (uint64_t)1 << 31, (uint64_t)1 << 32,
-                                       (uint64_t)1 << 63, UINT64_MAX, UINT64_MAX - 7};
+    static const uint64_t lengths[] = {0,
+                                       3,
+                                       100000001,
+                                       (uint64_t)1 << 31,
+                                       (uint64_t)1 << 32,
+                                       (uint64_t)1 << 63,
+                                       UINT64_MAX,
+                                       UINT64_MAX - 7};
     for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
         uint8_t file[160] = {0};
         memcpy(file, &lengths[i], 8);
@@ -350,9 +365,9 @@ static void mangled_files(void **state) {
     const kata_named_tensor tensors[] = {{"w", kata_tensor_view(f, KATA_F32, &KATA_SHAPE_OF(2, 3))},
                                          {"i", kata_tensor_view(i, KATA_I64, &KATA_SHAPE_OF(2))},
                                          {"b", kata_tensor_view(b, KATA_BOOL, &KATA_SHAPE_OF(3))}};
-    assert_int_equal(kata_safetensors_write(context, path, tensors, 3,
-                                            &(kata_text_pair){"step", "12"}, 1),
-                     KATA_OK);
+    assert_int_equal(
+        kata_safetensors_write(context, path, tensors, 3, &(kata_text_pair){"step", "12"}, 1),
+        KATA_OK);
     char *data;
     size_t n_bytes;
     assert_int_equal(kata__file_read(context, path, 1 << 20, &data, &n_bytes), KATA_OK);
@@ -379,11 +394,15 @@ static void starved_writer(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip),      cmocka_unit_test(known_bytes),
-        cmocka_unit_test(foreign_files),   cmocka_unit_test(bad_arguments),
-        cmocka_unit_test(hostile_headers), cmocka_unit_test(hostile_lengths),
+        cmocka_unit_test(round_trip),
+        cmocka_unit_test(known_bytes),
+        cmocka_unit_test(foreign_files),
+        cmocka_unit_test(bad_arguments),
+        cmocka_unit_test(hostile_headers),
+        cmocka_unit_test(hostile_lengths),
         cmocka_unit_test(small_file_claims_gigabytes),
-        cmocka_unit_test(long_name),       cmocka_unit_test(mangled_files),
+        cmocka_unit_test(long_name),
+        cmocka_unit_test(mangled_files),
         cmocka_unit_test(starved_writer),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

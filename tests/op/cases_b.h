@@ -135,9 +135,9 @@ static const kata_test_case cases_b[] = {
      FAILS(INVALID, "Conv: pads has 2 numbers, expected 4")},
     {"Conv", .inputs = {{F(1, 3, 4, 4)}, {F(2, 3, 3, 3)}},
      ATTRIBUTES(KATA_INTS("pads", 1, 1, -1, 1)),
-     FAILS(INVALID, "Conv: pads[2] is -1, expected 0 or more")},
+     FAILS(INVALID, "Conv: pads[2] is -1, expected 0 to 2147483647")},
     {"Conv", .inputs = {{F(1, 3, 4, 4)}, {F(2, 3, 3, 3)}}, ATTRIBUTES(KATA_INTS("strides", 0, 1)),
-     FAILS(INVALID, "Conv: strides[0] is 0, expected 1 or more")},
+     FAILS(INVALID, "Conv: strides[0] is 0, expected 1 to 2147483647")},
     {"Conv", .inputs = {{F(1, 3, 4, 4)}, {F(2, 3, 3, 3)}},
      ATTRIBUTES(KATA_STRING("auto_pad", "SAME")),
      FAILS(INVALID,
@@ -202,6 +202,24 @@ static const kata_test_case cases_b[] = {
      ATTRIBUTES(KATA_INTS("output_shape", 1, 3, 6, 6)),
      FAILS(INVALID, "ConvTranspose: output_shape has 4 numbers, expected 2")},
 
+    {"ConvTranspose", .inputs = {{F(1, 2, 3, 3)}, {F(2, 3, 2, 2)}},
+     ATTRIBUTES(KATA_INTS("output_shape", INT64_MIN, 6)),
+     FAILS(INVALID, "ConvTranspose: output_shape[0] is -9223372036854775808, expected 1 or more")},
+    {"Conv", .inputs = {{F(1, 2, 3, 3)}, {F(2, 2, 2, 2)}},
+     ATTRIBUTES(KATA_INTS("pads", INT64_MAX, 0, 0, 0)),
+     FAILS(INVALID, "Conv: pads[0] is 9223372036854775807, expected 0 to 2147483647")},
+    {"Conv", .inputs = {{F(1, 2, 3, 3)}, {F(2, 2, 2, 2)}},
+     ATTRIBUTES(KATA_INTS("dilations", INT32_MAX, INT32_MAX)),
+     FAILS(
+         SHAPE,
+         "Conv: the window 2x2 (dilation 2147483647x2147483647) covers 2147483648 of the height")},
+    {"kata:ConvGradInput", .inputs = {{F(2, 4, 9)}, {F(4, 3, 3)}},
+     ATTRIBUTES(KATA_INTS("sizes", 0)),
+     FAILS(INVALID, "ConvGradInput: sizes[0] is 0, expected 1 or more")},
+    {"kata:ConvGradInput", .inputs = {{F(2, 4, 9)}, {F(4, 3, 3)}},
+     ATTRIBUTES(KATA_INTS("sizes", 5), KATA_INT("group", INT64_MAX)),
+     FAILS(LIMIT, "ConvGradInput: group 9223372036854775807 is too large")},
+
     /* --- MaxPool --- */
     {"MaxPool", .inputs = {{F(2, 3, 6, 8)}},
      ATTRIBUTES(KATA_INTS("kernel_shape", 2, 2), KATA_INTS("strides", 2, 2)), .batched = 1},
@@ -258,6 +276,20 @@ static const kata_test_case cases_b[] = {
                 {F(1, 1, 1, 2), VALUES(3, 4)}},
      ATTRIBUTES(KATA_INTS("kernel_shape", 2, 2), KATA_INTS("strides", 2, 2)),
      EXPECT(3, 0, 0, 0, 0, 0, 4, 0)},
+
+    {"kata:MaxPoolGrad",
+     .inputs = {{F(1, 1, 2, 10), VALUES(5)},
+                {F(1, 1, 1, 5), VALUES(5)},
+                {F(1, 1, 1, 5), VALUES(1, 2, 3, 4, 6)}},
+     ATTRIBUTES(KATA_INTS("kernel_shape", 2, 2), KATA_INTS("strides", 2, 2)),
+     EXPECT(1, 0, 2, 0, 3, 0, 4, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)},
+    {"kata:MaxPoolGrad",
+     .inputs = {{F(1, 1, 2, 10),
+                 VALUES(1, 5, 1, 1, 5, 1, 1, 1, 1, 5, 5, 5, 5, 5, 1, 5, 1, 5, 5, 1)},
+                {F(1, 1, 1, 5), VALUES(5)},
+                {F(1, 1, 1, 5), VALUES(1, 2, 3, 4, 6)}},
+     ATTRIBUTES(KATA_INTS("kernel_shape", 2, 2), KATA_INTS("strides", 2, 2)),
+     EXPECT(0, 1, 0, 0, 3, 0, 0, 0, 0, 6, 0, 0, 2, 0, 0, 0, 0, 4, 0, 0)},
 
     /* --- AveragePool --- */
     {"AveragePool", .inputs = {{F(2, 3, 6, 8)}},
@@ -497,6 +529,20 @@ static const kata_test_case cases_b[] = {
     {"kata:NegativeLogLikelihoodGrad",
      .inputs = {{F0, VALUES(2)}, {I64(2), VALUES(1, 0)}, {F(3), VALUES(1, 3, 5)}},
      ATTRIBUTES(KATA_INT("classes", 3)), EXPECT(0, -1.5, 0, -0.5, 0, 0)},
+
+    /* --- 16-bit floats run on the plain kernels --- */
+    {"MatMul",
+     .inputs = {{TYPED(F16, 2, 2), VALUES(1, 2, 3, 4)}, {TYPED(F16, 2, 1), VALUES(0.5, -1)}},
+     .forward_only = true, EXPECT(-1.5, -2.5)},
+    {"Conv", .inputs = {{TYPED(BF16, 1, 2, 4, 5)}, {TYPED(BF16, 3, 2, 3, 3)}},
+     .forward_only = true},
+    {"MaxPool", .inputs = {{TYPED(F16, 1, 2, 4, 5)}}, ATTRIBUTES(KATA_INTS("kernel_shape", 2, 2)),
+     .forward_only = true},
+    {"LayerNormalization", .inputs = {{TYPED(F16, 3, 5)}, {TYPED(F16, 5)}}, .n_outputs = 3,
+     .forward_only = true},
+    {"Softmax", .inputs = {{TYPED(BF16, 3, 5)}}, .forward_only = true},
+    {"SoftmaxCrossEntropyLoss", .inputs = {{TYPED(F16, 3, 4)}, {I64(3), RANGE(0, 4)}},
+     .n_outputs = 2, .forward_only = true},
 
     /* --- optimiser updates --- */
     {"kata:SGD", .inputs = {{F(5, 7), VARIABLE}, {F(5, 7)}, {F0, VALUES(0.1)}}},

@@ -1,0 +1,97 @@
+#!/bin/sh
+# The same bits whatever happens: threads, Ctrl-C, SIGKILL at any moment, a disk that is full.
+# usage: test_resume.sh KATA
+kata=$1
+folder=$(mktemp -d) || exit 1
+trap 'umount "$folder/disk" 2>/dev/null; rm -rf "$folder"' EXIT
+cd "$folder" || exit 1
+failures=0
+fail() {
+    failures=$((failures + 1))
+    echo "FAILED: $*"
+}
+hash_of() { # of a run's last epoch
+    tail -n 1 "$1/history.jsonl" | sed 's/.*"weights_hash":"\([0-9a-f]*\)".*/\1/'
+}
+
+"$kata" data make digits --out idx --count 2000 --test 100 --quiet >/dev/null || fail "data make"
+settings="--data idx --model simple-convnet --epochs 3 --batch 50 --augment shift=1 --seed 7 --checkpoint-every 7"
+
+# threads
+for n in 1 2 5; do
+    "$kata" train $settings --threads $n --out threads-$n --quiet >/dev/null || fail "training with $n threads"
+done
+hash=$(hash_of threads-1)
+[ ${#hash} -eq 16 ] || fail "no weights hash in the history"
+[ "$(hash_of threads-2)" = "$hash" ] || fail "2 threads give other weights"
+[ "$(hash_of threads-5)" = "$hash" ] || fail "5 threads give other weights"
+
+# Ctrl-C in mid-epoch, then --resume
+for delay in 0.5 0.25 0.1 0.03; do
+    rm -rf stopped
+    "$kata" train $settings --out stopped >out 2>err &
+    pid=$!
+    while [ ! -e stopped/kata.yaml ] && kill -0 $pid 2>/dev/null; do sleep 0.01; done
+    sleep $delay
+    kill -INT $pid 2>/dev/null
+    wait $pid
+    status=$?
+    [ $status -ne 0 ] && break
+done
+[ $status -eq 130 ] || fail "Ctrl-C ends with status $status, not 130"
+grep -q "kata train --resume stopped" err || fail "Ctrl-C does not say how to go on"
+[ -e stopped/model.onnx ] && [ -e stopped/checkpoint.safetensors ] || fail "Ctrl-C leaves no model or checkpoint"
+"$kata" train --resume stopped --threads 1 --quiet >/dev/null || fail "resuming after Ctrl-C"
+[ "$(hash_of stopped)" = "$hash" ] || fail "a run that was stopped ends on other weights"
+[ "$(wc -l <stopped/history.jsonl)" -eq 3 ] || fail "the history of a resumed run has not 3 lines"
+
+# SIGKILL at moments that differ, again and again, until the run is through
+"$kata" train $settings --out killed --quiet >/dev/null 2>&1 &
+pid=$!
+kills=0
+for delay in 0.1 0.3 0.2 0.4 0.15 0.35 0.25 0.5; do
+    sleep $delay
+    kill -KILL $pid 2>/dev/null && kills=$((kills + 1))
+    wait $pid 2>/dev/null
+    if [ -e killed/kata.yaml ]; then
+        "$kata" train --resume killed --quiet >/dev/null 2>&1 &
+    else
+        "$kata" train $settings --out killed --quiet >/dev/null 2>&1 &
+    fi
+    pid=$!
+done
+wait $pid || fail "resuming after SIGKILL"
+[ "$(hash_of killed)" = "$hash" ] || fail "a run that was killed $kills times ends on other weights"
+grep -q "weights hash" killed/report.html || fail "no report after SIGKILL"
+
+# two programs on one run
+"$kata" train $settings --out twice --quiet >/dev/null 2>&1 &
+pid=$!
+while [ ! -e twice/kata.yaml ] && kill -0 $pid 2>/dev/null; do sleep 0.01; done
+"$kata" train --resume twice --quiet >/dev/null 2>err
+status=$?
+if kill -0 $pid 2>/dev/null; then
+    [ $status -eq 1 ] && grep -q "another program is training" err || fail "two programs train in one folder"
+fi
+wait $pid
+
+# A full disk during a checkpoint: the old one stays usable. Needs the right to mount.
+mkdir disk
+if mount -t tmpfs -o size=1100k tmpfs disk 2>/dev/null; then
+    small="--data idx --model two-layer --epochs 3 --batch 50 --seed 7"
+    "$kata" train $small --out whole --quiet >/dev/null || fail "training for the full disk"
+    # Room for the files of an epoch, not for the second copy that replaces them.
+    "$kata" train $small --out disk/run --quiet >/dev/null 2>err
+    status=$?
+    [ $status -eq 1 ] && grep -qi "no space left" err || fail "a full disk ends with status $status"
+    grep -q "kata train --resume disk/run" err || fail "a full disk does not say how to go on"
+    ls disk/run | grep -q "tmp-" && fail "a full disk leaves half a file"
+    mount -o remount,size=20m disk && "$kata" train --resume disk/run --quiet >/dev/null || fail "resuming after a full disk"
+    [ "$(hash_of disk/run)" = "$(hash_of whole)" ] || fail "after a full disk the weights differ"
+    umount disk
+else
+    echo "the full disk is not tested: no right to mount"
+fi
+
+[ $failures -eq 0 ] && echo "the same weights every time ($kills kills)"
+exit $failures
