@@ -11,7 +11,7 @@ endif()
 # name in CMake, name in pkg-config, Debian package
 set(kata_missing "")
 foreach(row "CURL;libcurl;libcurl4-openssl-dev" "YAML;yaml-0.1;libyaml-dev" "MICROHTTPD;libmicrohttpd;libmicrohttpd-dev"
-    "JANSSON;jansson;libjansson-dev" "ZLIB;zlib;zlib1g-dev" "PNG;libpng;libpng-dev" "JPEG;libjpeg;libjpeg-dev")
+    "ZLIB;zlib;zlib1g-dev" "PNG;libpng;libpng-dev" "JPEG;libjpeg;libjpeg-dev")
   list(GET row 0 name)
   list(GET row 1 module)
   list(GET row 2 package)
@@ -30,7 +30,7 @@ if(NOT TARGET kata_readers)
   include(cmake/readers.cmake)
 endif()
 
-set(KATA_PROGRAM_LIBRARIES kata_readers PkgConfig::CURL PkgConfig::YAML PkgConfig::MICROHTTPD PkgConfig::JANSSON
+set(KATA_PROGRAM_LIBRARIES kata_readers PkgConfig::CURL PkgConfig::YAML PkgConfig::MICROHTTPD
   PkgConfig::ZLIB PkgConfig::PNG PkgConfig::JPEG)
 file(GLOB web_files CONFIGURE_DEPENDS web/*)
 add_custom_command(OUTPUT ${CMAKE_BINARY_DIR}/web_files.c
@@ -65,7 +65,6 @@ endif()
 # Tests: rooms figure and serve by cmocka, the program by scripts that run it (tests/tool/test_*.sh).
 if(KATA_TESTS)
   enable_testing()
-  pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
   file(GLOB support CONFIGURE_DEPENDS tests/support/*.c)
   foreach(room figure serve tool)
     file(GLOB tests CONFIGURE_DEPENDS tests/${room}/test_*.c)
@@ -75,7 +74,7 @@ if(KATA_TESTS)
       add_executable(${room}_${short} EXCLUDE_FROM_ALL ${test} ${support} ${program_objects_up_to_${room}})
       target_include_directories(${room}_${short} PRIVATE tests)
       target_link_libraries(${room}_${short} PRIVATE kata_flags kata_readers kata_static ${KATA_PROGRAM_LIBRARIES}
-        PkgConfig::CMOCKA Threads::Threads m)
+        PkgConfig::CMOCKA PkgConfig::JANSSON Threads::Threads m)
       target_compile_definitions(${room}_${short} PRIVATE KATA_PROGRAM="$<TARGET_FILE:kata>")
       add_dependencies(${room}_${short} kata)
       set_property(GLOBAL APPEND PROPERTY kata_test_targets ${room}_${short})

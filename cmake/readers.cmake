@@ -20,7 +20,6 @@ endif()
 # Tests of the readers: tests/data/reader/test_*.c, linked with the rooms up to data and the readers.
 if(KATA_TESTS AND KATA_READERS_FOUND)
   enable_testing()
-  pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
   file(GLOB support CONFIGURE_DEPENDS tests/support/*.c)
   file(GLOB tests CONFIGURE_DEPENDS tests/data/reader/test_*.c)
   foreach(test IN LISTS tests)

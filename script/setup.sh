@@ -2,8 +2,8 @@
 # allowed, otherwise prints the one line to run. POSIX sh; needs nothing.
 
 # What the program is built from, and what the tests need beside it (docs/dependencies.md says why).
-build_packages="gcc libc6-dev make cmake pkg-config libpng-dev libjpeg62-turbo-dev zlib1g-dev libmicrohttpd-dev libjansson-dev libyaml-dev libcurl4-gnutls-dev"
-test_packages="libcmocka-dev curl"
+build_packages="gcc libc6-dev make cmake pkg-config libpng-dev libjpeg62-turbo-dev zlib1g-dev libmicrohttpd-dev libyaml-dev libcurl4-gnutls-dev"
+test_packages="libcmocka-dev libjansson-dev curl"
 
 say() {
     printf '%s\n' "$*" >&2

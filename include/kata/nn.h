@@ -31,7 +31,9 @@ KATA_API kata_graph *kata_model_graph(kata_model *model);
 KATA_API kata_context *kata_model_context(const kata_model *model);
 
 /* The model as an .onnx file and back. What ONNX has no place for is in its metadata ("kata.…").
- * kata_save is atomic: on failure the old file stays. */
+ * kata_save is atomic: on failure the old file stays. After a failed kata_compile or kata_fit it
+ * refuses with that failure's sentence, so that a program that looks at the last status alone is
+ * told. */
 KATA_API kata_status kata_save(kata_model *model, const char *path);
 KATA_API kata_status kata_model_load(kata_model **out, kata_context *context, const char *path);
 /* Takes over the graph, also on failure. */
@@ -197,6 +199,14 @@ typedef struct kata_ready_entry {
     const char *name, *about;
 } kata_ready_entry;
 KATA_API const kata_ready_entry *kata_model_ready_list(void);
+
+/* Transfer learning: copies every variable of `from` whose name begins with `prefix` ("" for all)
+ * into the variable of the same name and shape of `to`, which then counts as trained: kata_compile
+ * keeps its weights. Returns how many were copied. */
+KATA_API int kata_model_copy_weights(kata_model *to, const kata_model *from, const char *prefix);
+/* Takes the outputs (and loss and labels) off a model, so that a new head can be put on any of its
+ * values (kata_graph_find_value) with kata_output. */
+KATA_API kata_status kata_model_remove_outputs(kata_model *model);
 
 /* A model's table: a row for each layer's node. Freed with kata_text_free. */
 KATA_API kata_status kata_model_summary(char **text, kata_model *model);

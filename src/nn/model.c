@@ -52,6 +52,7 @@ void kata_model_free(kata_model *model) {
     }
     kata_graph_free(model->graph);
     kata__free(model->context, model->initials);
+    kata__free(model->context, model->failure_message);
     kata__free(model->context, model);
 }
 
@@ -67,9 +68,28 @@ kata_context *kata_model_context(const kata_model *model) {
     return model->context;
 }
 
+kata_status kata__model_ended(kata_model *model, kata_status status) {
+    kata__free(model->context, model->failure_message);
+    model->failure_message = NULL;
+    model->failure = status == KATA_INTERRUPTED ? KATA_OK : status; /* what was learnt is kept */
+    if (model->failure != KATA_OK) {
+        char text[1024];
+        snprintf(text, sizeof text, "%s", kata_error_message());
+        model->failure_message = kata__strdup(model->context, text);
+        kata_fail(status, "%s", text);
+    }
+    return status;
+}
+
 kata_status kata_save(kata_model *model, const char *path) {
     if (model->graph->status != KATA_OK) {
         return kata_fail(model->graph->status, "%s", kata_graph_message(model->graph));
+    }
+    if (model->failure != KATA_OK) {
+        return kata_fail(model->failure, "model %s is not saved, since it was not made: %s",
+                         model->graph->name,
+                         model->failure_message != NULL ? model->failure_message
+                                                        : kata_status_name(model->failure));
     }
     if (model->graph->n_outputs == 0) {
         return kata_fail(KATA_INVALID, "model %s has no output; call kata_output before kata_save",
@@ -109,6 +129,26 @@ kata_status kata_output(kata_model *model, kata_value value) {
     kata_graph *graph = model->graph;
     snprintf(name, sizeof name, graph->n_outputs == 0 ? "output" : "output_%zu", graph->n_outputs);
     return kata_graph_output(graph, name, value);
+}
+
+kata_status kata_model_remove_outputs(kata_model *model) {
+    kata_graph *graph = model->graph;
+    if (graph->status != KATA_OK) {
+        return kata_fail(graph->status, "%s", kata_graph_message(graph));
+    }
+    if (model->trainer != NULL) {
+        model->trainer_free(model->trainer);
+        model->trainer = NULL;
+    }
+    for (size_t i = 0; i < graph->n_outputs; i++) { /* the names are free for the new outputs */
+        char name[64];
+        snprintf(name, sizeof name, "removed_output_%d", (int)graph->outputs[i].id);
+        KATA__TRY(kata__graph_name_value(graph, graph->outputs[i], name, false));
+    }
+    graph->n_outputs = 0;
+    KATA__TRY(kata_graph_set_metadata(graph, "kata.loss", NULL));
+    KATA__TRY(kata_graph_set_metadata(graph, "kata.outputs", NULL));
+    return kata_graph_set_metadata(graph, "kata.labels", NULL);
 }
 
 /* --- initial weights ------------------------------------------------------------------------- */
@@ -227,6 +267,22 @@ int kata_model_freeze(kata_model *model, const char *prefix, bool frozen) {
             n++;
         }
     }
+    return n;
+}
+
+int kata_model_copy_weights(kata_model *to, const kata_model *from, const char *prefix) {
+    int n = 0;
+    for (size_t i = 0; i < from->graph->n_variables; i++) {
+        const kata_variable *source = from->graph->variables[i];
+        kata_variable *target = kata_graph_find_variable(to->graph, source->name);
+        if (target != NULL && strncmp(source->name, prefix, strlen(prefix)) == 0 &&
+            target->tensor.dtype == source->tensor.dtype &&
+            kata_shape_equal(&target->tensor.shape, &source->tensor.shape)) {
+            memcpy(target->tensor.data, source->tensor.data, kata_tensor_bytes(&source->tensor));
+            n++;
+        }
+    }
+    to->fresh = to->fresh && n == 0;
     return n;
 }
 

@@ -21,7 +21,9 @@ struct kata_model {
     kata__initial *initials;
     size_t n_initials, initials_capacity;
     int layer_count[KATA_LAYER_COUNT]; /* for made-up names */
-    bool fresh; /* weights are the initial ones: kata_compile may draw them anew */
+    bool fresh;          /* weights are the initial ones: kata_compile may draw them anew */
+    kata_status failure; /* of the last kata_compile or kata_fit */
+    char *failure_message;
     struct kata__trainer *trainer;
     void (*trainer_free)(struct kata__trainer *trainer); /* set by the train room */
 };
@@ -32,5 +34,8 @@ kata_value kata__model_variable(kata_model *model, const char *name, const kata_
                                 int64_t fan_out, kata_variable **variable);
 /* The made-up or given name of the next layer of a type; written to `text`. */
 const char *kata__layer_next_name(kata_model *model, const kata_layer *layer, char text[64]);
+
+/* Remembers how a step of the model's making ended, for kata_save; returns `status`. */
+kata_status kata__model_ended(kata_model *model, kata_status status);
 
 #endif

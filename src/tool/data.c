@@ -411,8 +411,8 @@ static void class_table(kata__buffer *out, const kata_data *data) {
     kata__buffer_printf(out, "\n%-16s %10s", "class", "training");
     kata__buffer_text(out, test != NULL ? "       test\n" : "\n");
     for (int i = 0; i < train->n_classes; i++) {
-        kata__buffer_printf(out, "%-16s %10" PRId64, kata__label_text(NULL, train, i, label),
-                            count_of(train, i));
+        kata__padded(out, kata__label_text(NULL, train, i, label), 16);
+        kata__buffer_printf(out, " %10" PRId64, count_of(train, i));
         if (test != NULL) {
             kata__buffer_printf(out, " %10" PRId64, count_of(test, i));
         }

@@ -105,7 +105,11 @@ static kata_status fetch(const char *url, const char *part, const char *name) {
     curl_easy_getinfo(t.curl, CURLINFO_RESPONSE_CODE, &http);
     curl_easy_cleanup(t.curl);
     kata__progress_clear();
+    bool empty = ftello(t.part) == 0 && t.resumed == 0;
     bool written = fclose(t.part) == 0 && !t.failed;
+    if (empty) {
+        unlink(part);
+    }
     if (code == CURLE_WRITE_ERROR || !written) {
         return kata_fail(KATA_IO, "cannot write %s: is the disk full?", part);
     }
@@ -207,5 +211,8 @@ kata_status kata__download_set(kata__tool *tool, const kata__known_set *set, con
         status = get_file(tool, set, &set->files[i], folder);
     }
     curl_global_cleanup();
+    if (status != KATA_OK) {
+        rmdir(folder); /* if nothing came; an empty folder would be taken for the set */
+    }
     return status;
 }

@@ -354,7 +354,15 @@ kata_status kata__job_prepare(kata__job *job) {
     KATA__TRY(open_data(job));
     KATA__TRY(check_classes(job));
     if (job->model == NULL) {
-        KATA__TRY(build_model(job));
+        kata_status status = build_model(job);
+        if (status != KATA_OK && s->picture_size[0] == 0 &&
+            kata__source_kind_of(job->tool->context, s->data) == KATA__SOURCE_FOLDER) {
+            return kata_fail_in(status, "pictures of %dx%d pixels (--picture-size 28,28 resizes "
+                                        "them to what each network takes)",
+                                (int)sample_shape(job->train).dim[1],
+                                (int)sample_shape(job->train).dim[2]);
+        }
+        KATA__TRY(status);
     }
     KATA__TRY(compile(job));
     count_steps(job);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tool/terminal.h"
+
 const char *kata__label_text(const kata_model *model, const kata_dataset *dataset, int64_t i,
                              char text[KATA__LABEL_TEXT]) {
     if (model != NULL && kata_model_label(model, (int)i, text, KATA__LABEL_TEXT)) {
@@ -165,19 +167,27 @@ int kata__top_confusions(const kata_classification *c, kata__confusion *out, int
     return found;
 }
 
+void kata__padded(kata__buffer *out, const char *text, int columns) {
+    kata__buffer_text(out, text);
+    for (int i = kata__text_columns(text); i < columns; i++) {
+        kata__buffer_text(out, " ");
+    }
+}
+
 static void scores_row(kata__buffer *out, int width, const char *label, kata_class_scores s) {
-    kata__buffer_printf(out, "%-*s  %8.2f %%  %8.2f %%  %8.2f %%  %9" PRId64 "\n", width, label,
-                        100 * s.precision, 100 * s.recall, 100 * s.f1, s.support);
+    kata__padded(out, label, width);
+    kata__buffer_printf(out, "  %8.2f %%  %8.2f %%  %8.2f %%  %9" PRId64 "\n", 100 * s.precision,
+                        100 * s.recall, 100 * s.f1, s.support);
 }
 
 static int label_width(const kata_model *model, const kata_dataset *dataset, int n) {
     char label[KATA__LABEL_TEXT];
-    size_t width = 5;
+    int width = 5;
     for (int i = 0; i < n; i++) {
-        size_t length = strlen(kata__label_text(model, dataset, i, label));
-        width = length > width ? length : width;
+        int columns = kata__text_columns(kata__label_text(model, dataset, i, label));
+        width = columns > width ? columns : width;
     }
-    return (int)width;
+    return width;
 }
 
 static void classification_text(kata__buffer *out, const kata_classification *c,

@@ -22,6 +22,8 @@ const char *kata__main_figure_text(kata_loss loss, double value, char text[40]);
 /* The members of an evaluation's JSON object, without the braces. `full` adds classes and confusion. */
 void kata__evaluation_json(kata__buffer *out, const kata_evaluation *evaluation,
                            const kata_model *model, const kata_dataset *dataset, bool full);
+/* The text, filled up with spaces to so many columns of a terminal. */
+void kata__padded(kata__buffer *out, const char *text, int columns);
 /* A table for people. */
 void kata__evaluation_text(kata__buffer *out, const kata_evaluation *evaluation,
                            const kata_model *model, const kata_dataset *dataset);

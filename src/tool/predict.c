@@ -54,7 +54,7 @@ typedef struct predictor {
     int64_t n_outputs;
     answer_kind kind;
     bool labels_matter, header_done;
-    int name_width;
+    int name_width, label_width;
 } predictor;
 
 /* --- inputs ------------------------------------------------------------------------------------- */
@@ -276,18 +276,21 @@ static void write_row(kata__buffer *out, predictor *p, const char *name, const f
     k = k < p->n_outputs ? k : (int)p->n_outputs;
     bool classes = p->kind == ANSWER_CLASS || p->kind == ANSWER_UNKNOWN;
     if (!p->header_done) {
-        kata__buffer_printf(out, "%-*s  %s\n", p->name_width, "file",
-                            p->kind == ANSWER_CLASS    ? "class    sure  then"
-                            : p->kind == ANSWER_LABELS ? "labels"
-                                                       : "output");
+        kata__padded(out, "file", p->name_width + 2);
+        kata__padded(out,
+                     p->kind == ANSWER_CLASS    ? "class"
+                     : p->kind == ANSWER_LABELS ? "labels"
+                                                : "output",
+                     p->kind == ANSWER_CLASS ? p->label_width : 0);
+        kata__buffer_text(out, p->kind == ANSWER_CLASS ? "     sure  then\n" : "\n");
         p->header_done = true;
     }
-    kata__buffer_printf(out, "%-*s  ", p->name_width, name);
+    kata__padded(out, name, p->name_width);
+    kata__buffer_text(out, "  ");
     if (p->kind == ANSWER_CLASS) {
         largest(values, p->n_outputs, order, k);
-        kata__buffer_printf(out, "%-5s %6.2f %%  ",
-                            kata__label_text(p->model, NULL, order[0], label),
-                            100 * (double)values[order[0]]);
+        kata__padded(out, kata__label_text(p->model, NULL, order[0], label), p->label_width);
+        kata__buffer_printf(out, " %6.2f %%  ", 100 * (double)values[order[0]]);
         for (int i = 1; i < k; i++) {
             kata__buffer_printf(out, "%s%s %.2f %%", i > 1 ? ", " : "",
                                 kata__label_text(p->model, NULL, order[i], label),
@@ -384,6 +387,12 @@ static kata_status open_model(predictor *p, const char *argument) {
               : loss == KATA_SIGMOID_CROSS_ENTROPY ? ANSWER_LABELS
                                                    : ANSWER_NUMBERS;
     p->labels_matter = kata__labels_matter(p->model, NULL, p->n_outputs);
+    p->label_width = 5;
+    for (int64_t i = 0; i < p->n_outputs && i < 1000; i++) {
+        char label[KATA__LABEL_TEXT];
+        int columns = kata__text_columns(kata__label_text(p->model, NULL, i, label));
+        p->label_width = columns > p->label_width && columns < 40 ? columns : p->label_width;
+    }
     return KATA_OK;
 }
 
@@ -398,9 +407,10 @@ static int predict(predictor *p, const kata__parsed *parsed) {
     int code = KATA__EXIT_OK;
     p->name_width = 4;
     for (int i = 1; i < parsed->n_positional; i++) {
-        int length = (int)strlen(parsed->positional[i]);
-        length += length > 4 && strcmp(parsed->positional[i] + length - 4, ".png") != 0 ? 6 : 0;
-        p->name_width = length > p->name_width && length <= 60 ? length : p->name_width;
+        const char *name = parsed->positional[i];
+        int length = (int)strlen(name), columns = kata__text_columns(name);
+        columns += length > 4 && strcmp(name + length - 4, ".png") != 0 ? 6 : 0;
+        p->name_width = columns > p->name_width && columns <= 60 ? columns : p->name_width;
     }
     kata__buffer out;
     kata__buffer_init(&out, p->tool->context, (size_t)64 << 20);

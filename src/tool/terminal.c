@@ -52,6 +52,31 @@ void kata__terminal_print(FILE *file, const char *text) {
     }
 }
 
+/* The Unicode ranges that terminals draw two columns wide (East Asian Width W and F), in the large. */
+static bool is_wide(uint32_t c) {
+    return (c >= 0x1100 && c <= 0x115f) || (c >= 0x2e80 && c <= 0x303e) ||
+           (c >= 0x3041 && c <= 0xa4cf) || (c >= 0xac00 && c <= 0xd7a3) ||
+           (c >= 0xf900 && c <= 0xfaff) || (c >= 0xfe30 && c <= 0xfe6f) ||
+           (c >= 0xff00 && c <= 0xff60) || (c >= 0xffe0 && c <= 0xffe6) ||
+           (c >= 0x1f300 && c <= 0x1faff) || (c >= 0x20000 && c <= 0x3fffd);
+}
+
+int kata__text_columns(const char *text) {
+    int columns = 0;
+    for (const unsigned char *c = (const unsigned char *)text; *c != '\0';) {
+        int more = *c >= 0xf0 ? 3 : *c >= 0xe0 ? 2 : *c >= 0xc0 ? 1 : 0;
+        uint32_t code = more == 0 ? *c : *c & (0x3fu >> more);
+        c++;
+        for (; more > 0 && (*c & 0xc0) == 0x80; more--, c++) {
+            code = code << 6 | (*c & 0x3fu);
+        }
+        bool combining = (code >= 0x300 && code <= 0x36f) || (code >= 0x3099 && code <= 0x309a) ||
+                         code == 0x200d || (code >= 0xfe00 && code <= 0xfe0f);
+        columns += combining ? 0 : is_wide(code) ? 2 : 1;
+    }
+    return columns;
+}
+
 const char *kata__count_text(int64_t n, char text[KATA__TERMINAL_TEXT]) {
     char digits[24];
     int length = snprintf(digits, sizeof digits, "%lld", (long long)(n < 0 ? -n : n));

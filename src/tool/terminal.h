@@ -17,6 +17,9 @@ bool kata__terminal_utf8(void); /* by LC_ALL, LC_CTYPE, LANG */
  * cannot steer the terminal. Newlines stay. */
 void kata__terminal_print(FILE *file, const char *text);
 
+/* Columns that a UTF-8 text takes: East Asian wide characters two, combining marks none. */
+int kata__text_columns(const char *text);
+
 /* "12,345"; "1.5 MiB"; "1:02:03", "4:05", "0:07". Return `text`. */
 #define KATA__TERMINAL_TEXT 40
 const char *kata__count_text(int64_t n, char text[KATA__TERMINAL_TEXT]);

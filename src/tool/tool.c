@@ -2,6 +2,7 @@
 #include "tool/tool.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 
 #include <kata/readers.h>
@@ -65,10 +66,19 @@ void kata__tool_say(const kata__tool *tool, const char *format, ...) {
     fputc('\n', stderr);
 }
 
+/* The reader of a pipe went away: `kata predict ... | head`. */
+static bool reader_is_gone(void) {
+    struct pollfd out = {.fd = 1, .events = POLLOUT};
+    return poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0;
+}
+
 int kata__tool_flush(const kata__tool *tool) {
     char reason[KATA__SYSTEM_ERROR_SIZE];
     errno = 0;
     if (fflush(stdout) != 0 || ferror(stdout)) {
+        if (reader_is_gone()) {
+            return KATA__EXIT_FAILED; /* nobody to tell */
+        }
         kata_fail(KATA_IO, "cannot write to stdout: %s",
                   kata__system_error(errno != 0 ? errno : EIO, reason));
         return kata__tool_failed(tool);

@@ -170,7 +170,7 @@ static kata_status make_state(struct kata__trainer *trainer) {
     return KATA_OK;
 }
 
-kata_status kata_compile_with(kata_model *model, const kata_compile_options *options) {
+static kata_status compile(kata_model *model, const kata_compile_options *options) {
     struct kata__trainer *trainer;
     KATA__TRY(check_options(options));
     if (model->trainer != NULL) {
@@ -201,6 +201,10 @@ kata_status kata_compile_with(kata_model *model, const kata_compile_options *opt
     }
     trainer->compiled = true;
     return KATA_OK;
+}
+
+kata_status kata_compile_with(kata_model *model, const kata_compile_options *options) {
+    return kata__model_ended(model, compile(model, options));
 }
 
 /* --- labels ----------------------------------------------------------------------------------- */

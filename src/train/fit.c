@@ -426,8 +426,8 @@ static kata_status fit(struct kata__trainer *trainer, const kata_dataset *train,
     return status;
 }
 
-kata_status kata_fit_with(kata_model *model, const kata_dataset *dataset,
-                          const kata_fit_options *options) {
+static kata_status fit_checked(kata_model *model, const kata_dataset *dataset,
+                               const kata_fit_options *options) {
     struct kata__trainer *trainer = NULL;
     KATA__TRY(check_options(options));
     KATA__TRY(kata__trainer_get(&trainer, model));
@@ -446,6 +446,11 @@ kata_status kata_fit_with(kata_model *model, const kata_dataset *dataset,
     kata_dataset_free(train);
     kata_dataset_free(validation);
     return status;
+}
+
+kata_status kata_fit_with(kata_model *model, const kata_dataset *dataset,
+                          const kata_fit_options *options) {
+    return kata__model_ended(model, fit_checked(model, dataset, options));
 }
 
 const kata_session *kata_training_session(const kata_model *model) {

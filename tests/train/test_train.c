@@ -578,6 +578,66 @@ static void test_save_load_evaluate(void **state) {
     kata_data_close(&data);
 }
 
+/* A new head on a trained body: the old outputs go, the body's weights stay. */
+static void test_new_head(void **state) {
+    (void)state;
+    kata_context *context = kata_context_default();
+    kata_data data = digits(context, 500, 100);
+    kata_model *m = network(context, "mlp"), *copy = network(context, "mlp");
+    assert_int_equal(kata_compile(m, .optimizer = kata_adam(), .seed = 1), KATA_OK);
+    assert_int_equal(kata_fit(m, data.train, .epochs = 2), KATA_OK);
+    assert_int_equal(kata_model_copy_weights(copy, m, "dense_1."), 2);
+    assert_int_equal(kata_compile(copy, .optimizer = kata_adam(), .seed = 2), KATA_OK);
+    const kata_variable *from = kata_graph_find_variable(kata_model_graph(m), "dense_1.weight");
+    const kata_variable *to = kata_graph_find_variable(kata_model_graph(copy), "dense_1.weight");
+    assert_memory_equal(from->tensor.data, to->tensor.data, kata_tensor_bytes(&from->tensor));
+    kata_model_free(copy);
+
+    kata_value body = KATA_NONE;
+    kata_graph *graph = kata_model_graph(m);
+    char *text = NULL;
+    assert_int_equal(kata_model_remove_outputs(m), KATA_OK);
+    assert_int_equal(kata_graph_n_outputs(graph), 0);
+    for (int i = 1; body.id == 0;
+         i++) { /* the hidden layer's output: the last value of width 100 */
+        kata_value v = {i};
+        kata_shape shape = kata_value_shape(graph, v);
+        if (strstr(kata_value_name(graph, v), "Relu") != NULL && shape.rank == 2) {
+            body = v;
+        }
+    }
+    kata_model_freeze(m, "", true);
+    assert_int_equal(kata_output(m, kata_dense(m, body, .units = 10, .name = "head")), KATA_OK);
+    assert_int_equal(kata_compile(m, .optimizer = kata_adam(.lr = 0.01), .seed = 3), KATA_OK);
+    assert_int_equal(kata_fit(m, data.train, .epochs = 3), KATA_OK);
+    kata_evaluation e;
+    assert_int_equal(kata_evaluate(m, data.test, &e), KATA_OK);
+    assert_true(kata_classification_accuracy(&e.classification) > 0.5);
+    kata_evaluation_free(&e);
+    assert_int_equal(kata_save(m, path_in_folder("head.onnx")), KATA_OK);
+    assert_int_equal(kata_graph_text(&text, graph), KATA_OK);
+    kata_text_free(context, text);
+    kata_model_free(m);
+    kata_data_close(&data);
+}
+
+/* A program that looks at the last status alone must not end with an untrained model. */
+static void test_a_failed_fit_is_not_saved(void **state) {
+    (void)state;
+    kata_context *context = kata_context_default();
+    kata_data data = digits(context, 100, 10);
+    kata_model *m = network(context, "logistic");
+    assert_int_equal(kata_compile(m, .optimizer = kata_sgd(.lr = -1)), KATA_INVALID);
+    assert_int_equal(kata_save(m, path_in_folder("failed.onnx")), KATA_INVALID);
+    assert_non_null(strstr(kata_error_message(), "learning rate"));
+    assert_int_not_equal(access(path_in_folder("failed.onnx"), F_OK), 0);
+    assert_int_equal(kata_compile(m, .optimizer = kata_sgd()), KATA_OK);
+    assert_int_equal(kata_fit(m, data.train, .epochs = 1), KATA_OK);
+    assert_int_equal(kata_save(m, path_in_folder("failed.onnx")), KATA_OK);
+    kata_model_free(m);
+    kata_data_close(&data);
+}
+
 static void test_schedules(void **state) {
     (void)state;
     kata_schedule s = {.kind = KATA_SCHEDULE_STEP, .every = 2};
@@ -619,6 +679,8 @@ int main(void) {
         cmocka_unit_test(test_no_allocation_in_the_steady_state),
         cmocka_unit_test(test_each_allocation_fails_cleanly),
         cmocka_unit_test(test_save_load_evaluate),
+        cmocka_unit_test(test_new_head),
+        cmocka_unit_test(test_a_failed_fit_is_not_saved),
         cmocka_unit_test(test_schedules),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
