@@ -3,9 +3,9 @@
  *     kata_compile(m, .loss = KATA_SOFTMAX_CROSS_ENTROPY, .optimizer = kata_adam(.lr = 1e-3));
  *     kata_fit(m, train, .epochs = 20, .batch = 100, .validation = test);
  *
- * One training step is one graph: forward, loss, backward, update. Its memory is placed before it runs
- * and it allocates nothing. The same seed gives the same bits for any number of threads, and a run that
- * was stopped and resumed ends on the same bits as one that was not.
+ * One training step is one graph: forward, loss, backward, update. Its memory is placed before it
+ * runs and it allocates nothing. The same seed gives the same bits for any number of threads, and a
+ * run that was stopped and resumed ends on the same bits as one that was not.
  */
 #ifndef KATA_TRAIN_H
 #define KATA_TRAIN_H
@@ -21,7 +21,8 @@ extern "C" {
 
 /* X(name, text): losses, each the mean over the batch. y: the model's output, t: the target. */
 #define KATA_LOSS_LIST(X)                                                                          \
-    X(SOFTMAX_CROSS_ENTROPY, "softmax-cross-entropy") /* -sum t log softmax(y); t a class or (n,k) */ \
+    X(SOFTMAX_CROSS_ENTROPY,                                                                       \
+      "softmax-cross-entropy") /* -sum t log softmax(y); t a class or (n,k) */                     \
     X(SIGMOID_CROSS_ENTROPY, "sigmoid-cross-entropy") /* several labels; mean over labels too */   \
     X(MEAN_SQUARED_ERROR, "mean-squared-error")                                                    \
     X(MEAN_ABSOLUTE_ERROR, "mean-absolute-error")                                                  \
@@ -79,10 +80,9 @@ typedef struct kata_compile_options {
     uint64_t seed;          /* initial weights (of a model that was not trained or loaded), dropout,
                                shuffling, augmentation */
 } kata_compile_options;
-/* Finishes the model for training. A classifier's graph gets, before its raw output ("logits"), the output
- * "probabilities". */
-#define kata_compile(model, ...)                                                                   \
-    kata_compile_with((model), &(kata_compile_options){__VA_ARGS__})
+/* Finishes the model for training. A classifier's graph gets, before its raw output ("logits"), the
+ * output "probabilities". */
+#define kata_compile(model, ...) kata_compile_with((model), &(kata_compile_options){__VA_ARGS__})
 KATA_API kata_status kata_compile_with(kata_model *model, const kata_compile_options *options);
 
 /* X(name, text): the learning rate as a function of the step. Total: epochs * steps an epoch. */
@@ -91,9 +91,9 @@ KATA_API kata_status kata_compile_with(kata_model *model, const kata_compile_opt
     X(STEP, "step")               /* lr * factor^floor(epoch / every) */                           \
     X(EXPONENTIAL, "exponential") /* lr * factor^epoch, smoothly by step */                        \
     X(COSINE, "cosine")           /* from lr to lr * final along half a cosine */                  \
-    X(ONE_CYCLE, "one-cycle")     /* up from lr * initial to lr over the first share `warmup`, then      \
-                                     cosine down to lr * final (Smith 2018) */                     \
-    X(PLATEAU, "plateau")         /* times factor when the loss watched has not improved for patience */
+    X(ONE_CYCLE, "one-cycle") /* up from lr * initial to lr over the first share `warmup`, then    \
+                                 cosine down to lr * final (Smith 2018) */                         \
+    X(PLATEAU, "plateau")     /* times factor when the loss watched has not improved for patience */
 typedef enum kata_schedule_kind {
 #define X(name, text) KATA_SCHEDULE_##name,
     KATA_SCHEDULE_LIST(X)
@@ -102,15 +102,16 @@ typedef enum kata_schedule_kind {
 } kata_schedule_kind;
 typedef struct kata_schedule {
     kata_schedule_kind kind;
-    double factor;   /* 0: step 0.1, exponential 0.95, plateau 0.1 */
-    int every;       /* step: epochs; 0: 10 */
-    double final;    /* cosine, one-cycle: share of lr at the end; 0 is 0 */
-    double initial;  /* one-cycle: share of lr at the start; 0: 0.1 */
-    double warmup;   /* one-cycle: share of all steps; 0: 0.25. Others: linear warm-up over so many
-                        epochs; 0: none */
-    int patience;    /* plateau: epochs; 0: 5 */
+    double factor;  /* 0: step 0.1, exponential 0.95, plateau 0.1 */
+    int every;      /* step: epochs; 0: 10 */
+    double final;   /* cosine, one-cycle: share of lr at the end; 0 is 0 */
+    double initial; /* one-cycle: share of lr at the start; 0: 0.1 */
+    double warmup;  /* one-cycle: share of all steps; 0: 0.25. Others: linear warm-up over so many
+                       epochs; 0: none */
+    int patience;   /* plateau: epochs; 0: 5 */
 } kata_schedule;
-/* lr at a step (from 0) of a run of `steps_per_epoch` * `epochs` steps; plateau is held by kata_fit. */
+/* lr at a step (from 0) of a run of `steps_per_epoch` * `epochs` steps; plateau is held by
+ * kata_fit. */
 KATA_API double kata_schedule_rate(const kata_schedule *schedule, double lr, int64_t step,
                                    int64_t steps_per_epoch, int64_t epochs);
 
@@ -126,7 +127,7 @@ typedef struct kata_progress {
     double loss, accuracy;                 /* means of this epoch so far */
     double seconds;                        /* of this epoch so far */
     double samples_per_second;
-    const kata_history_row *row;           /* not NULL at the end of an epoch */
+    const kata_history_row *row; /* not NULL at the end of an epoch */
 } kata_progress;
 
 typedef struct kata_early_stopping {
@@ -145,16 +146,16 @@ typedef struct kata_fit_options {
     kata_schedule schedule;
     kata_augment augment;
     kata_early_stopping early_stopping; /* watches val_loss, or loss without validation */
-    const char *checkpoint;         /* file, written after each epoch; NULL: none */
-    int64_t checkpoint_every;       /* and after every so many steps; 0: epochs only */
-    bool resume;                    /* go on from the checkpoint file if it is there */
-    const char *history;            /* JSON lines file, one object an epoch; NULL: none */
+    const char *checkpoint;             /* file, written after each epoch; NULL: none */
+    int64_t checkpoint_every;           /* and after every so many steps; 0: epochs only */
+    bool resume;                        /* go on from the checkpoint file if it is there */
+    const char *history;                /* JSON lines file, one object an epoch; NULL: none */
     void (*callback)(void *user, const kata_progress *progress); /* after each step and epoch */
     void *callback_user;
-    const volatile int *stop;       /* not 0: finish the batch, save the checkpoint, return
-                                       KATA_INTERRUPTED */
-    bool profile;                   /* time each node: kata_training_session */
-    kata_history_row *rows;         /* filled with the first n_rows epochs; may be NULL */
+    const volatile int *stop; /* not 0: finish the batch, save the checkpoint, return
+                                 KATA_INTERRUPTED */
+    bool profile;             /* time each node: kata_training_session */
+    kata_history_row *rows;   /* filled with the first n_rows epochs; may be NULL */
     int n_rows;
 } kata_fit_options;
 /* Trains. KATA_NON_FINITE names layer, tensor, epoch and batch, and the weights stay as they were
@@ -165,7 +166,8 @@ KATA_API kata_status kata_fit_with(kata_model *model, const kata_dataset *datase
                                    const kata_fit_options *options);
 
 /* What a model does on a data set. classification is filled (and must be freed by
- * kata_evaluation_free) for a softmax loss, multi_label for a sigmoid loss, regression otherwise. */
+ * kata_evaluation_free) for a softmax loss, multi_label for a sigmoid loss, regression otherwise.
+ */
 typedef struct kata_evaluation {
     int64_t n;
     double loss;
@@ -173,7 +175,7 @@ typedef struct kata_evaluation {
     kata_classification classification;
     kata_multi_label multi_label;
     kata_regression regression;
-    float *outputs;      /* (n, outputs): probabilities or numbers, in the data set's order */
+    float *outputs; /* (n, outputs): probabilities or numbers, in the data set's order */
     int64_t n_outputs;
     kata_context *context;
 } kata_evaluation;
@@ -181,8 +183,8 @@ KATA_API kata_status kata_evaluate(kata_model *model, const kata_dataset *datase
                                    kata_evaluation *out);
 KATA_API void kata_evaluation_free(kata_evaluation *evaluation);
 
-/* Outputs of the model's output `k` = 0 for inputs (n, ...): `out` is a float32 tensor (n, outputs) of
- * the caller's. Sessions are kept: a second call with the same n allocates nothing. Not for two
+/* Outputs of the model's output `k` = 0 for inputs (n, ...): `out` is a float32 tensor (n, outputs)
+ * of the caller's. Sessions are kept: a second call with the same n allocates nothing. Not for two
  * threads at a time on one model. */
 KATA_API kata_status kata_predict(kata_model *model, const kata_tensor *input,
                                   const kata_tensor *out);
@@ -203,7 +205,8 @@ KATA_API bool kata_schedule_parse(const char *text, kata_schedule_kind *out);
 /* The memory of one training step at this batch size, as planned. */
 KATA_API kata_status kata_training_memory(kata_model *model, int64_t batch, size_t *arena_bytes,
                                           size_t *variable_bytes);
-/* The session of the last full-size training step (its profile with .profile); NULL if none. Lent. */
+/* The session of the last full-size training step (its profile with .profile); NULL if none. Lent.
+ */
 KATA_API const kata_session *kata_training_session(const kata_model *model);
 
 #ifdef __cplusplus

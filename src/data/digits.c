@@ -46,8 +46,8 @@ double kata__digits_uniform(struct kata__digits_dice *dice, double low, double h
 /* The sum of four uniform bytes has mean 510 and variance 4 (256^2 - 1) / 12 = 147.8^2. */
 double kata__digits_normal(struct kata__digits_dice *dice, double deviation) {
     const uint32_t word = kata__digits_word(dice);
-    const int sum = (int)((word & 255u) + ((word >> 8) & 255u) + ((word >> 16) & 255u) +
-                          (word >> 24));
+    const int sum =
+        (int)((word & 255u) + ((word >> 8) & 255u) + ((word >> 16) & 255u) + (word >> 24));
     return deviation * ((double)(sum - 510) / 147.8);
 }
 

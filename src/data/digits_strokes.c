@@ -70,8 +70,7 @@ static double sine(double turns) {
     }
     const double a = 6.283185307179586 * t;
     const double q = a * a;
-    return sign * a *
-           (1 - q / 6 * (1 - q / 20 * (1 - q / 42 * (1 - q / 72))));
+    return sign * a * (1 - q / 6 * (1 - q / 20 * (1 - q / 42 * (1 - q / 72))));
 }
 
 static double cosine(double turns) {

@@ -72,7 +72,8 @@ static const char style[] =
     ".mistakes{display:grid;grid-template-columns:repeat(auto-fill,minmax(92px,1fr));gap:14px}\n"
     "figure{margin:0}figcaption{font-size:13px;color:var(--soft);line-height:1.35;"
     "overflow-wrap:anywhere}figcaption b{color:var(--ink)}\n"
-    ".pixels{width:100%;max-width:112px;aspect-ratio:1;object-fit:contain;image-rendering:pixelated;"
+    ".pixels{width:100%;max-width:112px;aspect-ratio:1;object-fit:contain;image-rendering:"
+    "pixelated;"
     "display:block;background:#000;border-radius:6px;margin-bottom:4px}\n"
     "pre{background:var(--card);border-radius:8px;padding:14px;overflow-x:auto;"
     "font:13px/1.5 ui-monospace,monospace;margin:0}\n";
@@ -93,7 +94,8 @@ kata_status kata__html_end(kata__buffer *out) {
     return kata__buffer_text(out, "</body>\n</html>\n");
 }
 
-/* --- PNG ---------------------------------------------------------------------------------------- */
+/* --- PNG ----------------------------------------------------------------------------------------
+ */
 
 static uint32_t crc_of(uint32_t crc, const uint8_t *data, size_t n) {
     for (size_t i = 0; i < n; i++) {
@@ -157,8 +159,8 @@ kata_status kata__png_write(kata__buffer *out, const uint8_t *pixels, int channe
     for (int y = 0; y < height; y++) {
         const uint8_t *line = pixels + (size_t)y * row;
         uint32_t n = (uint32_t)row + 1;
-        uint8_t block[6] = {y == height - 1,   (uint8_t)n,         (uint8_t)(n >> 8),
-                            (uint8_t)(~n), (uint8_t)(~n >> 8), 0};
+        uint8_t block[6] = {y == height - 1, (uint8_t)n,         (uint8_t)(n >> 8),
+                            (uint8_t)(~n),   (uint8_t)(~n >> 8), 0};
         put(out, &crc, block, 6);
         put(out, &crc, line, row);
         b = (b + a) % 65521; /* the filter byte 0 */

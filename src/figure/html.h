@@ -9,8 +9,8 @@ kata_status kata__html_text(kata__buffer *out, const char *text);
 kata_status kata__html_begin(kata__buffer *out, const char *title);
 kata_status kata__html_end(kata__buffer *out);
 
-/* <img> with the picture as a data: address. pixels: 1 (grey) or 3 (RGB) channels, interleaved. `css`
- * is its class, `alternative` its text. */
+/* <img> with the picture as a data: address. pixels: 1 (grey) or 3 (RGB) channels, interleaved.
+ * `css` is its class, `alternative` its text. */
 kata_status kata__html_picture(kata__buffer *out, const uint8_t *pixels, int channels, int height,
                                int width, const char *css, const char *alternative);
 

@@ -38,7 +38,8 @@ double kata__nice_ticks(double low, double high, int most, double *first, int *n
     return step;
 }
 
-/* --- the frame ---------------------------------------------------------------------------------- */
+/* --- the frame ----------------------------------------------------------------------------------
+ */
 
 static void begin(kata__buffer *out, const char *title, int width, int height) {
     kata__buffer_printf(
@@ -136,7 +137,8 @@ static void draw_axes(kata__buffer *out, const axis *x, const axis *y, const cha
     }
 }
 
-/* --- lines -------------------------------------------------------------------------------------- */
+/* --- lines --------------------------------------------------------------------------------------
+ */
 
 static void range(const kata__chart *chart, bool of_y, double *low, double *high) {
     *low = INFINITY;
@@ -245,7 +247,8 @@ kata_status kata__svg_lines(kata__buffer *out, const kata__chart *chart) {
     return out->status;
 }
 
-/* --- bars --------------------------------------------------------------------------------------- */
+/* --- bars ---------------------------------------------------------------------------------------
+ */
 
 kata_status kata__svg_bars(kata__buffer *out, const kata__bars *bars) {
     double high = 0;
@@ -253,7 +256,8 @@ kata_status kata__svg_bars(kata__buffer *out, const kata__bars *bars) {
         high = isfinite(bars->values[i]) ? fmax(high, bars->values[i]) : high;
     }
     axis x = {.low = 0, .high = fmax(bars->n, 1), .from = LEFT, .to = WIDTH - RIGHT};
-    axis y = round_axis(make_axis(0, high > 0 ? high : 1, HEIGHT - BOTTOM, TOP - 24, 6), 0, INFINITY);
+    axis y =
+        round_axis(make_axis(0, high > 0 ? high : 1, HEIGHT - BOTTOM, TOP - 24, 6), 0, INFINITY);
     begin(out, bars->title, WIDTH, HEIGHT);
     draw_axes(out, &x, &y, NULL, bars->y_label, false);
     double room = (x.to - x.from) / x.high;
@@ -296,7 +300,8 @@ kata_status kata__svg_histogram(kata__buffer *out, const char *title, const char
             most = fmax(most, counts[bin]);
         }
     }
-    axis y = round_axis(make_axis(0, most > 0 ? most : 1, HEIGHT - BOTTOM, TOP - 24, 6), 0, INFINITY);
+    axis y =
+        round_axis(make_axis(0, most > 0 ? most : 1, HEIGHT - BOTTOM, TOP - 24, 6), 0, INFINITY);
     begin(out, title, WIDTH, HEIGHT);
     draw_axes(out, &x, &y, x_label, "count", false);
     double room = (x.to - x.from) / n_bins;
@@ -311,7 +316,8 @@ kata_status kata__svg_histogram(kata__buffer *out, const char *title, const char
     return out->status;
 }
 
-/* --- matrix ------------------------------------------------------------------------------------- */
+/* --- matrix -------------------------------------------------------------------------------------
+ */
 
 /* A label cut to so many characters of UTF-8. */
 static void short_label(char *to, size_t n_bytes, const char *from, int most) {

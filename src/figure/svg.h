@@ -17,9 +17,9 @@ typedef struct kata__chart {
     const char *title, *x_label, *y_label;
     const kata__series *series;
     int n_series;
-    bool whole_x;  /* ticks at whole numbers only: epochs */
-    bool percent;  /* y is a share, shown in percent */
-    bool zero_y;   /* the y axis begins at 0 */
+    bool whole_x; /* ticks at whole numbers only: epochs */
+    bool percent; /* y is a share, shown in percent */
+    bool zero_y;  /* the y axis begins at 0 */
 } kata__chart;
 kata_status kata__svg_lines(kata__buffer *out, const kata__chart *chart);
 
@@ -36,8 +36,8 @@ kata_status kata__svg_bars(kata__buffer *out, const kata__bars *bars);
 kata_status kata__svg_histogram(kata__buffer *out, const char *title, const char *x_label,
                                 const double *values, int64_t n, int n_bins);
 
-/* A confusion matrix: counts[row * n + column]; right answers on the diagonal in one colour, mistakes
- * in another, both by their share of the row. */
+/* A confusion matrix: counts[row * n + column]; right answers on the diagonal in one colour,
+ * mistakes in another, both by their share of the row. */
 typedef struct kata__matrix {
     const char *title, *row_label, *column_label;
     const char *const *labels;

@@ -7,16 +7,16 @@
 /* y = f(x); alpha and beta are parameters of some. */
 typedef enum kata__unary {
     KATA__RELU,
-    KATA__LEAKY_RELU,  /* x < 0 ? alpha x : x */
-    KATA__ELU,         /* x < 0 ? alpha (e^x - 1) : x */
-    KATA__SELU,        /* beta (x < 0 ? alpha (e^x - 1) : x) */
-    KATA__GELU,        /* x/2 (1 + erf(x/sqrt 2)) */
-    KATA__GELU_TANH,   /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
-    KATA__HARD_SIGMOID,/* clamp(alpha x + beta, 0, 1) */
-    KATA__HARD_SWISH,  /* x clamp(x/6 + 1/2, 0, 1) */
+    KATA__LEAKY_RELU,   /* x < 0 ? alpha x : x */
+    KATA__ELU,          /* x < 0 ? alpha (e^x - 1) : x */
+    KATA__SELU,         /* beta (x < 0 ? alpha (e^x - 1) : x) */
+    KATA__GELU,         /* x/2 (1 + erf(x/sqrt 2)) */
+    KATA__GELU_TANH,    /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
+    KATA__HARD_SIGMOID, /* clamp(alpha x + beta, 0, 1) */
+    KATA__HARD_SWISH,   /* x clamp(x/6 + 1/2, 0, 1) */
     KATA__SIGMOID,
     KATA__TANH,
-    KATA__SOFTPLUS,    /* log(1 + e^x), without overflow */
+    KATA__SOFTPLUS, /* log(1 + e^x), without overflow */
     KATA__ERF,
     KATA__EXP,
     KATA__LOG,
@@ -24,7 +24,7 @@ typedef enum kata__unary {
     KATA__NEG,
     KATA__ABS,
     KATA__RECIPROCAL,
-    KATA__CLIP,        /* min(max(x, alpha), beta) */
+    KATA__CLIP, /* min(max(x, alpha), beta) */
     KATA__COPY,
     KATA__UNARY_COUNT
 } kata__unary;
@@ -50,9 +50,14 @@ void kata__binary_run(kata_context *context, kata_dtype dtype, kata__binary op,
                       const kata_shape *shape, const void *a, const int64_t *a_stride,
                       const void *b, const int64_t *b_stride, void *z);
 
-/* Sum over axes: x of `shape` (contiguous), axis i is summed where reduce[i]; y has the kept axes in
- * order. The order of additions is a function of the shape alone. */
-typedef enum kata__reduce { KATA__REDUCE_SUM, KATA__REDUCE_MAX, KATA__REDUCE_MIN, KATA__REDUCE_SUM_SQUARE } kata__reduce;
+/* Sum over axes: x of `shape` (contiguous), axis i is summed where reduce[i]; y has the kept axes
+ * in order. The order of additions is a function of the shape alone. */
+typedef enum kata__reduce {
+    KATA__REDUCE_SUM,
+    KATA__REDUCE_MAX,
+    KATA__REDUCE_MIN,
+    KATA__REDUCE_SUM_SQUARE
+} kata__reduce;
 void kata__reduce_run(kata_context *context, kata_dtype dtype, kata__reduce op,
                       const kata_shape *shape, const bool *reduce, const void *x, void *y);
 

@@ -5,9 +5,9 @@
 #include <kata/tensor.h>
 
 /* C = op(A) op(B) + beta C + bias, row-major. op(A) is (m,k): A is (m,k), or (k,m) if transpose_a;
- * op(B) is (k,n): B is (k,n), or (n,k) if transpose_b. ld* are row lengths in elements. beta is 0 or
- * any number; with 0, C need not hold numbers. k may be 0: C = beta C + bias.
- * `batch` independent products: operand i starts at i * stride_* (a stride of 0 shares it). */
+ * op(B) is (k,n): B is (k,n), or (n,k) if transpose_b. ld* are row lengths in elements. beta is 0
+ * or any number; with 0, C need not hold numbers. k may be 0: C = beta C + bias. `batch`
+ * independent products: operand i starts at i * stride_* (a stride of 0 shares it). */
 typedef struct kata__gemm {
     int64_t m, n, k;
     bool transpose_a, transpose_b;

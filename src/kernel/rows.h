@@ -26,8 +26,9 @@ void kata__batch_norm_gradient(kata_context *context, kata_dtype dtype, int64_t 
                                const void *saved_mean, const void *saved_inverse, void *dx,
                                void *dscale, void *dbias);
 
-/* x is (rows, d): each row is normalised; scale and bias have d numbers (bias may be NULL). mean and
- * inverse (rows each) are written. Instance and group normalisation use the same with their layouts. */
+/* x is (rows, d): each row is normalised; scale and bias have d numbers (bias may be NULL). mean
+ * and inverse (rows each) are written. Instance and group normalisation use the same with their
+ * layouts. */
 void kata__layer_norm(kata_context *context, kata_dtype dtype, int64_t rows, int64_t d,
                       const void *x, const void *scale, const void *bias, double epsilon, void *y,
                       void *mean, void *inverse);

@@ -8,23 +8,23 @@
 #include "tool/measure.h"
 #include "tool/source.h"
 
-/* --- get ---------------------------------------------------------------------------------------- */
+/* --- get ----------------------------------------------------------------------------------------
+ */
 
 typedef struct get_settings {
     const char *out;
     bool quiet;
 } get_settings;
 
-static const kata__option get_options[] = {
-    {.name = "out",
-     .type = KATA__OPTION_TEXT,
-     .offset = offsetof(get_settings, out),
-     .value = "DIR",
-     .letter = 'o',
-     .zero = "the user's cache, where --data NAME looks",
-     .help = "folder to put the files into"},
-    KATA__OPTION_QUIET(get_settings),
-    {.name = NULL}};
+static const kata__option get_options[] = {{.name = "out",
+                                            .type = KATA__OPTION_TEXT,
+                                            .offset = offsetof(get_settings, out),
+                                            .value = "DIR",
+                                            .letter = 'o',
+                                            .zero = "the user's cache, where --data NAME looks",
+                                            .help = "folder to put the files into"},
+                                           KATA__OPTION_QUIET(get_settings),
+                                           {.name = NULL}};
 
 static kata_status find_set(const kata__parsed *parsed, const kata__known_set **set) {
     int n;
@@ -95,16 +95,16 @@ static int run_get(kata__tool *tool, int argc, char **argv) {
     return code;
 }
 
-static const kata__command command_get = {
-    .name = "get",
-    .about = "download a known data set, resumed and checked",
-    .usage = "kata data get NAME [--out DIR]",
-    .examples = "kata data get mnist\n"
-                "kata data get mnist --out data/mnist\n",
-    .options = get_options,
-    .run = run_get};
+static const kata__command command_get = {.name = "get",
+                                          .about = "download a known data set, resumed and checked",
+                                          .usage = "kata data get NAME [--out DIR]",
+                                          .examples = "kata data get mnist\n"
+                                                      "kata data get mnist --out data/mnist\n",
+                                          .options = get_options,
+                                          .run = run_get};
 
-/* --- make --------------------------------------------------------------------------------------- */
+/* --- make ---------------------------------------------------------------------------------------
+ */
 
 typedef struct make_settings {
     const char *out;
@@ -113,37 +113,36 @@ typedef struct make_settings {
     bool quiet;
 } make_settings;
 
-static const kata__option make_options[] = {
-    {.name = "out",
-     .type = KATA__OPTION_TEXT,
-     .offset = offsetof(make_settings, out),
-     .value = "DIR",
-     .letter = 'o',
-     .help = "folder to write the idx files into"},
-    {.name = "count",
-     .type = KATA__OPTION_INTEGER,
-     .offset = offsetof(make_settings, count),
-     .value = "N",
-     .minimum = 1,
-     .maximum = 1e7,
-     .help = "training samples"},
-    {.name = "test",
-     .type = KATA__OPTION_INTEGER,
-     .offset = offsetof(make_settings, test),
-     .value = "N",
-     .minimum = 1,
-     .maximum = 1e7,
-     .help = "test samples"},
-    {.name = "seed",
-     .type = KATA__OPTION_INTEGER,
-     .offset = offsetof(make_settings, seed),
-     .value = "SEED",
-     .minimum = 0,
-     .maximum = 9e15,
-     .help = "of the drawings"},
-    KATA__OPTION_THREADS(make_settings),
-    KATA__OPTION_QUIET(make_settings),
-    {.name = NULL}};
+static const kata__option make_options[] = {{.name = "out",
+                                             .type = KATA__OPTION_TEXT,
+                                             .offset = offsetof(make_settings, out),
+                                             .value = "DIR",
+                                             .letter = 'o',
+                                             .help = "folder to write the idx files into"},
+                                            {.name = "count",
+                                             .type = KATA__OPTION_INTEGER,
+                                             .offset = offsetof(make_settings, count),
+                                             .value = "N",
+                                             .minimum = 1,
+                                             .maximum = 1e7,
+                                             .help = "training samples"},
+                                            {.name = "test",
+                                             .type = KATA__OPTION_INTEGER,
+                                             .offset = offsetof(make_settings, test),
+                                             .value = "N",
+                                             .minimum = 1,
+                                             .maximum = 1e7,
+                                             .help = "test samples"},
+                                            {.name = "seed",
+                                             .type = KATA__OPTION_INTEGER,
+                                             .offset = offsetof(make_settings, seed),
+                                             .value = "SEED",
+                                             .minimum = 0,
+                                             .maximum = 9e15,
+                                             .help = "of the drawings"},
+                                            KATA__OPTION_THREADS(make_settings),
+                                            KATA__OPTION_QUIET(make_settings),
+                                            {.name = NULL}};
 static const make_settings make_defaults = {.count = 60000, .test = 10000};
 
 static void put_u32(kata__buffer *out, int64_t value) {
@@ -190,8 +189,8 @@ static kata_status make(kata__tool *tool, const make_settings *s) {
     KATA__TRY(kata__tool_start(tool, s->threads));
     KATA__TRY(kata__directory_make(s->out));
     for (int i = 0; i < 2 && !there; i++) {
-        const char *path = kata__tool_text(tool, "%s/%s-images-idx3-ubyte", s->out,
-                                           i == 0 ? "train" : "t10k");
+        const char *path =
+            kata__tool_text(tool, "%s/%s-images-idx3-ubyte", s->out, i == 0 ? "train" : "t10k");
         const char *gz = path != NULL ? kata__tool_text(tool, "%s.gz", path) : NULL;
         if (gz == NULL) {
             return KATA_OUT_OF_MEMORY;
@@ -231,7 +230,8 @@ static int run_make(kata__tool *tool, int argc, char **argv) {
     if (status != KATA_OK) {
         return kata__tool_status(tool, status);
     }
-    kata__tool_say(tool, "%" PRId64 " + %" PRId64 " digits, seed %" PRId64, s.count, s.test, s.seed);
+    kata__tool_say(tool, "%" PRId64 " + %" PRId64 " digits, seed %" PRId64, s.count, s.test,
+                   s.seed);
     printf("%s\n", s.out);
     return kata__tool_flush(tool);
 }
@@ -242,12 +242,14 @@ static const kata__command command_make = {
     .usage = "kata data make digits --out DIR [options]",
     .examples = "kata data make digits --out digits\n"
                 "kata data make digits --out small --count 1000 --test 200 --seed 7\n",
-    .text = "To train on drawn digits no file is needed: --data make:digits draws them in memory.\n",
+    .text =
+        "To train on drawn digits no file is needed: --data make:digits draws them in memory.\n",
     .options = make_options,
     .defaults = &make_defaults,
     .run = run_make};
 
-/* --- show --------------------------------------------------------------------------------------- */
+/* --- show ---------------------------------------------------------------------------------------
+ */
 
 typedef struct show_settings {
     const char *sheet;
@@ -297,7 +299,8 @@ static int64_t count_of(const kata_dataset *d, int64_t label) {
     return n;
 }
 
-/* The number-th sample of a class; -1 if there are not so many. Without classes: sample `number`. */
+/* The number-th sample of a class; -1 if there are not so many. Without classes: sample `number`.
+ */
 static int64_t find_sample(const kata_dataset *d, int64_t label, int64_t number) {
     for (int64_t i = 0; i < d->n; i++) {
         if ((d->n_classes == 0 || label_at(d, i) == label) && number-- == 0) {
@@ -331,8 +334,10 @@ static kata_status write_sheet(kata__tool *tool, const kata_dataset *d, const ch
                 (const uint8_t *)d->inputs[0].data + (i < 0 ? 0 : i) * c * h * w;
             for (int64_t at = 0; i >= 0 && at < (int64_t)c * h * w; at++) {
                 int plane = (int)(at / (h * w)), y = (int)(at / w % h), x = (int)(at % w);
-                int64_t to = ((int64_t)(GAP + row * (h + GAP) + y) * width + GAP +
-                              column * (w + GAP) + x) * c + plane;
+                int64_t to =
+                    ((int64_t)(GAP + row * (h + GAP) + y) * width + GAP + column * (w + GAP) + x) *
+                        c +
+                    plane;
                 sheet[to] = planes[at];
             }
         }
@@ -346,7 +351,8 @@ static kata_status write_sheet(kata__tool *tool, const kata_dataset *d, const ch
     return status;
 }
 
-/* A row of pictures as characters, a character for 1x2 pixels: one sample of each of the first classes. */
+/* A row of pictures as characters, a character for 1x2 pixels: one sample of each of the first
+ * classes. */
 static void draw_characters(kata__buffer *out, const kata_dataset *d, int columns) {
     static const char ramp[] = " .:-=+*#%@";
     kata_shape sample = sample_of(d);

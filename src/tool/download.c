@@ -19,24 +19,12 @@ typedef struct transfer {
     CURL *curl;
     FILE *part;
     const char *name;
-    curl_off_t resumed; /* bytes of the .part that are kept */
-    bool checked, failed;
+    curl_off_t resumed; /* bytes of the .part that are there already */
 } transfer;
 
-/* A server that does not resume sends the whole file anew: then the old half goes. */
 static size_t on_data(char *data, size_t size, size_t n, void *user) {
-    transfer *t = user;
-    if (!t->checked) {
-        long code = 0;
-        curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &code);
-        if (t->resumed > 0 && code != 206) {
-            rewind(t->part);
-            t->failed = ftruncate(fileno(t->part), 0) != 0;
-            t->resumed = 0;
-        }
-        t->checked = true;
-    }
-    return t->failed ? 0 : fwrite(data, size, n, t->part) * size;
+    const transfer *t = user;
+    return fwrite(data, size, n, t->part) * size;
 }
 
 static int on_progress(void *user, curl_off_t total, curl_off_t now, curl_off_t up_total,
@@ -106,9 +94,13 @@ static kata_status fetch(const char *url, const char *part, const char *name) {
     curl_easy_cleanup(t.curl);
     kata__progress_clear();
     bool empty = ftello(t.part) == 0 && t.resumed == 0;
-    bool written = fclose(t.part) == 0 && !t.failed;
+    bool written = fclose(t.part) == 0;
     if (empty) {
         unlink(part);
+    }
+    if (code == CURLE_RANGE_ERROR && t.resumed > 0) { /* this server sends whole files only */
+        unlink(part);
+        return fetch(url, part, name);
     }
     if (code == CURLE_WRITE_ERROR || !written) {
         return kata_fail(KATA_IO, "cannot write %s: is the disk full?", part);
@@ -117,7 +109,8 @@ static kata_status fetch(const char *url, const char *part, const char *name) {
         return KATA_OK; /* nothing was missing; the sum decides */
     }
     if (code != CURLE_OK) {
-        return kata_fail(KATA_IO, "%s: %s", url, error[0] != '\0' ? error : curl_easy_strerror(code));
+        return kata_fail(KATA_IO, "%s: %s", url,
+                         error[0] != '\0' ? error : curl_easy_strerror(code));
     }
     return KATA_OK;
 }
@@ -142,8 +135,9 @@ static kata_status check(kata__tool *tool, const kata__known_file *file, const c
     kata__sha256_text(data, n_bytes, sum);
     kata__free(tool->context, data);
     if (n_bytes != file->n_bytes || strcmp(sum, file->sha256) != 0) {
-        return kata_fail(KATA_FORMAT, "%s has not the contents expected (SHA-256 %.16s..., not "
-                                      "%.16s...)",
+        return kata_fail(KATA_FORMAT,
+                         "%s has not the contents expected (SHA-256 %.16s..., not "
+                         "%.16s...)",
                          path, sum, file->sha256);
     }
     return KATA_OK;
@@ -177,7 +171,7 @@ static kata_status get_from(kata__tool *tool, const kata__known_file *file, cons
 }
 
 static kata_status get_file(kata__tool *tool, const kata__known_set *set,
-                            const kata__known_file *file, const char *folder) {
+                            const kata__known_file *file, const char *folder, int *mirror) {
     const char *path = kata__tool_text(tool, "%s/%s", folder, file->name);
     const char *part = kata__tool_text(tool, "%s/%s.part", folder, file->name);
     if (path == NULL || part == NULL) {
@@ -192,10 +186,13 @@ static kata_status get_file(kata__tool *tool, const kata__known_set *set,
     }
     kata_status status = KATA_IO;
     for (int i = 0; i < set->n_mirrors && status != KATA_OK; i++) {
-        kata__tool_say(tool, "%s from %s", file->name, set->mirrors[i]);
-        status = get_from(tool, file, set->mirrors[i], part, path);
-        if (status != KATA_OK && i + 1 < set->n_mirrors) {
-            kata__tool_say(tool, "  %s", kata_error_message());
+        kata__tool_say(tool, "%s from %s", file->name, set->mirrors[*mirror]);
+        status = get_from(tool, file, set->mirrors[*mirror], part, path);
+        if (status != KATA_OK) {
+            *mirror = (*mirror + 1) % set->n_mirrors;
+            if (i + 1 < set->n_mirrors) {
+                kata__tool_say(tool, "  %s", kata_error_message());
+            }
         }
     }
     return status;
@@ -207,8 +204,9 @@ kata_status kata__download_set(kata__tool *tool, const kata__known_set *set, con
         return kata_fail(KATA_OUT_OF_MEMORY, "libcurl cannot start");
     }
     kata_status status = KATA_OK;
+    int mirror = 0; /* the one that answered last */
     for (int i = 0; i < set->n_files && status == KATA_OK; i++) {
-        status = get_file(tool, set, &set->files[i], folder);
+        status = get_file(tool, set, &set->files[i], folder, &mirror);
     }
     curl_global_cleanup();
     if (status != KATA_OK) {

@@ -5,8 +5,8 @@
 #include "data/known.h"
 #include "tool/tool.h"
 
-/* Fetches what is missing of `set` into `folder`. What is there with the right contents is left alone;
- * a half file (.part) is gone on with. */
+/* Fetches what is missing of `set` into `folder`. What is there with the right contents is left
+ * alone; a half file (.part) is gone on with. */
 kata_status kata__download_set(kata__tool *tool, const kata__known_set *set, const char *folder);
 
 #endif

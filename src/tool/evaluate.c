@@ -110,8 +110,9 @@ static int run(kata__tool *tool, int argc, char **argv) {
     }
     if (parsed.n_positional != 1 || s.data == NULL) {
         kata_fail(KATA_INVALID, parsed.n_positional == 0 ? "a MODEL is missing"
-                                : parsed.n_positional > 1 ? "one MODEL at a time"
-                                                          : "--data is missing: what to measure on");
+                                : parsed.n_positional > 1
+                                    ? "one MODEL at a time"
+                                    : "--data is missing: what to measure on");
         return kata__tool_usage(tool);
     }
     tool->quiet = s.quiet;
@@ -119,8 +120,7 @@ static int run(kata__tool *tool, int argc, char **argv) {
     kata_data data = {.train = NULL};
     kata_evaluation e = {.context = NULL};
     const kata_dataset *dataset = NULL;
-    kata_status status =
-        evaluate(tool, &s, parsed.positional[0], &model, &data, &e, &dataset);
+    kata_status status = evaluate(tool, &s, parsed.positional[0], &model, &data, &e, &dataset);
     int code;
     if (status != KATA_OK) {
         code = kata__tool_status(tool, status);

@@ -72,8 +72,8 @@ static int print_facts(kata__tool *tool, bool json) {
         kata__buffer_text(&out, i == 0 ? "{" : ",");
         kata__buffer_json_string(&out, facts[i].name);
         kata__buffer_text(&out, ":");
-        bool is_number = strcmp(facts[i].name, "threads") == 0 ||
-                         strcmp(facts[i].name, "operators") == 0;
+        bool is_number =
+            strcmp(facts[i].name, "threads") == 0 || strcmp(facts[i].name, "operators") == 0;
         if (is_number && kata__parse_integer(value, &number)) {
             kata__buffer_text(&out, value);
         } else {

@@ -16,8 +16,8 @@ static int64_t now_ms(void) {
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Nothing here but what a signal handler may do. A signal within 300 ms is the same one: timeout(1) sends
- * it to the process and to its group. */
+/* Nothing here but what a signal handler may do. A signal within 300 ms is the same one: timeout(1)
+ * sends it to the process and to its group. */
 static void on_signal(int number) {
     (void)number;
     if (stop != 0) {

@@ -62,7 +62,8 @@ static kata_status open_data(kata__job *job) {
     return s->data == NULL ? KATA_OUT_OF_MEMORY : KATA_OK;
 }
 
-/* A damaged label shows as classes that nothing belongs to: MNIST with one label 200 has "201 classes". */
+/* A damaged label shows as classes that nothing belongs to: MNIST with one label 200 has "201
+ * classes". */
 static kata_status check_classes(const kata__job *job) {
     const kata_dataset *parts[] = {job->data.train, job->data.test};
     int n = job->data.train->n_classes, filled = 0, first_empty = -1;
@@ -217,8 +218,8 @@ static kata_status set_metadata(kata__job *job) {
     kata_graph *graph = kata_model_graph(job->model);
     const kata_dataset *d = job->train;
     if (d->n_classes > 0 && d->class_names != NULL) {
-        KATA__TRY(kata_model_set_labels(job->model, (const char *const *)d->class_names,
-                                        d->n_classes));
+        KATA__TRY(
+            kata_model_set_labels(job->model, (const char *const *)d->class_names, d->n_classes));
     }
     kata_shape sample = sample_shape(d);
     if (!kata__source_is_picture(&sample)) {
@@ -227,8 +228,8 @@ static kata_status set_metadata(kata__job *job) {
     bool digit = kata__source_kind_of(job->tool->context, s->data) == KATA__SOURCE_IDX &&
                  sample.dim[0] == 1 && sample.dim[1] == 28 && sample.dim[2] == 28 &&
                  d->n_classes == 10;
-    if (s->picture == KATA__PICTURE_DIGIT && (sample.dim[0] != 1 || sample.dim[1] != 28 ||
-                                              sample.dim[2] != 28)) {
+    if (s->picture == KATA__PICTURE_DIGIT &&
+        (sample.dim[0] != 1 || sample.dim[1] != 28 || sample.dim[2] != 28)) {
         return kata_fail(KATA_INVALID, "pictures can be read as digits where the model takes "
                                        "1x28x28 pixels only; leave out --picture digit");
     }
@@ -257,8 +258,7 @@ static void drop_unused(kata__job *job) {
     kata_optimizer *o = &job->settings.optimizer;
     bool adam = o->kind == KATA_OPTIMIZER_ADAM || o->kind == KATA_OPTIMIZER_ADAMW;
     bool momentum = o->kind == KATA_OPTIMIZER_MOMENTUM || o->kind == KATA_OPTIMIZER_NESTEROV;
-    bool adaptive =
-        adam || o->kind == KATA_OPTIMIZER_ADAGRAD || o->kind == KATA_OPTIMIZER_RMSPROP;
+    bool adaptive = adam || o->kind == KATA_OPTIMIZER_ADAGRAD || o->kind == KATA_OPTIMIZER_RMSPROP;
     const struct {
         const char *name;
         double *value;
@@ -296,16 +296,16 @@ static kata_status compile(kata__job *job) {
     KATA__TRY(kata__class_weights(job->tool, s->class_weights, job->train, &weights));
     KATA__TRY(check_augment(job));
     set_penalties(job);
-    KATA__TRY(kata_compile_with(job->model, &(kata_compile_options){
-                                                .loss = job->loss,
-                                                .optimizer = s->optimizer,
-                                                .class_weights = weights.values,
-                                                .n_class_weights = weights.n,
-                                                .label_smoothing = s->label_smoothing,
-                                                .clip_value = s->clip_value,
-                                                .clip_norm = s->clip_norm,
-                                                .huber_delta = s->huber_delta,
-                                                .seed = (uint64_t)s->seed}));
+    KATA__TRY(
+        kata_compile_with(job->model, &(kata_compile_options){.loss = job->loss,
+                                                              .optimizer = s->optimizer,
+                                                              .class_weights = weights.values,
+                                                              .n_class_weights = weights.n,
+                                                              .label_smoothing = s->label_smoothing,
+                                                              .clip_value = s->clip_value,
+                                                              .clip_norm = s->clip_norm,
+                                                              .huber_delta = s->huber_delta,
+                                                              .seed = (uint64_t)s->seed}));
     struct kata__trainer *trainer;
     KATA__TRY(kata__trainer_get(&trainer, job->model));
     KATA__TRY(kata__check_dataset(trainer, job->train));
@@ -357,8 +357,9 @@ kata_status kata__job_prepare(kata__job *job) {
         kata_status status = build_model(job);
         if (status != KATA_OK && s->picture_size[0] == 0 &&
             kata__source_kind_of(job->tool->context, s->data) == KATA__SOURCE_FOLDER) {
-            return kata_fail_in(status, "pictures of %dx%d pixels (--picture-size 28,28 resizes "
-                                        "them to what each network takes)",
+            return kata_fail_in(status,
+                                "pictures of %dx%d pixels (--picture-size 28,28 resizes "
+                                "them to what each network takes)",
                                 (int)sample_shape(job->train).dim[1],
                                 (int)sample_shape(job->train).dim[2]);
         }
@@ -402,10 +403,9 @@ void kata__job_introduce(const kata__job *job) {
     kata__tool_say(tool, "data   %s: %s to learn from%s", s->data,
                    kata__source_words(job->train, words), classes);
     if (job->validation != NULL) {
-        kata__tool_say(tool, "       %s to validate with (%s)",
-                       kata__source_words(job->validation, other),
-                       job->held_back != NULL ? "held back from the training data"
-                                              : "the test data");
+        kata__tool_say(
+            tool, "       %s to validate with (%s)", kata__source_words(job->validation, other),
+            job->held_back != NULL ? "held back from the training data" : "the test data");
     } else {
         kata__tool_say(tool, "       no test data: --validation-split 0.1 would hold some back");
     }

@@ -1,5 +1,5 @@
-/* A training job: data, model and settings made ready and checked before anything is written, trained,
- * measured. `kata train` and `kata demo` are made of it. */
+/* A training job: data, model and settings made ready and checked before anything is written,
+ * trained, measured. `kata train` and `kata demo` are made of it. */
 #ifndef KATA_TOOL_JOB_H
 #define KATA_TOOL_JOB_H
 
@@ -25,8 +25,8 @@ typedef struct kata__job {
     kata_evaluation evaluation;
 } kata__job;
 
-/* Opens data, builds and compiles the model; resolves settings so that kata__project_write tells all.
- * Writes nothing. */
+/* Opens data, builds and compiles the model; resolves settings so that kata__project_write tells
+ * all. Writes nothing. */
 kata_status kata__job_prepare(kata__job *job);
 /* The folder of the run with the effective project in it. */
 kata_status kata__job_open(kata__job *job);

@@ -5,29 +5,25 @@
 #include "base/text.h"
 #include "tool/tool.h"
 
-static const kata__command *const commands[] = {&kata__command_demo,
-                                                &kata__command_train,
-                                                &kata__command_evaluate,
-                                                &kata__command_predict,
+static const kata__command *const commands[] = {
+    &kata__command_demo,  &kata__command_train, &kata__command_evaluate, &kata__command_predict,
 #ifdef KATA__WITH_SERVE
-                                                &kata__command_serve,
+    &kata__command_serve,
 #endif
-                                                &kata__command_show,
-                                                &kata__command_data,
-                                                &kata__command_info,
-                                                NULL};
+    &kata__command_show,  &kata__command_data,  &kata__command_info,     NULL};
 
 static void print_overview(FILE *file) {
-    fputs("Kata: deep learning in one program.\n"
-          "\n"
-          "Examples\n"
-          "  kata demo                                    digits end to end: train, measure, serve\n"
-          "  kata train --data mnist --model simple-convnet --epochs 20\n"
-          "  kata evaluate runs/simple-convnet-1 --data mnist\n"
-          "  kata predict runs/simple-convnet-1 seven.png\n"
-          "\n"
-          "Commands\n",
-          file);
+    fputs(
+        "Kata: deep learning in one program.\n"
+        "\n"
+        "Examples\n"
+        "  kata demo                                    digits end to end: train, measure, serve\n"
+        "  kata train --data mnist --model simple-convnet --epochs 20\n"
+        "  kata evaluate runs/simple-convnet-1 --data mnist\n"
+        "  kata predict runs/simple-convnet-1 seven.png\n"
+        "\n"
+        "Commands\n",
+        file);
     for (int i = 0; commands[i] != NULL; i++) {
         fprintf(file, "  %-10s %s\n", commands[i]->name, commands[i]->about);
     }

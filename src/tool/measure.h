@@ -19,7 +19,8 @@ const char *kata__main_figure_name(kata_loss loss); /* "accuracy" */
 /* "98.97 %" or "0.0123". */
 const char *kata__main_figure_text(kata_loss loss, double value, char text[40]);
 
-/* The members of an evaluation's JSON object, without the braces. `full` adds classes and confusion. */
+/* The members of an evaluation's JSON object, without the braces. `full` adds classes and
+ * confusion. */
 void kata__evaluation_json(kata__buffer *out, const kata_evaluation *evaluation,
                            const kata_model *model, const kata_dataset *dataset, bool full);
 /* The text, filled up with spaces to so many columns of a terminal. */

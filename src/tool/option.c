@@ -179,8 +179,9 @@ static kata_status read_choice(const kata__option *o, const char *shown, const c
     }
     const char *nearest = kata__text_nearest(text, names, n);
     return kata_fail(KATA_INVALID, "%s knows no %s%s%s%s (%s)", shown,
-                     text[0] == '\0' ? "empty name" : text, nearest != NULL ? "; did you mean " : "",
-                     nearest != NULL ? nearest : "", nearest != NULL ? "?" : "", list);
+                     text[0] == '\0' ? "empty name" : text,
+                     nearest != NULL ? "; did you mean " : "", nearest != NULL ? nearest : "",
+                     nearest != NULL ? "?" : "", list);
 }
 
 /* Calls `take` for each part of "a,b,c". */
@@ -384,8 +385,8 @@ static kata_status parse_flag(const kata__option *options, void *settings, kata_
 
 kata_status kata__options_parse(const kata__option *options, void *settings, kata__arena *arena,
                                 int argc, char **argv, kata__parsed *parsed) {
-    *parsed = (kata__parsed){.positional =
-                                 kata__arena_alloc(arena, (size_t)argc + 1, sizeof(char *))};
+    *parsed =
+        (kata__parsed){.positional = kata__arena_alloc(arena, (size_t)argc + 1, sizeof(char *))};
     if (parsed->positional == NULL) {
         return KATA_OUT_OF_MEMORY;
     }
@@ -406,7 +407,7 @@ kata_status kata__options_parse(const kata__option *options, void *settings, kat
 
 /* Words that YAML 1.1 reads as something else than a text. */
 static bool is_yaml_word(const char *text) {
-    static const char *const words[] = {"true", "false", "yes", "no",   "on", "off",
+    static const char *const words[] = {"true", "false", "yes",  "no",   "on", "off",
                                         "y",    "n",     "null", "none", "~"};
     char lower[16];
     size_t n = strlen(text);
@@ -467,8 +468,8 @@ static bool write_group(const kata__option *option, const void *group, kata__buf
         kata__buffer value;
         kata__buffer_init(&value, out->context, sizeof text);
         if (kata__option_write(member, group, &value) && value.status == KATA_OK) {
-            kata__buffer_printf(out, "%s%s: %s", any ? ", " : "{",
-                                kata__option_key(member, key), value.data);
+            kata__buffer_printf(out, "%s%s: %s", any ? ", " : "{", kata__option_key(member, key),
+                                value.data);
             any = true;
         }
         kata__buffer_free(&value);
@@ -491,8 +492,8 @@ bool kata__option_write(const kata__option *option, const void *settings, kata__
     }
     case KATA__OPTION_INT:
     case KATA__OPTION_INTEGER: {
-        int64_t value = option->type == KATA__OPTION_INT ? *(const int *)from
-                                                         : *(const int64_t *)from;
+        int64_t value =
+            option->type == KATA__OPTION_INT ? *(const int *)from : *(const int64_t *)from;
         if (has_zero && value == 0) {
             return false;
         }

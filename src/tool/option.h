@@ -1,4 +1,5 @@
-/* Options: one table says all about them, and flags, project files, help and errors are made from it.
+/* Options: one table says all about them, and flags, project files, help and errors are made from
+ * it.
  *
  * A row's value lies at `offset` of a settings struct. `--early-stopping 5` on the command line is
  * `early_stopping: 5` in the section of a project file.
@@ -41,12 +42,12 @@ typedef struct kata__option {
     const char *name; /* "early-stopping"; NULL ends a table */
     kata__option_type type;
     size_t offset;
-    const char *section;    /* of the project file: "train", "" for the top; NULL: no key */
-    const char *key;        /* in that section; NULL: the name with '_' */
-    const char *value;      /* what the help calls the value: "EPOCHS" */
-    const char *help;       /* one line */
-    const char *heading;    /* begins a new part of the help */
-    const char *zero;       /* what a zero (empty) value means: not shown as 0, not written */
+    const char *section;          /* of the project file: "train", "" for the top; NULL: no key */
+    const char *key;              /* in that section; NULL: the name with '_' */
+    const char *value;            /* what the help calls the value: "EPOCHS" */
+    const char *help;             /* one line */
+    const char *heading;          /* begins a new part of the help */
+    const char *zero;             /* what a zero (empty) value means: not shown as 0, not written */
     const char *(*choice)(int i); /* CHOICE: NULL beyond the last */
     const struct kata__option *members; /* GROUP */
     double minimum, maximum;            /* numbers; both 0: any */
@@ -61,8 +62,8 @@ typedef struct kata__parsed {
     bool set[KATA__OPTIONS_MOST]; /* option i was given on the command line */
 } kata__parsed;
 
-/* Reads argv[1..] into `settings`. KATA_INVALID: one sentence, with the nearest flag if there is one.
- * Texts are lent from argv. */
+/* Reads argv[1..] into `settings`. KATA_INVALID: one sentence, with the nearest flag if there is
+ * one. Texts are lent from argv. */
 kata_status kata__options_parse(const kata__option *options, void *settings, kata__arena *arena,
                                 int argc, char **argv, kata__parsed *parsed);
 /* One value from a text; `shown` is what messages call the option ("--lr", "train.lr"). */
@@ -79,7 +80,8 @@ const char *kata__option_nearest(const kata__option *options, const char *prefix
 /* Was the option of this name given? */
 bool kata__option_given(const kata__option *options, const kata__parsed *parsed, const char *name);
 
-/* The value as it is written in a project file; nothing for a zero that means "not given". False then.
+/* The value as it is written in a project file; nothing for a zero that means "not given". False
+ * then.
  */
 bool kata__option_write(const kata__option *option, const void *settings, kata__buffer *out);
 /* A text as a YAML scalar, quoted where it must be. */

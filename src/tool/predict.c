@@ -44,7 +44,12 @@ static const settings defaults = {.top = 0};
 
 static const size_t largest_file = (size_t)1 << 31;
 
-typedef enum answer_kind { ANSWER_CLASS, ANSWER_LABELS, ANSWER_NUMBERS, ANSWER_UNKNOWN } answer_kind;
+typedef enum answer_kind {
+    ANSWER_CLASS,
+    ANSWER_LABELS,
+    ANSWER_NUMBERS,
+    ANSWER_UNKNOWN
+} answer_kind;
 
 typedef struct predictor {
     kata__tool *tool;
@@ -57,7 +62,8 @@ typedef struct predictor {
     int name_width, label_width;
 } predictor;
 
-/* --- inputs ------------------------------------------------------------------------------------- */
+/* --- inputs -------------------------------------------------------------------------------------
+ */
 
 static bool is_npy(const uint8_t *d, size_t n) {
     return n >= 6 && memcmp(d, "\x93NUMPY", 6) == 0;
@@ -76,8 +82,9 @@ static kata_status read_picture(const predictor *p, const char *name, const void
     char text[KATA_SHAPE_TEXT_SIZE];
     const kata_shape *s = &p->sample;
     if (!kata__source_is_picture(s)) {
-        return kata_fail(KATA_SHAPE, "%s: the model takes inputs of shape %s, not pictures; give "
-                                     "an .npy file",
+        return kata_fail(KATA_SHAPE,
+                         "%s: the model takes inputs of shape %s, not pictures; give "
+                         "an .npy file",
                          name, kata_shape_text(s, text));
     }
     kata_picture picture = {.pixels = NULL};
@@ -122,10 +129,11 @@ static kata_status read_npy(const predictor *p, const char *name, const void *da
         *out = view;
         return KATA_OK;
     }
-    kata_status status = kata_fail(KATA_SHAPE, "%s: the model takes samples of shape %s, got a "
-                                               "tensor of shape %s",
-                                   name, kata_shape_text(&p->sample, want),
-                                   kata_shape_text(&out->shape, have));
+    kata_status status =
+        kata_fail(KATA_SHAPE,
+                  "%s: the model takes samples of shape %s, got a "
+                  "tensor of shape %s",
+                  name, kata_shape_text(&p->sample, want), kata_shape_text(&out->shape, have));
     kata_tensor_release(out);
     return status;
 }
@@ -160,16 +168,17 @@ static kata_status read_any(const predictor *p, const char *name, const void *da
     }
     char *plain;
     size_t n_plain;
-    kata_status status = kata__reader_hooks.gunzip(p->tool->context, data, n_bytes, largest_file,
-                                                   &plain, &n_plain);
+    kata_status status =
+        kata__reader_hooks.gunzip(p->tool->context, data, n_bytes, largest_file, &plain, &n_plain);
     if (status != KATA_OK) {
         return kata_fail_in(status, "%s", name);
     }
     status = is_idx((const uint8_t *)plain, n_plain) ? read_idx(p, name, plain, n_plain, out)
              : is_npy((const uint8_t *)plain, n_plain)
                  ? read_npy(p, name, plain, n_plain, out)
-                 : kata_fail(KATA_FORMAT, "%s: what is packed is neither an idx file of pictures "
-                                          "nor an .npy tensor",
+                 : kata_fail(KATA_FORMAT,
+                             "%s: what is packed is neither an idx file of pictures "
+                             "nor an .npy tensor",
                              name);
     kata__free(p->tool->context, plain);
     return status;
@@ -187,7 +196,8 @@ static kata_status read_input(const predictor *p, const char *argument, kata_ten
     return status;
 }
 
-/* --- answers ------------------------------------------------------------------------------------ */
+/* --- answers ------------------------------------------------------------------------------------
+ */
 
 /* order[0..n) becomes the places of the n largest, the largest first. */
 static void largest(const float *values, int64_t n_values, int64_t *order, int n) {
@@ -341,7 +351,8 @@ static kata_status answer(predictor *p, const char *name, const kata_tensor *inp
         for (int64_t i = 0; i < some && status == KATA_OK; i++) {
             const float *row = (const float *)result.data + i * p->n_outputs;
             char shown[512];
-            snprintf(shown, sizeof shown, n > 1 ? "%.400s[%" PRId64 "]" : "%.400s", name, first + i);
+            snprintf(shown, sizeof shown, n > 1 ? "%.400s[%" PRId64 "]" : "%.400s", name,
+                     first + i);
             if (p->settings->json) {
                 write_json(out, p, name, first + i, n, row);
             } else {
@@ -415,7 +426,8 @@ static int predict(predictor *p, const kata__parsed *parsed) {
     kata__buffer out;
     kata__buffer_init(&out, p->tool->context, (size_t)64 << 20);
     for (int i = 1; i < parsed->n_positional; i++) {
-        const char *name = strcmp(parsed->positional[i], "-") == 0 ? "stdin" : parsed->positional[i];
+        const char *name =
+            strcmp(parsed->positional[i], "-") == 0 ? "stdin" : parsed->positional[i];
         kata_tensor input = {.dtype = KATA_NO_DTYPE};
         status = read_input(p, parsed->positional[i], &input);
         if (status == KATA_OK) {

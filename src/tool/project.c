@@ -129,7 +129,7 @@ static kata_status set_value(reader *r, const kata__option *option, void *settin
     bool list = option->type == KATA__OPTION_INTEGERS || option->type == KATA__OPTION_NUMBERS ||
                 strcmp(option->name, "class-weights") == 0;
     const char *text = list && value->type == YAML_SEQUENCE_NODE ? joined(r, value, shown)
-                                                                : scalar(r, value, shown);
+                                                                 : scalar(r, value, shown);
     if (text == NULL) {
         return KATA_INVALID;
     }
@@ -160,23 +160,25 @@ static kata_status read_layer(reader *r, const yaml_node_t *node, kata__layer_en
     }
     if (node->type != YAML_MAPPING_NODE) {
         return at_line(r, node,
-                       kata_fail(KATA_INVALID, "a layer must be a map such as {type: dense, units: "
-                                               "10}, got %s",
+                       kata_fail(KATA_INVALID,
+                                 "a layer must be a map such as {type: dense, units: "
+                                 "10}, got %s",
                                  kind_name(node)));
     }
     entry->layer.type = KATA_LAYER_COUNT;
     KATA__TRY(each_key(r, node, entry, take_layer_key));
     if (entry->layer.type == KATA_LAYER_COUNT) {
-        return at_line(r, node, kata_fail(KATA_INVALID, "the layer has no type, such as "
-                                                        "{type: dense, units: 10}"));
+        return at_line(r, node,
+                       kata_fail(KATA_INVALID, "the layer has no type, such as "
+                                               "{type: dense, units: 10}"));
     }
     return KATA_OK;
 }
 
 static kata_status read_layers(reader *r, const yaml_node_t *node) {
     if (node->type != YAML_SEQUENCE_NODE) {
-        return at_line(r, node, kata_fail(KATA_INVALID, "layers must be a list, got %s",
-                                          kind_name(node)));
+        return at_line(r, node,
+                       kata_fail(KATA_INVALID, "layers must be a list, got %s", kind_name(node)));
     }
     int64_t n = node->data.sequence.items.top - node->data.sequence.items.start;
     if (n < 1 || n > KATA__LAYERS_MOST) {
@@ -211,18 +213,18 @@ static kata_status take_section_key(reader *r, void *user, const char *key,
     if (option == NULL) {
         char prefix[16];
         snprintf(prefix, sizeof prefix, "%s.", section);
-        return at_line(r, key_node,
-                       kata_fail(KATA_INVALID, "there is no key %s%s", shown,
-                                 kata__option_nearest(kata__train_options, prefix, key, section,
-                                                      nearest)));
+        return at_line(
+            r, key_node,
+            kata_fail(KATA_INVALID, "there is no key %s%s", shown,
+                      kata__option_nearest(kata__train_options, prefix, key, section, nearest)));
     }
     return set_value(r, option, r->settings, shown, value);
 }
 
 /* `data: mnist` is short for `data: {source: mnist}`, `model: NAME` for `model: {name: NAME}`,
  * `model: [...]` for `model: {layers: [...]}`. */
-static kata_status take_section(reader *r, void *user, const char *key,
-                                const yaml_node_t *key_node, const yaml_node_t *value) {
+static kata_status take_section(reader *r, void *user, const char *key, const yaml_node_t *key_node,
+                                const yaml_node_t *value) {
     static const char *const sections[] = {"project", "data", "model", "train"};
     (void)user;
     for (size_t i = 1; i < KATA__COUNT(sections); i++) {
@@ -234,9 +236,11 @@ static kata_status take_section(reader *r, void *user, const char *key,
         return read_layers(r, value);
     }
     if (strcmp(key, "train") == 0) {
-        return at_line(r, value, kata_fail(KATA_INVALID, "train must be a map of settings, such as "
-                                                         "{epochs: 20}, got %s",
-                                           kind_name(value)));
+        return at_line(r, value,
+                       kata_fail(KATA_INVALID,
+                                 "train must be a map of settings, such as "
+                                 "{epochs: 20}, got %s",
+                                 kind_name(value)));
     }
     const kata__option *option =
         strcmp(key, "data") == 0    ? kata__option_find_key(kata__train_options, "data", "source")

@@ -47,7 +47,8 @@ static void write_summary(kata__buffer *out, const kata__job *job, const kata__h
     kata__buffer_text(out, "</div>\n");
 }
 
-/* --- curves ------------------------------------------------------------------------------------- */
+/* --- curves -------------------------------------------------------------------------------------
+ */
 
 static void write_curves(kata__buffer *out, const kata__job *job, const kata__history_row *rows,
                          int64_t n, double *memory) {
@@ -63,20 +64,12 @@ static void write_curves(kata__buffer *out, const kata__job *job, const kata__hi
         lr[i] = rows[i].lr;
     }
     int n_series = job->validation != NULL ? 2 : 1;
-    kata__series losses[] = {{.name = "training", .x = epoch, .y = loss, .n = n},
-                             {.name = "validation",
-                              .x = epoch,
-                              .y = val_loss,
-                              .n = n,
-                              .colour = 1,
-                              .dashed = true}};
-    kata__series figures[] = {{.name = "training", .x = epoch, .y = figure, .n = n},
-                              {.name = "validation",
-                               .x = epoch,
-                               .y = val_figure,
-                               .n = n,
-                               .colour = 1,
-                               .dashed = true}};
+    kata__series losses[] = {
+        {.name = "training", .x = epoch, .y = loss, .n = n},
+        {.name = "validation", .x = epoch, .y = val_loss, .n = n, .colour = 1, .dashed = true}};
+    kata__series figures[] = {
+        {.name = "training", .x = epoch, .y = figure, .n = n},
+        {.name = "validation", .x = epoch, .y = val_figure, .n = n, .colour = 1, .dashed = true}};
     kata__series rate = {.name = "learning rate", .x = epoch, .y = lr, .n = n, .colour = 2};
     const char *name = kata__main_figure_name(job->loss);
     char title[64];
@@ -102,20 +95,21 @@ static void write_curves(kata__buffer *out, const kata__job *job, const kata__hi
                                         .zero_y = true});
     kata__buffer_text(out, "</div>\n");
     if (job->validation != NULL) {
-        kata__buffer_text(out, "<p class=\"soft\">Training figures are means over each epoch while "
-                               "the weights were changing; validation is measured at its end.</p>\n");
+        kata__buffer_text(out,
+                          "<p class=\"soft\">Training figures are means over each epoch while "
+                          "the weights were changing; validation is measured at its end.</p>\n");
     }
 }
 
-/* --- classes ------------------------------------------------------------------------------------ */
+/* --- classes ------------------------------------------------------------------------------------
+ */
 
 static void score_row(kata__buffer *out, const char *label, kata_class_scores s, bool sum) {
     kata__buffer_text(out, sum ? "<tr class=\"sum\"><td>" : "<tr><td>");
     kata__html_text(out, label);
-    kata__buffer_printf(out,
-                        "</td><td>%.2f %%</td><td>%.2f %%</td><td>%.2f %%</td><td>%" PRId64
-                        "</td></tr>\n",
-                        100 * s.precision, 100 * s.recall, 100 * s.f1, s.support);
+    kata__buffer_printf(
+        out, "</td><td>%.2f %%</td><td>%.2f %%</td><td>%.2f %%</td><td>%" PRId64 "</td></tr>\n",
+        100 * s.precision, 100 * s.recall, 100 * s.f1, s.support);
 }
 
 static void score_head(kata__buffer *out) {
@@ -193,7 +187,8 @@ static void write_regression(kata__buffer *out, const kata__job *job) {
                         kata_regression_mean_absolute_error(r), kata_regression_r2(r));
 }
 
-/* --- the worst mistakes ------------------------------------------------------------------------- */
+/* --- the worst mistakes -------------------------------------------------------------------------
+ */
 
 typedef struct mistake {
     int64_t index;
@@ -292,7 +287,8 @@ static kata_status write_mistakes(kata__buffer *out, const kata__job *job) {
         kata__html_text(out, truth);
         kata__buffer_text(out, "</b> read as <b>");
         kata__html_text(out, answer);
-        kata__buffer_printf(out, "</b><br>%.1f %% sure<br>sample %" PRId64 "</figcaption></figure>\n",
+        kata__buffer_printf(out,
+                            "</b><br>%.1f %% sure<br>sample %" PRId64 "</figcaption></figure>\n",
                             100 * (double)m->p_answer, m->index);
     }
     kata__buffer_text(out, "</div>\n");
@@ -300,7 +296,8 @@ static kata_status write_mistakes(kata__buffer *out, const kata__job *job) {
     return status;
 }
 
-/* --- project and environment -------------------------------------------------------------------- */
+/* --- project and environment --------------------------------------------------------------------
+ */
 
 static void pair(kata__buffer *out, const char *key, const char *value) {
     kata__buffer_text(out, "<tr><th>");
@@ -365,8 +362,7 @@ static kata_status write_page(kata__buffer *out, const kata__job *job,
     kata__buffer_text(out, "</p>\n");
     write_summary(out, job, rows, n_rows);
     if (n_rows > 0) {
-        double *memory =
-            kata__alloc(job->tool->context, (size_t)(6 * n_rows), sizeof *memory);
+        double *memory = kata__alloc(job->tool->context, (size_t)(6 * n_rows), sizeof *memory);
         if (memory == NULL) {
             return KATA_OUT_OF_MEMORY;
         }

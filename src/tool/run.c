@@ -19,8 +19,7 @@ static kata_status paths(kata__tool *tool, kata__run_folder *out, const char *pa
     while (length > 1 && path[length - 1] == '/') {
         length--;
     }
-    *out = (kata__run_folder){.path = kata__tool_text(tool, "%.*s", (int)length, path),
-                              .lock = -1};
+    *out = (kata__run_folder){.path = kata__tool_text(tool, "%.*s", (int)length, path), .lock = -1};
     if (out->path == NULL) {
         return KATA_OUT_OF_MEMORY;
     }
@@ -123,8 +122,9 @@ kata_status kata__run_lock(kata__run_folder *run) {
     run->lock = open(run->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (run->lock >= 0 && flock(run->lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
         kata__run_close(run);
-        return kata_fail(KATA_IO, "another program is training in %s; wait for it, or give "
-                                  "another name to --out",
+        return kata_fail(KATA_IO,
+                         "another program is training in %s; wait for it, or give "
+                         "another name to --out",
                          run->path);
     }
     return KATA_OK; /* a file system without locks is no reason to stop */

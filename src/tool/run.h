@@ -1,4 +1,5 @@
-/* The folder of a run: model.onnx, checkpoint.safetensors, history.jsonl, report.html, kata.yaml. */
+/* The folder of a run: model.onnx, checkpoint.safetensors, history.jsonl, report.html, kata.yaml.
+ */
 #ifndef KATA_TOOL_RUN_H
 #define KATA_TOOL_RUN_H
 
@@ -9,8 +10,8 @@ typedef struct kata__run_folder {
     int lock; /* of the folder; -1: none */
 } kata__run_folder;
 
-/* Makes the folder `given`, or runs/NAME-N with the first N that is free if it is NULL. A folder that
- * holds something is an error. */
+/* Makes the folder `given`, or runs/NAME-N with the first N that is free if it is NULL. A folder
+ * that holds something is an error. */
 kata_status kata__run_create(kata__tool *tool, kata__run_folder *out, const char *given,
                              const char *name);
 /* The folder of a run that was begun. */

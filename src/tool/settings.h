@@ -1,5 +1,5 @@
-/* Everything that decides a training run: the settings, their one table of options, the project file
- * that says the same. */
+/* Everything that decides a training run: the settings, their one table of options, the project
+ * file that says the same. */
 #ifndef KATA_TOOL_SETTINGS_H
 #define KATA_TOOL_SETTINGS_H
 
@@ -58,8 +58,8 @@ extern const kata__option kata__layer_options[];
 /* Checks that need more than one value. */
 kata_status kata__settings_check(const kata__settings *settings);
 
-/* Reads a project file over `settings`. Every fault names the file and the line. Relative paths that
- * exist beside the file are meant so. */
+/* Reads a project file over `settings`. Every fault names the file and the line. Relative paths
+ * that exist beside the file are meant so. */
 kata_status kata__project_read(kata__settings *settings, kata__arena *arena, const char *path);
 /* The effective project: every setting that counts, as text. */
 kata_status kata__project_write(const kata__settings *settings, kata__buffer *out);

@@ -18,7 +18,7 @@ kata__source_kind kata__source_kind_of(kata_context *context, const char *argume
     }
     if (kata__directory_exists(argument)) {
         return kata__idx_present(&idx, context, argument) == KATA_OK && idx ? KATA__SOURCE_IDX
-                                                                           : KATA__SOURCE_FOLDER;
+                                                                            : KATA__SOURCE_FOLDER;
     }
     if (kata__file_exists(argument)) {
         return KATA__SOURCE_NPZ;
@@ -125,7 +125,8 @@ void kata__float_json(kata__buffer *out, float value) {
     kata__buffer_text(out, text);
 }
 
-/* n / (classes * count), as scikit-learn's "balanced": a class of double size counts half a sample. */
+/* n / (classes * count), as scikit-learn's "balanced": a class of double size counts half a sample.
+ */
 static kata_status balanced(const kata_dataset *dataset, kata__numbers *out) {
     int64_t *counts = kata__alloc_zero(dataset->context, (size_t)out->n, sizeof *counts);
     if (counts == NULL) {
@@ -153,10 +154,8 @@ kata_status kata__class_weights(kata__tool *tool, const char *text, const kata_d
         return KATA_OK;
     }
     if (strcmp(text, "balanced") != 0) {
-        static const kata__option row = {.name = "class-weights",
-                                         .type = KATA__OPTION_NUMBERS,
-                                         .minimum = 0,
-                                         .maximum = 1e9};
+        static const kata__option row = {
+            .name = "class-weights", .type = KATA__OPTION_NUMBERS, .minimum = 0, .maximum = 1e9};
         return kata__option_set(&row, out, &tool->arena, "class weights", text);
     }
     if (dataset->n_classes < 1 || kata_dtype_is_float(dataset->targets[0].dtype)) {

@@ -52,7 +52,8 @@ void kata__terminal_print(FILE *file, const char *text) {
     }
 }
 
-/* The Unicode ranges that terminals draw two columns wide (East Asian Width W and F), in the large. */
+/* The Unicode ranges that terminals draw two columns wide (East Asian Width W and F), in the large.
+ */
 static bool is_wide(uint32_t c) {
     return (c >= 0x1100 && c <= 0x115f) || (c >= 0x2e80 && c <= 0x303e) ||
            (c >= 0x3041 && c <= 0xa4cf) || (c >= 0xac00 && c <= 0xd7a3) ||

@@ -13,8 +13,8 @@ bool kata__terminal_is(int descriptor); /* a terminal that moves its cursor */
 bool kata__terminal_colour(int descriptor);
 bool kata__terminal_utf8(void); /* by LC_ALL, LC_CTYPE, LANG */
 
-/* Prints a text that came from outside: control characters become '?', so that a label or a file name
- * cannot steer the terminal. Newlines stay. */
+/* Prints a text that came from outside: control characters become '?', so that a label or a file
+ * name cannot steer the terminal. Newlines stay. */
 void kata__terminal_print(FILE *file, const char *text);
 
 /* Columns that a UTF-8 text takes: East Asian wide characters two, combining marks none. */

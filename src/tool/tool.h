@@ -1,7 +1,8 @@
 /* What the sub-commands of the program share: the table of commands, exit codes, messages.
  *
- * A sub-command is one file and one kata__command: usage, examples, one table of options; help, parsing
- * and errors are made from it. `run` returns the exit status. Data goes to stdout, messages to stderr.
+ * A sub-command is one file and one kata__command: usage, examples, one table of options; help,
+ * parsing and errors are made from it. `run` returns the exit status. Data goes to stdout, messages
+ * to stderr.
  */
 #ifndef KATA_TOOL_TOOL_H
 #define KATA_TOOL_TOOL_H
@@ -24,10 +25,10 @@ enum {
 struct kata__tool;
 
 typedef struct kata__command {
-    const char *name, *about; /* "train", one line */
-    const char *usage;        /* "kata train --data ARG ..." */
-    const char *examples;     /* lines "kata ...\n" */
-    const char *text;         /* more help behind the options; NULL: none */
+    const char *name, *about;    /* "train", one line */
+    const char *usage;           /* "kata train --data ARG ..." */
+    const char *examples;        /* lines "kata ...\n" */
+    const char *text;            /* more help behind the options; NULL: none */
     const kata__option *options; /* NULL: none */
     const void *defaults;        /* of the options, for the help; NULL: all zero */
     int (*run)(struct kata__tool *tool, int argc, char **argv); /* argv[0] is the command's name */

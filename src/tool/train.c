@@ -90,8 +90,9 @@ static int failed(const kata__job *job, kata_status status) {
     if (status == KATA_NON_FINITE) {
         fprintf(stderr, "Try a smaller --lr, --clip-norm 1, or look at the data.\n");
     } else if (status == KATA_IO && kata__file_exists(job->run.checkpoint)) {
-        fprintf(stderr, "The last checkpoint is whole; when the cause is gone, go on with:\n"
-                        "  kata train --resume %s\n",
+        fprintf(stderr,
+                "The last checkpoint is whole; when the cause is gone, go on with:\n"
+                "  kata train --resume %s\n",
                 job->run.path);
     }
     return code;
@@ -118,11 +119,10 @@ static int print_result(const kata__job *job) {
         kata__buffer_json_string(&out, job->run.report);
         kata__buffer_text(&out, "}\n");
     } else {
-        kata__buffer_printf(&out, "%s %s on %s %s samples, after %s\n",
-                            kata__main_figure_name(job->loss),
-                            kata__main_figure_text(job->loss, kata__main_figure(e), figure),
-                            kata__count_text(e->n, count), job->measured_name,
-                            kata__time_text(job->seconds, time));
+        kata__buffer_printf(
+            &out, "%s %s on %s %s samples, after %s\n", kata__main_figure_name(job->loss),
+            kata__main_figure_text(job->loss, kata__main_figure(e), figure),
+            kata__count_text(e->n, count), job->measured_name, kata__time_text(job->seconds, time));
         kata__buffer_printf(&out, "model   %s\nreport  %s\n", job->run.model, job->run.report);
         kata__buffer_printf(&out, "weights %016" PRIx64 "\n", kata_model_hash(job->model));
     }
@@ -159,16 +159,16 @@ const kata__command kata__command_train = {
     .usage = "kata train --data ARG [--model NAME|FILE.onnx] [--out RUN] [options]\n"
              "  kata train kata.yaml [options]\n"
              "  kata train --resume RUN",
-    .examples =
-        "kata train --data make:digits --limit-train 10000 --epochs 3\n"
-        "kata train --data mnist --model two-layer --optimizer sgd --lr 0.1 --steps 10000\n"
-        "kata train --data mnist --model deep-convnet --epochs 12 --schedule one-cycle \\\n"
-        "           --augment shift=2,rotate=10,scale=0.1\n"
-        "kata train --data pictures/ --validation-split 0.1 --early-stopping 5\n"
-        "kata train --data new/ --model runs/simple-convnet-1 --lr 0.0001\n"
-        "kata train --resume runs/simple-convnet-1\n",
+    .examples = "kata train --data make:digits --limit-train 10000 --epochs 3\n"
+                "kata train --data mnist --model two-layer --optimizer sgd --lr 0.1 --steps 10000\n"
+                "kata train --data mnist --model deep-convnet --epochs 12 --schedule one-cycle \\\n"
+                "           --augment shift=2,rotate=10,scale=0.1\n"
+                "kata train --data pictures/ --validation-split 0.1 --early-stopping 5\n"
+                "kata train --data new/ --model runs/simple-convnet-1 --lr 0.0001\n"
+                "kata train --resume runs/simple-convnet-1\n",
     .text =
-        "A project file (YAML) has the keys project, data, model and train. Every option above but\n"
+        "A project file (YAML) has the keys project, data, model and train. Every option above "
+        "but\n"
         "those of one call (--out, --resume, --threads, --profile, --quiet, --json) is a key:\n"
         "--early-stopping 5 is 'early_stopping: 5' under 'train'; flags win over the file.\n"
         "\n"

@@ -18,7 +18,8 @@ typedef struct watcher {
     kata_status saved; /* of the model file after an epoch */
 } watcher;
 
-/* --- metadata of the model ---------------------------------------------------------------------- */
+/* --- metadata of the model ----------------------------------------------------------------------
+ */
 
 static kata_status set_manifest(kata__job *job, int64_t epochs, const char *on, double figure,
                                 double loss) {
@@ -50,7 +51,8 @@ static kata_status set_manifest(kata__job *job, int64_t epochs, const char *on, 
     return status;
 }
 
-/* --- progress ----------------------------------------------------------------------------------- */
+/* --- progress -----------------------------------------------------------------------------------
+ */
 
 static void say_epoch(const watcher *w, const kata_progress *p) {
     const kata_history_row *row = p->row;
@@ -98,17 +100,18 @@ static void on_progress(void *user, const kata_progress *p) {
     snprintf(left, sizeof left, "epoch %" PRId64 "/%" PRId64, p->epoch, p->epochs);
     snprintf(right, sizeof right, "loss %.4f  %s %s", p->loss, kata__main_figure_name(job->loss),
              kata__main_figure_text(job->loss, p->accuracy, figure));
-    kata__progress_draw(&(kata__progress_bar){.left = left,
-                                              .share = (double)p->batch / (double)p->batches,
-                                              .rate = p->samples_per_second,
-                                              .unit = "samples",
-                                              .seconds_left =
-                                                  per_step * (double)(job->steps_total - done),
-                                              .right = right},
-                        p->batch == p->batches);
+    kata__progress_draw(
+        &(kata__progress_bar){.left = left,
+                              .share = (double)p->batch / (double)p->batches,
+                              .rate = p->samples_per_second,
+                              .unit = "samples",
+                              .seconds_left = per_step * (double)(job->steps_total - done),
+                              .right = right},
+        p->batch == p->batches);
 }
 
-/* --- profile ------------------------------------------------------------------------------------ */
+/* --- profile ------------------------------------------------------------------------------------
+ */
 
 /* Seconds and speed for each kind of operator, the slowest first. */
 static void print_profile(const kata__job *job) {
@@ -152,29 +155,30 @@ static void print_profile(const kata__job *job) {
     }
 }
 
-/* --- training ----------------------------------------------------------------------------------- */
+/* --- training -----------------------------------------------------------------------------------
+ */
 
 kata_status kata__job_train(kata__job *job) {
     const kata__settings *s = &job->settings;
     watcher w = {.job = job, .start = kata__clock_ns()};
     const volatile int *stop = kata__interrupt_begin();
-    kata_status status =
-        kata_fit_with(job->model, job->train, &(kata_fit_options){.epochs = s->epochs,
-                                                .steps = s->steps,
-                                                .batch = s->batch,
-                                                .validation = job->validation,
-                                                .no_shuffle = !s->shuffle,
-                                                .schedule = s->schedule,
-                                                .augment = s->augment,
-                                                .early_stopping = s->early_stopping,
-                                                .checkpoint = job->run.checkpoint,
-                                                .checkpoint_every = s->checkpoint_every,
-                                                .resume = job->resume,
-                                                .history = job->run.history,
-                                                .callback = on_progress,
-                                                .callback_user = &w,
-                                                .stop = stop,
-                                                .profile = s->profile});
+    kata_status status = kata_fit_with(job->model, job->train,
+                                       &(kata_fit_options){.epochs = s->epochs,
+                                                           .steps = s->steps,
+                                                           .batch = s->batch,
+                                                           .validation = job->validation,
+                                                           .no_shuffle = !s->shuffle,
+                                                           .schedule = s->schedule,
+                                                           .augment = s->augment,
+                                                           .early_stopping = s->early_stopping,
+                                                           .checkpoint = job->run.checkpoint,
+                                                           .checkpoint_every = s->checkpoint_every,
+                                                           .resume = job->resume,
+                                                           .history = job->run.history,
+                                                           .callback = on_progress,
+                                                           .callback_user = &w,
+                                                           .stop = stop,
+                                                           .profile = s->profile});
     kata__interrupt_end();
     kata__progress_clear();
     job->seconds = (double)(kata__clock_ns() - w.start) * 1e-9;

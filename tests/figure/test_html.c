@@ -53,7 +53,8 @@ static void png_reads_back(void **state) {
     for (size_t i = 0; i < sizeof pixels; i++) {
         pixels[i] = (uint8_t)(i * 7 + i / 251);
     }
-    const int sizes[][3] = {{1, 28, 28}, {3, 28, 28}, {1, 1, 1}, {3, 1, 300}, {1, 70, 300}, {3, 70, 300}};
+    const int sizes[][3] = {{1, 28, 28}, {3, 28, 28},  {1, 1, 1},
+                            {3, 1, 300}, {1, 70, 300}, {3, 70, 300}};
     for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
         int c = sizes[k][0], h = sizes[k][1], w = sizes[k][2];
         kata__buffer out;
@@ -82,8 +83,11 @@ static void picture_is_a_data_address(void **state) {
     kata__buffer out;
     kata__buffer_init(&out, context, 1 << 16);
     assert_int_equal(kata__html_picture(&out, pixel, 1, 1, 2, "pixels", "a \"b\""), KATA_OK);
-    assert_int_equal(strncmp(out.data, "<img class=\"pixels\" alt=\"a &quot;b&quot;\" "
-                                       "src=\"data:image/png;base64,iVBORw0KGgo", 79), 0);
+    assert_int_equal(strncmp(out.data,
+                             "<img class=\"pixels\" alt=\"a &quot;b&quot;\" "
+                             "src=\"data:image/png;base64,iVBORw0KGgo",
+                             79),
+                     0);
     assert_string_equal(out.data + out.size - 2, "\">");
     kata__buffer_free(&out);
 }

@@ -76,9 +76,11 @@ static void ticks_are_nice(void **state) {
 
 static void lines(void **state) {
     (void)state;
-    double x[] = {1, 2, 3, 4, 5}, y[] = {0.9, 0.5, NAN, 0.2, 0.1}, z[] = {0.8, 0.6, 0.4, INFINITY, 0.3};
-    kata__series series[] = {{.name = "training", .x = x, .y = y, .n = 5},
-                             {.name = "<b>&\"", .x = x, .y = z, .n = 5, .colour = 1, .dashed = true}};
+    double x[] = {1, 2, 3, 4, 5}, y[] = {0.9, 0.5, NAN, 0.2, 0.1},
+           z[] = {0.8, 0.6, 0.4, INFINITY, 0.3};
+    kata__series series[] = {
+        {.name = "training", .x = x, .y = y, .n = 5},
+        {.name = "<b>&\"", .x = x, .y = z, .n = 5, .colour = 1, .dashed = true}};
     kata__chart chart = {.title = "Loss & more",
                          .x_label = "epoch",
                          .y_label = "loss",

@@ -1,4 +1,5 @@
-/* What the program prints with --json is JSON, one value a line, with the members that are promised. */
+/* What the program prints with --json is JSON, one value a line, with the members that are
+ * promised. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,7 +19,8 @@ static char folder[64];
 
 static int run(const char *arguments, char *out, size_t n_bytes) {
     char command[1024];
-    snprintf(command, sizeof command, "cd %s && %s %s 2>/dev/null", folder, KATA_PROGRAM, arguments);
+    snprintf(command, sizeof command, "cd %s && %s %s 2>/dev/null", folder, KATA_PROGRAM,
+             arguments);
     FILE *pipe = popen(command, "r");
     assert_non_null(pipe);
     size_t n = fread(out, 1, n_bytes - 1, pipe);
@@ -46,8 +49,8 @@ static double number(const json_t *object, const char *key) {
 static int set_up(void **state) {
     (void)state;
     char out[4096];
-    snprintf(folder, sizeof folder, "/tmp/kata-json-XXXXXX");
-    if (mkdtemp(folder) == NULL) {
+    snprintf(folder, sizeof folder, "/tmp/kata-json-%d", (int)getpid());
+    if (mkdir(folder, 0700) != 0) {
         return 1;
     }
     return run("train --data make:digits --limit-train 1500 --limit-test 200 --model two-layer "
@@ -96,7 +99,8 @@ static void history(void **state) {
 static void evaluate(void **state) {
     (void)state;
     json_t *o = object_of("evaluate run --data make:digits --limit 300 --json");
-    const json_t *classes = json_object_get(o, "classes"), *confusion = json_object_get(o, "confusion");
+    const json_t *classes = json_object_get(o, "classes"),
+                 *confusion = json_object_get(o, "confusion");
     assert_true(number(o, "n") == 300 && number(o, "loss") > 0 && number(o, "accuracy") > 0.1);
     assert_int_equal(json_array_size(classes), 10);
     assert_int_equal(json_array_size(confusion), 10);
@@ -121,11 +125,14 @@ static void evaluate(void **state) {
 static void predict(void **state) {
     (void)state;
     static char out[1 << 16];
-    assert_int_equal(run("data make digits --out idx --count 1 --test 5 --quiet", out, sizeof out), 0);
-    assert_int_equal(run("predict run idx/t10k-images-idx3-ubyte --json --top 2", out, sizeof out), 0);
+    assert_int_equal(run("data make digits --out idx --count 1 --test 5 --quiet", out, sizeof out),
+                     0);
+    assert_int_equal(run("predict run idx/t10k-images-idx3-ubyte --json --top 2", out, sizeof out),
+                     0);
     char *rest = NULL;
     int n = 0;
-    for (char *line = strtok_r(out, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+    for (char *line = strtok_r(out, "\n", &rest); line != NULL;
+         line = strtok_r(NULL, "\n", &rest)) {
         json_t *o = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
         assert_true(json_is_object(o));
         const json_t *p = json_object_get(o, "probabilities");
@@ -137,7 +144,7 @@ static void predict(void **state) {
         }
         assert_true(fabs(sum - 1) < 1e-5);
         int class = (int)number(o, "class");
-        assert_true(json_number_value(json_array_get(p, (size_t)class)) == most);
+        assert_true(json_number_value(json_array_get(p, (size_t) class)) == most);
         assert_true(number(o, "index") == n++);
         assert_int_equal(json_array_size(json_object_get(o, "top")), 2);
         json_decref(o);

@@ -1,4 +1,5 @@
-/* The option tables: each key has a flag, what is written reads back the same, numbers are strict. */
+/* The option tables: each key has a flag, what is written reads back the same, numbers are strict.
+ */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -73,8 +74,8 @@ static void names_are_unique(void **state) {
 
 static void numbers_are_strict(void **state) {
     (void)state;
-    static const char *const bad[] = {"",    "nan", "NaN",  "inf",  "-inf", "1e999", "0x10", "12abc",
-                                      "1 2", "--1", "1..2", "1e",   " 1",   "1,5",   "+"};
+    static const char *const bad[] = {"",    "nan", "NaN",  "inf", "-inf", "1e999", "0x10", "12abc",
+                                      "1 2", "--1", "1..2", "1e",  " 1",   "1,5",   "+"};
     double number;
     int64_t integer;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -92,18 +93,32 @@ static void numbers_are_strict(void **state) {
 static void flags_are_read(void **state) {
     (void)state;
     kata__settings s;
-    assert_int_equal(parse(&s, "--lr=0.5 -e 3 --no-shuffle --augment shift=2,flip,crop=4 --hidden 5,6 "
-                               "--optimizer nesterov --early_stopping 2"),
+    assert_int_equal(parse(&s,
+                           "--lr=0.5 -e 3 --no-shuffle --augment shift=2,flip,crop=4 --hidden 5,6 "
+                           "--optimizer nesterov --early_stopping 2"),
                      KATA_OK);
-    assert_true(s.optimizer.lr == 0.5 && s.epochs == 3 && !s.shuffle && s.early_stopping.patience == 2);
+    assert_true(s.optimizer.lr == 0.5 && s.epochs == 3 && !s.shuffle &&
+                s.early_stopping.patience == 2);
     assert_true(s.augment.shift == 2 && s.augment.flip && s.augment.crop == 4);
     assert_true(s.hidden[0] == 5 && s.hidden[1] == 6 && s.hidden[2] == 0);
     assert_int_equal(s.optimizer.kind, KATA_OPTIMIZER_NESTEROV);
-    static const char *const bad[] = {"--lr nan",        "--lr",       "--lr --quiet", "--batch 0",
-                                      "--epochs -1",     "--epochs 1.5", "--nothing 1", "-x",
-                                      "--no-lr",         "--no-shuffle=1", "--shuffle=maybe",
-                                      "--hidden 1,,2",   "--hidden ,",   "--augment =2",
-                                      "--augment shift", "--out=",       "--hidden "
+    static const char *const bad[] = {"--lr nan",
+                                      "--lr",
+                                      "--lr --quiet",
+                                      "--batch 0",
+                                      "--epochs -1",
+                                      "--epochs 1.5",
+                                      "--nothing 1",
+                                      "-x",
+                                      "--no-lr",
+                                      "--no-shuffle=1",
+                                      "--shuffle=maybe",
+                                      "--hidden 1,,2",
+                                      "--hidden ,",
+                                      "--augment =2",
+                                      "--augment shift",
+                                      "--out=",
+                                      "--hidden "
                                       "1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         assert_int_equal(parse(&s, bad[i]), KATA_INVALID);
@@ -118,8 +133,10 @@ static void what_is_written_reads_back(void **state) {
     static const char *const lines[] = {
         "--data make:digits",
         "--data /a/b:c --model mlp --hidden 3,4 --lr 0.1234567890123456 --l2 1e-300 --seed 77",
-        "--data x --optimizer rmsprop --decay 0.3 --schedule one-cycle --schedule-final 0.01 --warmup 0.3",
-        "--data x --augment shift=2,rotate=10.5,flip,cut_out=3,elastic=1,elastic_sigma=2 --clip-norm 1",
+        "--data x --optimizer rmsprop --decay 0.3 --schedule one-cycle --schedule-final 0.01 "
+        "--warmup 0.3",
+        "--data x --augment shift=2,rotate=10.5,flip,cut_out=3,elastic=1,elastic_sigma=2 "
+        "--clip-norm 1",
         "--data no --project yes --class-weights 1,2.5 --loss huber --huber-delta 2 --no-normalize",
         "--data 12 --limit-train 5 --validation-split 0.25 --picture plain --picture-size 32,16 "
         "--picture-channels 3 --early-stopping 4 --min-delta 0.1 --keep-last --checkpoint-every 9"};
@@ -145,12 +162,13 @@ static void layers_are_read(void **state) {
     (void)state;
     kata__settings s, back;
     kata__buffer a;
-    assert_int_equal(read_text(&s, "data: x\nmodel:\n  layers:\n"
-                                   "    - {type: conv2d, filters: 30, kernel: [5, 5], activation: relu}\n"
-                                   "    - {type: max-pool2d, size: 2}\n    - flatten\n"
-                                   "    - {type: dense, units: 10, initializer: normal, "
-                                   "initializer_value: 0.01, pad: [0, 1]}\n"),
-                     KATA_OK);
+    assert_int_equal(
+        read_text(&s, "data: x\nmodel:\n  layers:\n"
+                      "    - {type: conv2d, filters: 30, kernel: [5, 5], activation: relu}\n"
+                      "    - {type: max-pool2d, size: 2}\n    - flatten\n"
+                      "    - {type: dense, units: 10, initializer: normal, "
+                      "initializer_value: 0.01, pad: [0, 1]}\n"),
+        KATA_OK);
     assert_int_equal(s.n_layers, 4);
     assert_int_equal(s.layers[0].layer.type, KATA_LAYER_CONV2D);
     assert_int_equal(s.layers[0].layer.filters, 30);
@@ -172,7 +190,8 @@ static void bad_projects(void **state) {
     } cases[] = {
         {"", "a project is a map"},
         {"- a\n- b\n", "a project is a map"},
-        {"data: x\ntrain:\n  epoch: 3\n", "line 3: there is no key train.epoch; did you mean train.epochs?"},
+        {"data: x\ntrain:\n  epoch: 3\n",
+         "line 3: there is no key train.epoch; did you mean train.epochs?"},
         {"trian: {}\n", "line 1: there is no key trian; did you mean train?"},
         {"data: x\ndata: y\n", "line 2: the key data stands in line 1 already"},
         {"train: {lr: nan}\n", "line 1: train.lr must be a number above 0"},
@@ -204,8 +223,8 @@ static void bad_projects(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_are_unique),           cmocka_unit_test(numbers_are_strict),
-        cmocka_unit_test(flags_are_read),             cmocka_unit_test(what_is_written_reads_back),
-        cmocka_unit_test(layers_are_read),            cmocka_unit_test(bad_projects)};
+        cmocka_unit_test(names_are_unique), cmocka_unit_test(numbers_are_strict),
+        cmocka_unit_test(flags_are_read),   cmocka_unit_test(what_is_written_reads_back),
+        cmocka_unit_test(layers_are_read),  cmocka_unit_test(bad_projects)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

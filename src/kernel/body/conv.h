@@ -131,7 +131,7 @@ typedef struct NAME(conv_copies) {
 } NAME(conv_copies);
 
 static void NAME(conv_plan_copies)(const kata__conv_piece *g, int64_t pixel, int columns,
-                                   NAME(conv_copies) * copies) {
+                                   NAME(conv_copies) *copies) {
     int64_t y = pixel / g->width, x = pixel % g->width;
     copies->n = 0;
     copies->half = 2 * g->width <= LANES;
@@ -148,7 +148,7 @@ static void NAME(conv_plan_copies)(const kata__conv_piece *g, int64_t pixel, int
     }
 }
 
-KATA__LOCAL void NAME(conv_copy_n)(const NAME(conv_copies) * copies, const REAL *source,
+KATA__LOCAL void NAME(conv_copy_n)(const NAME(conv_copies) *copies, const REAL *source,
                                    const int64_t *offset, int64_t taps, REAL *panel, const int n,
                                    const bool half) {
     const REAL *from[4];
@@ -170,7 +170,7 @@ KATA__LOCAL void NAME(conv_copy_n)(const NAME(conv_copies) * copies, const REAL 
     }
 }
 
-static void NAME(conv_copy)(const NAME(conv_copies) * copies, const REAL *source,
+static void NAME(conv_copy)(const NAME(conv_copies) *copies, const REAL *source,
                             const int64_t *offset, int64_t taps, REAL *panel) {
     switch (copies->n + (copies->half ? 4 : 0)) {
     case 1:

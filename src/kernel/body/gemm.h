@@ -134,7 +134,7 @@ enum { NAME(crowded_step) = 512 };
 
 /* Sets t->a and t->a_step for `rows` rows of op(A) from row i, terms p..p+k; may copy to `space`
  * (KATA__TILE_ROWS * (KATA__K_BLOCK + LANES) numbers). */
-KATA__LOCAL void NAME(take_rows)(NAME(tile) * t, const kata__gemm_piece *g, int64_t i, int rows,
+KATA__LOCAL void NAME(take_rows)(NAME(tile) *t, const kata__gemm_piece *g, int64_t i, int rows,
                                  int64_t p, REAL *space) {
     const int64_t k = t->k;
     const int64_t panels = (g->n + KATA__PANEL - 1) / KATA__PANEL;

@@ -74,7 +74,7 @@ typedef struct NAME(tile) {
         }                                                                                          \
     } while (0)
 
-KATA__LOCAL void NAME(tile_body)(const NAME(tile) * t, const int rows, const int vectors) {
+KATA__LOCAL void NAME(tile_body)(const NAME(tile) *t, const int rows, const int vectors) {
     VEC acc[KATA__TILE_ROWS][KATA__TILE_VECTORS];
     const REAL *b = t->b;
     const int64_t b_step = t->b_step;
@@ -189,10 +189,10 @@ KATA__LOCAL void NAME(tile_body)(const NAME(tile) * t, const int rows, const int
 }
 
 #define KATA__TILE_FUNCTION(rows)                                                                  \
-    static void NAME(tile_##rows##_1)(const NAME(tile) * t) {                                      \
+    static void NAME(tile_##rows##_1)(const NAME(tile) *t) {                                       \
         NAME(tile_body)(t, rows, 1);                                                               \
     }                                                                                              \
-    static void NAME(tile_##rows##_2)(const NAME(tile) * t) {                                      \
+    static void NAME(tile_##rows##_2)(const NAME(tile) *t) {                                       \
         NAME(tile_body)(t, rows, 2);                                                               \
     }
 KATA__TILE_FUNCTION(1)
@@ -214,7 +214,7 @@ KATA__TILE_FUNCTION(13)
 KATA__TILE_FUNCTION(14)
 #endif
 
-typedef void (*NAME(tile_function))(const NAME(tile) * t);
+typedef void (*NAME(tile_function))(const NAME(tile) *t);
 
 #define KATA__TILE_ENTRY(rows)                                                                     \
     { NAME(tile_##rows##_1), NAME(tile_##rows##_2) }
@@ -230,12 +230,12 @@ static const NAME(tile_function) NAME(tile_functions)[KATA__TILE_ROWS][KATA__TIL
 };
 
 /* Runs a tile of `rows` (1..KATA__TILE_ROWS) by t->vectors. */
-KATA__LOCAL void NAME(run_tile)(const NAME(tile) * t, int rows) {
+KATA__LOCAL void NAME(run_tile)(const NAME(tile) *t, int rows) {
     NAME(tile_functions)[rows - 1][t->vectors - 1](t);
 }
 
 /* Sets the vectors for neighbouring columns (1..2 LANES). */
-KATA__LOCAL void NAME(set_columns)(NAME(tile) * t, int64_t columns) {
+KATA__LOCAL void NAME(set_columns)(NAME(tile) *t, int64_t columns) {
     t->vectors = columns > LANES ? 2 : 1;
     t->last = (int)columns - (t->vectors - 1) * LANES;
     t->second_c = LANES;
