@@ -1,6 +1,11 @@
 # The bodies of src/kernel/body are compiled once for each instruction set (src/kernel/isa_*.c).
 if(TARGET room_kernel)
-  set(fast -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math)
+  if(KATA_SANITIZE)
+    set(level -O1) # -O3 under a sanitizer takes minutes a file
+  else()
+    set(level -O3)
+  endif()
+  set(fast ${level} -ffp-contract=fast -fno-math-errno -fno-trapping-math)
   set_source_files_properties(src/kernel/isa_portable.c PROPERTIES COMPILE_OPTIONS "${fast}")
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
     set_source_files_properties(src/kernel/isa_avx2.c PROPERTIES COMPILE_OPTIONS "${fast};-mavx2;-mfma;-mf16c;-mbmi2")

@@ -158,9 +158,9 @@ static int less_by_quota(int count, double quota, double period) {
 static int apply_quota(int count) {
     char text[1024], path[1280];
     if (read_small("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", text, sizeof text)) {
-        double quota = atof(text);
+        double quota = strtod(text, NULL);
         if (read_small("/sys/fs/cgroup/cpu/cpu.cfs_period_us", text, sizeof text)) {
-            count = less_by_quota(count, quota, atof(text));
+            count = less_by_quota(count, quota, strtod(text, NULL));
         }
     }
     if (!read_small("/proc/self/cgroup", text, sizeof text)) {

@@ -45,7 +45,7 @@ struct kata_graph {
     const char *scope;        /* prefix of the names of new nodes, NULL: none */
     kata__value_info *values; /* values[id]; 0 is unused */
     size_t n_values, values_capacity;
-    int32_t *index; /* values by name: open addressing, 0 is free (names.c) */
+    int32_t *index; /* values by name: open addressing, 0 is a free place (names.c) */
     size_t index_capacity, index_used;
     kata__node *nodes; /* in an order in which every input comes before its use */
     size_t n_nodes, nodes_capacity;

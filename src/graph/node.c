@@ -21,10 +21,17 @@ static int count_attributes(const kata_op *op) {
     return n;
 }
 
+/* ONNX keeps attribute numbers in float32. They are rounded here already, so that a model that is
+ * saved and loaded again computes the same bits. Internal rows are never saved. */
+static double attribute_number(const kata_op *op, double number) {
+    return (op->flags & KATA_OP_INTERNAL) == 0 ? (double)(float)number : number;
+}
+
 /* Copies one given attribute into the arena. */
-static kata_status copy_attribute(kata_graph *graph, const kata_attribute *given,
+static kata_status copy_attribute(kata_graph *graph, const kata_op *op, const kata_attribute *given,
                                   kata_attribute_value *value) {
-    *value = (kata_attribute_value){.is_set = true, .i = given->i, .f = given->f, .n = given->n};
+    *value = (kata_attribute_value){
+        .is_set = true, .i = given->i, .f = attribute_number(op, given->f), .n = given->n};
     if (given->type == KATA_ATTRIBUTE_STRING && given->s != NULL) {
         value->s = kata__arena_strdup(&graph->arena, given->s);
         return value->s == NULL ? KATA_OUT_OF_MEMORY : KATA_OK;
@@ -43,8 +50,8 @@ static kata_status copy_attribute(kata_graph *graph, const kata_attribute *given
         if (floats == NULL) {
             return KATA_OUT_OF_MEMORY;
         }
-        if (given->n > 0) {
-            memcpy(floats, given->floats, (size_t)given->n * sizeof *floats);
+        for (int i = 0; i < given->n; i++) {
+            floats[i] = attribute_number(op, given->floats[i]);
         }
         value->floats = floats;
     } else if (given->type == KATA_ATTRIBUTE_TENSOR && given->tensor != NULL) {
@@ -70,8 +77,9 @@ static kata_status fill_attributes(kata_graph *graph, const kata_op *op,
     }
     for (int i = 0; i < n; i++) {
         const kata_attribute_spec *spec = &op->attributes[i];
-        values[i] = (kata_attribute_value){
-            .i = spec->default_int, .f = spec->default_float, .s = spec->default_string};
+        values[i] = (kata_attribute_value){.i = spec->default_int,
+                                           .f = attribute_number(op, spec->default_float),
+                                           .s = spec->default_string};
     }
     for (int i = 0; i < n_given; i++) {
         int k = kata__op_attribute(op, given[i].name);
@@ -84,7 +92,7 @@ static kata_status fill_attributes(kata_graph *graph, const kata_op *op,
                              given[i].name, op->name, attribute_type_names[op->attributes[k].type],
                              attribute_type_names[given[i].type]);
         }
-        KATA__TRY(copy_attribute(graph, &given[i], &values[k]));
+        KATA__TRY(copy_attribute(graph, op, &given[i], &values[k]));
     }
     for (int i = 0; i < n; i++) {
         if (op->attributes[i].required && !values[i].is_set) {

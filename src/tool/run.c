@@ -105,6 +105,21 @@ kata_status kata__run_create(kata__tool *tool, kata__run_folder *out, const char
     return kata__run_lock(out);
 }
 
+/* A killed program leaves the temporary file that it was writing. The folder is ours (locked), so
+ * it may go. */
+static void remove_leftovers(const kata__run_folder *run) {
+    DIR *folder = opendir(run->path);
+    const struct dirent *entry;
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        if (strstr(entry->d_name, ".tmp-") != NULL) {
+            unlinkat(dirfd(folder), entry->d_name, 0);
+        }
+    }
+    if (folder != NULL) {
+        closedir(folder);
+    }
+}
+
 kata_status kata__run_open(kata__tool *tool, kata__run_folder *out, const char *path) {
     KATA__TRY(paths(tool, out, path));
     if (!kata__directory_exists(out->path)) {
@@ -115,7 +130,9 @@ kata_status kata__run_open(kata__tool *tool, kata__run_folder *out, const char *
                          "the folder %s is no run: it holds no kata.yaml; start anew with --out",
                          out->path);
     }
-    return kata__run_lock(out);
+    KATA__TRY(kata__run_lock(out));
+    remove_leftovers(out);
+    return KATA_OK;
 }
 
 kata_status kata__run_lock(kata__run_folder *run) {
