@@ -43,8 +43,8 @@ static void test_batch_norm(void **state) {
         EXPECT_OUTPUT(&o, first + 1, 1e-11, -1.22474484843, -0.339683108284);
         EXPECT_OUTPUT(&o, first + 2, 1e-12, 1, 1);
         if (saved == 1) {
-            EXPECT_OUTPUT(&o, 1, 1e-14, 10 * 0.9 + 3 * 0.1, 20 * 0.9 + 5 * 0.1);
-            EXPECT_OUTPUT(&o, 2, 1e-14, 0.9 + 8.0 / 3 * 0.1, 2 * 0.9 + 26.0 / 3 * 0.1);
+            EXPECT_OUTPUT(&o, 1, 1e-7, 10 * 0.9 + 3 * 0.1, 20 * 0.9 + 5 * 0.1);
+            EXPECT_OUTPUT(&o, 2, 1e-7, 0.9 + 8.0 / 3 * 0.1, 2 * 0.9 + 26.0 / 3 * 0.1);
             EXPECT_OUTPUT(&o, 3, 1e-14, 3, 5);
             EXPECT_OUTPUT(&o, 4, 1e-12, 1 / sqrt(8.0 / 3 + 1e-7), 1 / sqrt(26.0 / 3 + 1e-7));
         }
@@ -102,7 +102,7 @@ static void test_batch_of_one(void **state) {
 }
 
 /* A model is the inference graph; bound for training, the running statistics follow the batch:
- * r = 0.9 r + 0.1 batch, from 0 ([C] of 6.3). */
+ * r = 0.9 r + 0.1 batch, from 0 ([C] of 6.3); 0.9 is an attribute, so it is the float32. */
 static void test_running_statistics(void **state) {
     (void)state;
     oracle o = oracle_begin();
@@ -122,10 +122,10 @@ static void test_running_statistics(void **state) {
         oracle_run(&o, 1, (uint64_t)step);
     }
     const double *mean = variables[2]->tensor.data, *variance = variables[3]->tensor.data;
-    oracle_close("mean", 0, mean[0], 3 * 0.19, 1e-14);
-    oracle_close("mean", 1, mean[1], 5 * 0.19, 1e-14);
-    oracle_close("variance", 0, variance[0], 8.0 / 3 * 0.19, 1e-14);
-    oracle_close("variance", 1, variance[1], 26.0 / 3 * 0.19, 1e-14);
+    oracle_close("mean", 0, mean[0], 3 * 0.19, 1e-6);
+    oracle_close("mean", 1, mean[1], 5 * 0.19, 1e-6);
+    oracle_close("variance", 0, variance[0], 8.0 / 3 * 0.19, 1e-6);
+    oracle_close("variance", 1, variance[1], 26.0 / 3 * 0.19, 1e-6);
     EXPECT_OUTPUT(&o, 0, 1e-11, -1.22474484843, (-1.53809864970 - 0.5) / 2, 0,
                   (-0.179366216567 - 0.5) / 2, 1.22474484843, (3.21746486627 - 0.5) / 2);
     oracle_end(&o);
