@@ -13,6 +13,7 @@
 #include "base/parallel.h"
 #include "base/clock.h"
 #include "base/context.h"
+#include "base/float_mode.h"
 #include "base/memory.h"
 
 #include <pthread.h>
@@ -32,6 +33,7 @@ struct kata__pool {
     /* The job: written by the caller before `remaining`. */
     kata__chunk_function function;
     void *argument;
+    uint64_t float_mode; /* the caller's */
     int64_t n_chunks;
     _Alignas(CACHE_LINE) _Atomic int64_t remaining;
     _Alignas(CACHE_LINE) _Atomic int64_t done;
@@ -61,6 +63,9 @@ static int64_t take_chunks(struct kata__pool *pool, int worker, int64_t *n_chunk
     int64_t taken = 0, left;
     while ((left = atomic_fetch_sub_explicit(&pool->remaining, 1, memory_order_acquire)) > 0) {
         *n_chunks = pool->n_chunks;
+        if (taken == 0 && worker > 0) {
+            kata__float_mode_set(pool->float_mode);
+        }
         pool->function(pool->argument, *n_chunks - left, worker);
         taken++;
     }
@@ -166,6 +171,7 @@ void kata__parallel(kata_context *context, int64_t n_chunks, kata__chunk_functio
     }
     pool->function = function;
     pool->argument = argument;
+    pool->float_mode = kata__float_mode();
     pool->n_chunks = n_chunks;
     atomic_store_explicit(&pool->done, 0, memory_order_relaxed);
     atomic_store_explicit(&pool->remaining, n_chunks, memory_order_release);

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/float_mode.h"
 #include "exec/plan.h"
 
 typedef struct step {
@@ -184,16 +185,18 @@ kata_tensor kata_session_output(kata_session *session, int i) {
 
 /* --- running --------------------------------------------------------------------------------- */
 
-/* x - x is 0 for a finite x and NaN otherwise; a NaN sum stays a NaN. */
 static bool all_finite(const kata_tensor *tensor) {
     int64_t n = kata_tensor_count(tensor);
-    if (tensor->dtype == KATA_F32) {
+    if (tensor->dtype == KATA_F32) { /* an exponent of all ones is an infinity or a NaN */
         const float *x = tensor->data;
-        float sum = 0;
+        uint32_t largest = 0;
         for (int64_t i = 0; i < n; i++) {
-            sum += x[i] - x[i];
+            uint32_t bits;
+            memcpy(&bits, &x[i], sizeof bits);
+            bits &= 0x7FFFFFFF;
+            largest = bits > largest ? bits : largest;
         }
-        return sum == 0;
+        return largest < 0x7F800000;
     }
     for (int64_t i = 0; kata_dtype_is_float(tensor->dtype) && i < n; i++) {
         if (!isfinite(kata_load(tensor->dtype, tensor->data, i))) {
@@ -259,14 +262,21 @@ static kata_status check_gradients(kata_session *session) {
     return KATA_OK;
 }
 
+static kata_status run_all(kata_session *session) {
+    KATA__TRY(run_steps(session, 0, session->first_update, session->options.check_finite));
+    KATA__TRY(check_gradients(session));
+    return run_steps(session, session->first_update, session->n_steps, false);
+}
+
 kata_status kata_session_run(kata_session *session, uint64_t seed, uint64_t step_number) {
     for (size_t i = 0; i < session->n_steps; i++) {
         session->steps[i].random.seed = seed;
         session->steps[i].random.step = step_number;
     }
-    KATA__TRY(run_steps(session, 0, session->first_update, session->options.check_finite));
-    KATA__TRY(check_gradients(session));
-    return run_steps(session, session->first_update, session->n_steps, false);
+    uint64_t mode = kata__float_mode_flush();
+    kata_status status = run_all(session);
+    kata__float_mode_set(mode);
+    return status;
 }
 
 size_t kata_session_arena_bytes(const kata_session *session) {
