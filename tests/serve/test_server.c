@@ -29,6 +29,7 @@ static kata__server *server;
 static uint8_t *picture; /* a PNG of a digit, dark on light */
 static size_t n_picture;
 static int true_class;
+static int patience_s = 10; /* how long the client waits for an answer */
 
 /* --- set-up ----------------------------------------------------------------------------------- */
 
@@ -92,7 +93,7 @@ static int connect_to_server(void) {
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons((uint16_t)kata__server_port(server)),
                                   .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
-    struct timeval timeout = {.tv_sec = 10};
+    struct timeval timeout = {.tv_sec = patience_s};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
@@ -311,6 +312,7 @@ static void test_hostile_http(void **state) {
         "3\r\n\r\nabc",
         "POST /digits HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; "
         "boundary=\r\nContent-Length: 3\r\n\r\nabc"};
+    patience_s = 1; /* a server may wait for the rest of a body; we do not */
     char answer[8192];
     for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
         int status = exchange(requests[i], strlen(requests[i]), answer, sizeof answer);
@@ -330,6 +332,7 @@ static void test_hostile_http(void **state) {
     for (int i = 0; i < 50; i++) { /* connections that say nothing and go */
         close(connect_to_server());
     }
+    patience_s = 10;
     assert_int_equal(request("GET", "/healthz", "", NULL, 0, answer, sizeof answer), 200);
 }
 
