@@ -24,24 +24,6 @@ static kata_model *make_model(const char *name, int64_t classes) {
     return m;
 }
 
-/* Copies the weights of the body from the file's model, by name. */
-static kata_status take_body(kata_model *to, kata_model *from) {
-    static const char *const names[] = {"body_conv.weight", "body_conv.bias", "body_dense.weight",
-                                        "body_dense.bias"};
-    for (int i = 0; i < 4; i++) {
-        kata_variable *old = kata_graph_find_variable(kata_model_graph(from), names[i]);
-        kata_variable *new = kata_graph_find_variable(kata_model_graph(to), names[i]);
-        if (old == NULL || new == NULL) {
-            return kata_fail(KATA_NOT_FOUND, "there is no weight %s", names[i]);
-        }
-        kata_status status = kata_tensor_copy(&new->tensor, &old->tensor);
-        if (status != KATA_OK) {
-            return kata_fail_in(status, "%s", names[i]);
-        }
-    }
-    return KATA_OK;
-}
-
 /* The same pictures with another question. */
 static kata_status relabel(kata_dataset **out, const kata_dataset *digits) {
     static const int64_t has_loop[10] = {1, 0, 0, 0, 1, 0, 1, 0, 1, 1};
@@ -98,13 +80,13 @@ int main(void) {
         train(scratch, "loop or not, 100 samples, from scratch:", loops, test, 30)) {
         return fail();
     }
-    /* Compiling draws the first weights of a new model: compile first, then copy. */
     kata_model *m = make_model("loops", 2);
-    if (kata_compile(m, .optimizer = kata_adam(.lr = 1e-2)) || take_body(m, old)) {
+    if (kata_model_copy_weights(m, old, "body") != 4) { /* two layers, weight and bias each */
         return fail();
     }
     kata_model_freeze(m, "body", true);
-    if (train(m, "loop or not, 100 samples, new head alone:", loops, test, 30)) {
+    if (kata_compile(m, .optimizer = kata_adam(.lr = 1e-2)) ||
+        train(m, "loop or not, 100 samples, new head alone:", loops, test, 30)) {
         return fail();
     }
     /* What is frozen is settled when a model is compiled. A trained model keeps its weights. */
