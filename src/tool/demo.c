@@ -134,7 +134,7 @@ static int print_result(const kata__job *job, const settings *s, const char *exa
         printf("serve it       kata serve %s --name digits --port %d\n", job->run.model, s->port);
     }
     printf("ask it         curl -F image=@%s http://127.0.0.1:%d/digits\n", example, s->port);
-    printf("               (the picture shows a %d)\n", label);
+    printf("               (the picture shows %d)\n", label);
     return kata__tool_flush(job->tool);
 }
 
