@@ -111,8 +111,8 @@ enum kata_op_flags {
     KATA_OP_RANDOM = 4,      /* draws random numbers: call->random is set */
     KATA_OP_UPDATE = 8,      /* output k is input k written in place for k < n_outputs (optimiser
                                 steps, running statistics); input k must be a variable */
-    KATA_OP_TYPE_ONLY = 32,  /* the outputs depend on the inputs' types alone (Shape, Size) */
-    KATA_OP_INTERNAL = 16    /* made by passes (gradients, fusions); never read from a file */
+    KATA_OP_INTERNAL = 16,   /* made by passes (gradients, fusions); never read from a file */
+    KATA_OP_TYPE_ONLY = 32   /* the outputs depend on the inputs' types alone (Shape, Size) */
 };
 
 struct kata_op {

@@ -115,7 +115,9 @@ typedef struct kata_schedule {
 KATA_API double kata_schedule_rate(const kata_schedule *schedule, double lr, int64_t step,
                                    int64_t steps_per_epoch, int64_t epochs);
 
-/* One epoch's figures. Members that a task does not have are NaN. */
+/* One epoch's figures. Members that a run does not have are NaN. `accuracy` is the share of right
+ * answers with a softmax loss, of right labels with a sigmoid loss, and the mean absolute error
+ * otherwise. */
 typedef struct kata_history_row {
     int64_t epoch, step; /* epochs and steps done */
     double loss, accuracy, val_loss, val_accuracy, lr, seconds;
@@ -165,8 +167,9 @@ typedef struct kata_fit_options {
 KATA_API kata_status kata_fit_with(kata_model *model, const kata_dataset *dataset,
                                    const kata_fit_options *options);
 
-/* What a model does on a data set. classification is filled (and must be freed by
- * kata_evaluation_free) for a softmax loss, multi_label for a sigmoid loss, regression otherwise.
+/* What a model does on a data set: the loss of all outputs, the other figures of the first.
+ * classification is filled (and must be freed by kata_evaluation_free) for a softmax loss,
+ * multi_label for a sigmoid loss, regression otherwise.
  */
 typedef struct kata_evaluation {
     int64_t n;
