@@ -9,6 +9,7 @@ static const kata_ready_entry entries[] = {
     {"two-layer", "dense 50 - ReLU - dense 10, weights N(0, 0.01) (book, 5.7.2)"},
     {"simple-convnet", "conv 30 5x5 - ReLU - pool - dense 100 - ReLU - dense 10 (book, 7.5)"},
     {"deep-convnet", "six 3x3 convolutions 16-16-32-32-64-64, dense 50, dropout, He (book, 8.1)"},
+    {"mnist-sprint", "conv 24 5x5 - pool - conv 32 3x3 - pool - dense 256, for quick training"},
     {"mlp", "dense layers with ReLU, sizes of your choice (--hidden 100,100)"},
     {"logistic", "one dense layer: softmax or logistic regression"},
     {NULL, NULL}};
@@ -55,6 +56,18 @@ static kata_value deep_convnet(kata_model *m, kata_value x, const kata_ready_opt
     return kata_dropout(m, x, .rate = 0.5);
 }
 
+/* Made for the time to 99 % on MNIST: little arithmetic (2.5 million multiply-adds a picture,
+ * forward), whole vectors of channels, and no batch normalisation, which would cost a sweep a
+ * layer. */
+static kata_value mnist_sprint(kata_model *m, kata_value x, const kata_ready_options *options) {
+    x = kata_conv2d(m, x, .filters = 24, .kernel = {5, 5}, .activation = KATA_RELU);
+    x = kata_max_pool2d(m, x, .size = {2, 2});
+    x = kata_conv2d(m, x, .filters = 32, .kernel = {3, 3}, .activation = KATA_RELU);
+    x = kata_max_pool2d(m, x, .size = {2, 2});
+    x = kata_dense(m, kata_flatten(m, x), .units = 256, .activation = KATA_RELU);
+    return kata_dense(m, x, .units = options->outputs);
+}
+
 static kata_value mlp(kata_model *m, kata_value x, const kata_ready_options *options) {
     x = kata_flatten(m, x);
     if (options->hidden[0] <= 0) {
@@ -71,7 +84,8 @@ static kata_value logistic(kata_model *m, kata_value x, const kata_ready_options
 }
 
 typedef kata_value (*network)(kata_model *, kata_value, const kata_ready_options *);
-static const network networks[] = {two_layer, simple_convnet, deep_convnet, mlp, logistic};
+static const network networks[] = {two_layer, simple_convnet, deep_convnet, mnist_sprint,
+                                   mlp,       logistic};
 
 static kata_status unknown_name(const char *name) {
     int best = 0;
@@ -83,7 +97,7 @@ static kata_status unknown_name(const char *name) {
     }
     return kata_fail(KATA_NOT_FOUND,
                      "there is no model named %s; did you mean %s? (two-layer, simple-convnet, "
-                     "deep-convnet, mlp, logistic, or the path of an .onnx file)",
+                     "deep-convnet, mnist-sprint, mlp, logistic, or the path of an .onnx file)",
                      name, entries[best].name);
 }
 

@@ -30,6 +30,16 @@ static const char *picture_choice(int i) {
 const kata__settings kata__train_defaults = {
     .normalize = true, .shuffle = true, .batch = 100, .optimizer = {.kind = KATA_OPTIMIZER_ADAM}};
 
+kata__settings kata__settings_for(const char *model) {
+    kata__settings s = kata__train_defaults;
+    if (model != NULL && strcmp(model, "mnist-sprint") == 0) {
+        s.epochs = 2;
+        s.optimizer.lr = 0.003;
+        s.schedule.kind = KATA_SCHEDULE_ONE_CYCLE;
+    }
+    return s;
+}
+
 #define AUGMENT(member, kind, text, top, about)                                                    \
     {                                                                                              \
         .name = #member, .type = KATA__OPTION_##kind, .offset = offsetof(kata_augment, member),    \
@@ -138,8 +148,8 @@ const kata__option kata__train_options[] = {
      .key = "name",
      .value = "NAME|FILE",
      .letter = 'm',
-     .help = "two-layer, simple-convnet, deep-convnet, mlp, logistic, an .onnx file or a RUN "
-             "(simple-convnet for pictures, else mlp)"},
+     .help = "two-layer, simple-convnet, deep-convnet, mnist-sprint, mlp, logistic, an .onnx file "
+             "or a RUN (simple-convnet for pictures, else mlp)"},
     {.name = "hidden",
      .type = KATA__OPTION_INTEGERS,
      AT(hidden),

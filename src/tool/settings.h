@@ -52,6 +52,9 @@ typedef struct kata__settings {
 
 extern const kata__option kata__train_options[];
 extern const kata__settings kata__train_defaults;
+/* The defaults for a model: mnist-sprint brings its own schedule. Only members are set that a
+ * project file always states, so that a saved project means the same when it is read over them. */
+kata__settings kata__settings_for(const char *model);
 /* The members of one layer in a project's list. */
 extern const kata__option kata__layer_options[];
 

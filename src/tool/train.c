@@ -30,7 +30,7 @@ static kata_status check_resume(const kata__parsed *parsed) {
     return KATA_OK;
 }
 
-/* Flags over the project file over the defaults. */
+/* Flags over the project file over the model's defaults; the file may name the model. */
 static kata_status read_settings(kata__job *job, int argc, char **argv) {
     kata__settings flags = kata__train_defaults;
     kata__arena *arena = &job->tool->arena;
@@ -57,6 +57,10 @@ static kata_status read_settings(kata__job *job, int argc, char **argv) {
         if (project == NULL) {
             return KATA_OUT_OF_MEMORY;
         }
+        KATA__TRY(kata__project_read(&job->settings, arena, project));
+    }
+    job->settings = kata__settings_for(flags.model != NULL ? flags.model : job->settings.model);
+    if (project != NULL) {
         KATA__TRY(kata__project_read(&job->settings, arena, project));
         if (flags.model != NULL) { /* a name replaces the file's list of layers */
             job->settings.n_layers = 0;

@@ -48,11 +48,9 @@ static void test_ready_networks(void **state) {
     static const struct {
         const char *name;
         int64_t parameters;
-    } expected[] = {{"two-layer", 39760}, /* L4310 */
-                    {"simple-convnet", 433890},
-                    {"deep-convnet", 123552}, /* L6026 */
-                    {"mlp", 79510},
-                    {"logistic", 7850}};
+    } expected[] = {{"two-layer", 39760},                                 /* L4310 */
+                    {"simple-convnet", 433890}, {"deep-convnet", 123552}, /* L6026 */
+                    {"mnist-sprint", 215194},   {"mlp", 79510},           {"logistic", 7850}};
     for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
         kata_model *m;
         assert_int_equal(kata_model_ready(&m, kata_context_default(), expected[i].name, NULL),
