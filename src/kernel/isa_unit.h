@@ -17,4 +17,5 @@ extern const kata__kernel_table KATA__PASTE(kata__kernels, KATA__ISA);
 const kata__kernel_table KATA__PASTE(kata__kernels, KATA__ISA) = {
     .gemm = {&kata__gemm_f32, &kata__gemm_f64},
     .elementwise = {&kata__elementwise_f32, &kata__elementwise_f64},
+    .conv_last = &kata__conv_last_f32,
 };

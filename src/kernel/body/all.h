@@ -6,3 +6,6 @@
 #include "kernel/body/pool.h"
 #include "kernel/body/gemm_entry.h"
 #include "kernel/body/elementwise_entry.h"
+#if REAL_BITS == 32
+#include "kernel/body/conv_last.h"
+#endif

@@ -1,0 +1,37 @@
+/* The part of the kernel table that conv_last.c uses: direct convolution of channels-last float32
+ * tensors. The bodies are body/conv_last.h.
+ *
+ * The functions work on one thread; the driver cuts the work. An element's bits depend on the
+ * problem's sizes and the instruction set, never on where a piece begins or ends. */
+#ifndef KATA_KERNEL_TABLE_CONV_LAST_H
+#define KATA_KERNEL_TABLE_CONV_LAST_H
+
+#include "kernel/conv_last.h"
+
+/* Some rows and channels of one image's output. Output channels are cut into panels of `panel` of
+ * the table, the last one of a group may be narrower; a panel's weight is (kh,kw,c/groups) rows
+ * of as many numbers as its channels fill whole vectors, zero behind the last channel. */
+typedef struct kata__conv_last_piece {
+    const kata__conv *conv;
+    const kata__conv_store *store;
+    const float *x;        /* the image, (h,w,c) */
+    const float *weight;   /* all, packed */
+    float *y;              /* the image's output; with pool (oh/2,ow/2,f) */
+    uint8_t *index;        /* the image's; or NULL */
+    const float *residual; /* the image's, (oh,ow,f); or NULL */
+    const float *mask;
+    int64_t first_row, last_row;     /* of y: with pool, pooled ones */
+    int64_t first_panel, last_panel; /* counted over all groups */
+    int64_t *offset;                 /* kh kw c/groups numbers of scratch; see conv_last.c */
+} kata__conv_last_piece;
+
+typedef struct kata__conv_last_table {
+    int lanes; /* numbers in a vector */
+    int panel; /* output channels in a panel */
+    void (*piece)(const kata__conv_last_piece *piece);
+    /* The same where groups = c = f: vectors along the channels of both. The weight is (kh,kw,c),
+     * a panel is `panel` channels. */
+    void (*depthwise)(const kata__conv_last_piece *piece);
+} kata__conv_last_table;
+
+#endif
