@@ -45,7 +45,13 @@ KATA__LOCAL VEC NAME(select)(IVEC mask, VEC a, VEC b) {
 
 /* a unless b is greater: a NaN in a stays. */
 KATA__LOCAL VEC NAME(maximum)(VEC a, VEC b) {
+#if KATA__VECTOR_BYTES == 64 && REAL_BITS == 32
+    return (VEC)_mm512_max_ps((__m512)b, (__m512)a); /* b > a ? b : a */
+#elif KATA__VECTOR_BYTES == 32 && REAL_BITS == 32
+    return (VEC)_mm256_max_ps((__m256)b, (__m256)a);
+#else
     return NAME(select)(b > a, b, a);
+#endif
 }
 
 KATA__LOCAL VEC NAME(minimum)(VEC a, VEC b) {

@@ -22,8 +22,14 @@ typedef struct kata__conv_last_piece {
     const float *mask;
     int64_t first_row, last_row;     /* of y: with pool, pooled ones */
     int64_t first_panel, last_panel; /* counted over all groups */
-    int64_t *offset;                 /* kh kw c/groups numbers of scratch; see conv_last.c */
+    int64_t *scratch;                /* kata__conv_last_scratch(conv) numbers */
 } kata__conv_last_piece;
+
+/* For limits and masks of columns and rows, two lists of segments, offsets of terms. */
+static inline int64_t kata__conv_last_scratch(const kata__conv *conv) {
+    const int64_t taps = conv->kh * conv->kw;
+    return 3 * conv->kw + conv->kh + 2 * 3 * taps + taps * (conv->c / conv->groups);
+}
 
 typedef struct kata__conv_last_table {
     int lanes; /* numbers in a vector */

@@ -1,0 +1,194 @@
+/* Forward convolution of channels-last tensors: the choice of an algorithm, packing of weights, the
+ * cut of the direct one into chunks. The loops are in body/conv_last.h.
+ *
+ * A direct chunk is some images, or a band of one image's rows and a share of its panels of output
+ * channels. Chunks are functions of the sizes and the instruction set alone; and an element's bits
+ * do not depend on the chunk that computes it. */
+#include "kernel/conv_last.h"
+#include "base/context.h"
+#include "base/parallel.h"
+#include "kernel/table.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum {
+    CHUNK_FLOPS = 500000,
+    MOST_CHUNKS = 64,
+    BAND_PIXELS = 48,       /* a band has at least so many: a few tiles */
+    BAND_BYTES = 512 * 1024 /* of its input: what stays in the second-level cache */
+};
+
+static int64_t ceil_div(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
+static int64_t least(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+static int64_t most(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+
+kata__conv_algorithm kata__conv_last_algorithm(const kata__conv *conv) {
+    (void)conv;
+    return KATA__CONV_DIRECT;
+}
+
+/* How the weight and the work are cut. */
+struct plan {
+    const kata__conv_last_table *table;
+    bool depthwise;
+    int64_t groups, fg, cg; /* output and input channels of a group; depth-wise all are one */
+    int64_t taps;           /* rows of a panel: kh kw cg */
+    int64_t rounded;        /* fg in whole vectors */
+    int64_t panels;         /* of a group */
+    int64_t rows;           /* of y */
+    int64_t images, bands, panel_chunks; /* images of a chunk, or bands and shares of one */
+    int64_t n_chunks;
+};
+
+static struct plan make_plan(kata_context *context, const kata__conv *g, bool pool) {
+    struct plan p = {.table = kata__kernels(context)->conv_last};
+    p.depthwise = g->groups > 1 && g->groups == g->c && g->groups == g->f;
+    p.groups = p.depthwise ? 1 : g->groups;
+    p.fg = g->f / p.groups;
+    p.cg = g->c / g->groups;
+    p.taps = g->kh * g->kw * p.cg;
+    p.rounded = ceil_div(p.fg, p.table->lanes) * p.table->lanes;
+    p.panels = ceil_div(p.fg, p.table->panel);
+    p.rows = pool ? g->oh / 2 : g->oh;
+
+    const double image = 2.0 * (double)(g->f * p.taps) * (double)(g->oh * g->ow) + 1;
+    const double chunk = most(CHUNK_FLOPS, (int64_t)(image * (double)g->n / MOST_CHUNKS));
+    p.images = p.bands = p.panel_chunks = 1;
+    if (image > 1.5 * chunk) {
+        const int64_t want = (int64_t)(image / chunk + 0.5);
+        p.panel_chunks = least(want, p.panels * p.groups);
+        p.bands = most(ceil_div(want, p.panel_chunks), g->h * g->w * g->c * 4 / BAND_BYTES);
+        p.bands = most(1, least(least(p.bands, p.rows), g->oh * g->ow / BAND_PIXELS));
+    } else {
+        p.images = most(1, least(g->n, (int64_t)(chunk / image)));
+    }
+    p.n_chunks = ceil_div(g->n, p.images) * p.bands * p.panel_chunks;
+    return p;
+}
+
+int64_t kata__conv_last_packed(kata_context *context, const kata__conv *conv,
+                               kata__conv_algorithm algorithm) {
+    assert(algorithm == KATA__CONV_DIRECT);
+    (void)algorithm;
+    const struct plan p = make_plan(context, conv, false);
+    return p.groups * p.taps * p.rounded;
+}
+
+struct pack {
+    const struct plan *plan;
+    const kata__conv *conv;
+    bool turned;
+    const float *weight;
+    float *packed;
+};
+
+/* A panel: row (i kw + j) cg + c has the weights of its channels for tap (i,j) of channel c. */
+static void pack_chunk(void *argument, int64_t chunk, int worker) {
+    (void)worker;
+    const struct pack *job = argument;
+    const struct plan *p = job->plan;
+    const kata__conv *g = job->conv;
+    const int64_t group = chunk / p->panels, first = chunk % p->panels * p->table->panel;
+    const int64_t width = least(p->rounded - first, p->table->panel);
+    const int64_t kernel = g->kh * g->kw, fg = g->f / g->groups;
+    float *to = job->packed + p->taps * (group * p->rounded + first);
+    for (int64_t k = 0; k < width; k++) {
+        const int64_t in_group = first + k;
+        if (in_group >= p->fg) {
+            for (int64_t row = 0; row < p->taps; row++) {
+                to[row * width + k] = 0;
+            }
+            continue;
+        }
+        /* Depth-wise, each channel is a group of its own. */
+        const int64_t f = group * p->fg + in_group, own = f / fg;
+        for (int64_t c = 0; c < p->cg; c++) {
+            const float *from =
+                job->weight +
+                (job->turned ? (own * p->cg + c) * fg + f % fg : f * p->cg + c) * kernel;
+            for (int64_t tap = 0; tap < kernel; tap++) {
+                to[(tap * p->cg + c) * width + k] = from[job->turned ? kernel - 1 - tap : tap];
+            }
+        }
+    }
+}
+
+void kata__conv_last_pack(kata_context *context, const kata__conv *conv,
+                          kata__conv_algorithm algorithm, bool turned, const float *weight,
+                          float *packed) {
+    assert(algorithm == KATA__CONV_DIRECT);
+    (void)algorithm;
+    const struct plan p = make_plan(context, conv, false);
+    struct pack job = {&p, conv, turned, weight, packed};
+    kata__parallel(context, p.groups * p.panels, pack_chunk, &job);
+}
+
+size_t kata__conv_last_workspace(kata_context *context, const kata__conv *conv,
+                                 kata__conv_algorithm algorithm, const kata__conv_store *store) {
+    assert(algorithm == KATA__CONV_DIRECT);
+    (void)algorithm;
+    (void)store;
+    return (size_t)kata__conv_last_scratch(conv) * sizeof(int64_t) *
+           (size_t)kata_context_threads(context);
+}
+
+struct job {
+    const struct plan *plan;
+    const kata__conv *conv;
+    const kata__conv_store *store;
+    const float *x, *packed;
+    float *y;
+    int64_t *scratch; /* for each worker */
+};
+
+static void direct_chunk(void *argument, int64_t chunk, int worker) {
+    const struct job *job = argument;
+    const struct plan *p = job->plan;
+    const kata__conv *g = job->conv;
+    const kata__conv_store *store = job->store;
+    const int64_t share = chunk % p->panel_chunks, rest = chunk / p->panel_chunks;
+    const int64_t band = rest % p->bands, first = rest / p->bands * p->images;
+    const int64_t panels = p->panels * p->groups;
+    const int64_t y_image = p->rows * (store->pool ? g->ow / 2 : g->ow) * g->f;
+    kata__conv_last_piece piece = {.conv = g,
+                                   .store = store,
+                                   .weight = job->packed,
+                                   .first_row = p->rows * band / p->bands,
+                                   .last_row = p->rows * (band + 1) / p->bands,
+                                   .first_panel = panels * share / p->panel_chunks,
+                                   .last_panel = panels * (share + 1) / p->panel_chunks,
+                                   .scratch = job->scratch + worker * kata__conv_last_scratch(g)};
+    for (int64_t n = first; n < least(first + p->images, g->n); n++) {
+        const int64_t full = n * g->oh * g->ow * g->f;
+        piece.x = job->x + n * g->h * g->w * g->c;
+        piece.y = job->y + n * y_image;
+        piece.index = store->pool && store->index ? store->index + n * y_image : NULL;
+        piece.residual = store->residual ? store->residual + full : NULL;
+        piece.mask = store->mask ? store->mask + full : NULL;
+        (p->depthwise ? p->table->depthwise : p->table->piece)(&piece);
+    }
+}
+
+void kata__conv_last(kata_context *context, const kata__conv *conv, kata__conv_algorithm algorithm,
+                     const float *x, const float *packed, const kata__conv_store *store, float *y,
+                     void *workspace) {
+    /* Winograd's functions are called from here once there are some. */
+    assert(algorithm == KATA__CONV_DIRECT);
+    (void)algorithm;
+    const int64_t window = store->pool ? 2 : 1;
+    if (conv->n <= 0 || conv->f <= 0 || conv->oh < window || conv->ow < window) {
+        return;
+    }
+    const struct plan p = make_plan(context, conv, store->pool);
+    struct job job = {&p, conv, store, x, packed, y, workspace};
+    kata__parallel(context, p.n_chunks, direct_chunk, &job);
+}
