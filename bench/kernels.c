@@ -4,11 +4,12 @@
  *   bench_kernels [--threads N] [--kernels portable|avx2|avx512] [--f64] [--ms N] [filter ...]
  *
  * Prints for each case the time of a call, GFLOP/s, and the share of the peak of N threads at the
- * same moment. Taps on zero padding count as operations. */
+ * same moment. Taps on zero padding count as operations, but not in the rows "last" (convolution of
+ * channels-last tensors). */
 #include <kata/base.h>
 #include "base/clock.h"
 #include "base/parallel.h"
-#include "kernel/conv.h"
+#include "kernel/conv_last.h"
 #include "kernel/gemm.h"
 
 #include <stdio.h>
@@ -379,6 +380,116 @@ static void bench_pool(int64_t n, int64_t channels, int64_t size) {
     free(one.index);
 }
 
+/* ---- channels-last ---- */
+
+struct last_case {
+    kata__conv g;
+    kata__conv_store store;
+    float *x, *weight, *packed, *y, *bias;
+    uint8_t *index;
+    void *workspace;
+};
+
+static void run_last(void *argument) {
+    struct last_case *c = argument;
+    kata__conv_last(context, &c->g, KATA__CONV_DIRECT, c->x, c->packed, &c->store, c->y,
+                    c->workspace);
+}
+
+/* Taps inside the picture of all output columns (or rows). */
+static double taps_inside(int64_t in, int64_t out, int64_t k, int64_t stride, int64_t pad) {
+    double taps = 0;
+    for (int64_t o = 0; o < out; o++) {
+        for (int64_t i = 0; i < k; i++) {
+            const int64_t at = o * stride + i - pad;
+            taps += at >= 0 && at < in;
+        }
+    }
+    return taps;
+}
+
+static void bench_last(int64_t n, int64_t channels, int64_t size, int64_t f, int64_t k, int64_t pad,
+                       int64_t stride, int64_t groups, bool pool) {
+    char name[96];
+    snprintf(name, sizeof name, "last %lldx%lldx%lld->%lld k%lld p%lld s%lld g%lld%s", (long long)n,
+             (long long)channels, (long long)size, (long long)f, (long long)k, (long long)pad,
+             (long long)stride, (long long)groups, pool ? " pool" : "");
+    if (!wanted(name) || dtype != KATA_F32) {
+        return;
+    }
+    const int64_t out = (size + 2 * pad - k) / stride + 1;
+    struct last_case one = {.g = {.n = n,
+                                  .c = channels,
+                                  .h = size,
+                                  .w = size,
+                                  .f = f,
+                                  .kh = k,
+                                  .kw = k,
+                                  .oh = out,
+                                  .ow = out,
+                                  .stride_h = stride,
+                                  .stride_w = stride,
+                                  .dilation_h = 1,
+                                  .dilation_w = 1,
+                                  .pad_top = pad,
+                                  .pad_left = pad,
+                                  .groups = groups}};
+    one.x = numbers(n * channels * size * size);
+    one.weight = numbers(f * channels / groups * k * k);
+    one.packed = numbers(kata__conv_last_packed(context, &one.g, KATA__CONV_DIRECT));
+    kata__conv_last_pack(context, &one.g, KATA__CONV_DIRECT, false, one.weight, one.packed);
+    one.bias = numbers(f);
+    one.y = numbers(n * f * out * out);
+    one.index = bytes((size_t)(n * f * out * out));
+    one.store = (kata__conv_store){
+        .bias = one.bias, .relu = true, .pool = pool, .index = pool ? one.index : NULL};
+    one.workspace =
+        bytes(kata__conv_last_workspace(context, &one.g, KATA__CONV_DIRECT, &one.store));
+    const double taps = taps_inside(size, out, k, stride, pad);
+    report(name, 2.0 * (double)(n * f * channels / groups) * taps * taps, measure(run_last, &one));
+    free(one.x);
+    free(one.weight);
+    free(one.packed);
+    free(one.bias);
+    free(one.y);
+    free(one.index);
+    free(one.workspace);
+}
+
+static void bench_all_last(void) {
+    static const int64_t batches[] = {100, 1};
+    for (int i = 0; i < 2; i++) {
+        const int64_t n = batches[i];
+        bench_last(n, 1, 28, 30, 5, 0, 1, 1, true);
+        bench_last(n, 1, 28, 16, 3, 1, 1, 1, false);
+        bench_last(n, 16, 28, 16, 3, 1, 1, 1, false);
+        bench_last(n, 16, 28, 16, 3, 1, 1, 1, true);
+        bench_last(n, 16, 14, 32, 3, 1, 1, 1, false);
+        bench_last(n, 32, 14, 32, 3, 2, 1, 1, false);
+        bench_last(n, 32, 14, 32, 3, 2, 1, 1, true);
+        bench_last(n, 32, 8, 64, 3, 1, 1, 1, false);
+        bench_last(n, 64, 8, 64, 3, 1, 1, 1, false);
+        bench_last(n, 64, 8, 64, 3, 1, 1, 1, true);
+    }
+    bench_last(1, 3, 224, 64, 3, 1, 1, 1, false);
+    bench_last(1, 64, 224, 64, 3, 1, 1, 1, true);
+    bench_last(1, 256, 56, 256, 3, 1, 1, 1, false);
+    bench_last(1, 512, 14, 512, 3, 1, 1, 1, false);
+    bench_last(1, 3, 224, 64, 7, 3, 2, 1, false);
+    bench_last(1, 64, 56, 256, 1, 0, 1, 1, false);
+    bench_last(1, 256, 56, 64, 1, 0, 1, 1, false);
+    bench_last(1, 256, 56, 512, 1, 0, 2, 1, false);
+    bench_last(1, 1024, 14, 256, 1, 0, 1, 1, false);
+    bench_last(1, 128, 28, 128, 3, 1, 1, 1, false);
+    bench_last(1, 512, 7, 512, 3, 1, 1, 1, false);
+    bench_last(1, 32, 112, 32, 3, 1, 1, 32, false);
+    bench_last(1, 96, 112, 96, 3, 1, 2, 96, false);
+    bench_last(1, 144, 56, 144, 3, 1, 1, 144, false);
+    bench_last(1, 960, 7, 960, 3, 1, 1, 960, false);
+    bench_last(1, 24, 56, 144, 1, 0, 1, 1, false);
+    bench_last(1, 144, 56, 24, 1, 0, 1, 1, false);
+}
+
 int main(int argc, char **argv) {
     kata_context_options options = {.threads = 1};
     int at = 1;
@@ -446,6 +557,8 @@ int main(int argc, char **argv) {
     bench_conv(16, 64, 56, 64, 3, 1, 2, 1);
     bench_conv(16, 64, 28, 128, 1, 0, 1, 1);
     bench_conv(16, 64, 56, 64, 3, 1, 1, 64);
+
+    bench_all_last();
 
     bench_pool(100, 30, 24);
     bench_pool(100, 16, 28);
