@@ -6,6 +6,7 @@
 #define REAL_BITS 32
 #include "kernel/isa_real.h"
 #include "kernel/body/all.h"
+#include "kernel/body/winograd.h"
 #undef REAL_BITS
 
 #define REAL_BITS 64
@@ -18,4 +19,5 @@ const kata__kernel_table KATA__PASTE(kata__kernels, KATA__ISA) = {
     .gemm = {&kata__gemm_f32, &kata__gemm_f64},
     .elementwise = {&kata__elementwise_f32, &kata__elementwise_f64},
     .conv_last = &kata__conv_last_f32,
+    .winograd = &kata__winograd_f32,
 };

@@ -1,0 +1,68 @@
+/* The part of the kernel table that winograd.c uses, for each instruction set; float32 only. The
+ * bodies are body/winograd.h.
+ *
+ * With m = size outputs in a direction (2 or 4) a tile has P = m + 2 points in it, K = P P in both.
+ * A tile's numbers lie `step` apart from point to point, tiles (or channels) are rows of `pitch`
+ * numbers, a multiple of the vector. An element's bits depend on the problem's sizes and the
+ * instruction set, never on where a piece begins or ends. */
+#ifndef KATA_KERNEL_TABLE_WINOGRAD_H
+#define KATA_KERNEL_TABLE_WINOGRAD_H
+
+#include "kernel/conv_last.h"
+
+enum { KATA__WINOGRAD_POINTS = 36 }; /* the most that K is */
+
+/* Tiles [first, first + count) of all images', in row-major order within an image, and of their
+ * channels [channel, channel + channels), whole vectors but for the last of all. */
+typedef struct kata__winograd_piece {
+    const kata__conv *conv;
+    int size;
+    int64_t rows, columns; /* of an image, in tiles */
+    int64_t first, count;
+    int64_t channel, channels;
+    const float *zeros; /* as many as a tensor's channels: what lies outside */
+    int64_t pitch, step;
+} kata__winograd_piece;
+
+/* K products, `points` of them, of matrices (m,k) and (k, vectors): with point q and element a
+ *   forward  c[q][i] = sum over p of a[q][i][p] b[q][vector][p]      for tiles i, channels p
+ *   weight   c[q][i] += sum over p of a[q][p][i] b[q][p][vector]     for channels i, tiles p */
+typedef struct kata__winograd_product {
+    int points;
+    int64_t m, k, vectors;
+    const float *a;
+    int64_t a_step, a_pitch;
+    const float *b;
+    int64_t b_step, b_pitch; /* forward: from vector to vector; weight: from tile to tile */
+    float *c;
+    int64_t c_step, c_pitch;
+} kata__winograd_product;
+
+typedef struct kata__winograd_table {
+    int lanes;
+    int rows; /* of the largest tile of a product: the counts of tiles to prefer are its multiples
+               */
+
+    /* Of the packed weight (K; f vectors; c; lanes): for f vectors [first, last), all c. */
+    void (*pack)(const kata__conv *conv, int size, bool turned, const float *weight, int64_t first,
+                 int64_t last, float *packed);
+    /* v[q][tile][channel] = (B^T d B)[q], d the patch of x under the tile. */
+    void (*input)(const kata__winograd_piece *piece, const float *x, float *v);
+    void (*product)(const kata__winograd_product *product);
+    /* y's tile = A^T m A, and what `store` says. */
+    void (*output)(const kata__winograd_piece *piece, const float *m, const kata__conv_store *store,
+                   float *y);
+    /* d[q][tile][channel] = (A t A^T)[q], t the tile of dy; db[channel] (or NULL) += its sum. */
+    void (*gradient)(const kata__winograd_piece *piece, const float *dy, const uint8_t *index,
+                     float *d, float *db);
+    void (*product_weight)(const kata__winograd_product *product);
+    /* part[channel][tap][vectors] = (G^T u G)[tap] for u[q][channel][vectors]; taps are part_step
+     * apart. */
+    void (*weight_end)(int size, int64_t channels, int64_t vectors, const float *u, int64_t pitch,
+                       int64_t step, float *part, int64_t part_step);
+    /* dw[f][c][tap] = sum over s of part[s][c][tap][f] for c in [first, last). */
+    void (*weight_sum)(const kata__conv *conv, int64_t first, int64_t last, const float *part,
+                       int64_t pitch, int64_t n_parts, int64_t part_step, float *dw);
+} kata__winograd_table;
+
+#endif

@@ -1,0 +1,403 @@
+/* Winograd convolution: the cut into chunks, the workspace. The loops are in body/winograd.h.
+ *
+ *   forward  a chunk is a run of tiles (of one image or of several) and a share of the output
+ *            channels: transforms its patches of x, multiplies, transforms back into y.
+ *   weight   a chunk is a part of all tiles, a block of the input and a block of the output
+ *            channels: adds up its products over the tiles, a few at a time, and transforms the sum
+ *            back into its place among the parts, which are then added in order.
+ *
+ * Forward, an element's bits do not depend on the cut, so that a sample's result does not depend on
+ * its batch. */
+#include "kernel/winograd.h"
+#include "kernel/chunks.h"
+
+#include <string.h>
+
+enum {
+    CHUNK_FLOPS = 400000, /* of products */
+    MOST_CHUNKS = 64,
+    RUN_BYTES = 1 << 18, /* of a run's transforms: it is to stay in the second-level cache */
+    RUN_TILES = 28,      /* but so many tiles for each time that the packed weight is read */
+    WEIGHT_CHANNELS = 64,
+    WEIGHT_TILES = 32,
+    MOST_PARTS = 32,
+    PARTS_BYTES = 16 << 20,
+    PACK_NUMBERS = 16384, /* of weight, to a chunk */
+    LINE = 64
+};
+
+static int64_t least(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+static int64_t most(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+
+static int64_t ceil_div(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
+static size_t lines(size_t n_bytes) {
+    return (n_bytes + LINE - 1) / LINE * LINE;
+}
+
+/* The distance between the points of `numbers` numbers each: an odd count of lines, so that what is
+ * written for all points of a tile does not fall into few sets of the cache. */
+static int64_t point_step(int64_t numbers) {
+    const int64_t line = LINE / (int64_t)sizeof(float);
+    return (ceil_div(numbers, line) | 1) * line;
+}
+
+struct plan {
+    const kata__winograd_table *table;
+    int size, points;
+    int64_t rows, columns, tiles; /* of an image; of all */
+    int64_t c_pitch, f_vectors;
+    int64_t run;            /* most tiles at a time */
+    int64_t blocks;         /* forward: runs; weight: parts */
+    int64_t f_parts;        /* forward: shares of the output channels; weight: blocks */
+    int64_t c_parts;        /* weight: blocks of the input channels */
+    int64_t c_part, f_part; /* the most channels of a share, whole vectors */
+    int64_t v_step, m_step; /* distance of the points of a run's transforms */
+    int64_t u_step;         /* weight: and of their products */
+    int64_t sum_pitch, part_numbers;
+    size_t zero_bytes, parts_bytes, db_bytes;
+    size_t v_bytes, m_bytes, u_bytes; /* of a worker */
+};
+
+bool kata__winograd_fits(const kata__conv *conv) {
+    return conv->kh == 3 && conv->kw == 3 && conv->stride_h == 1 && conv->stride_w == 1 &&
+           conv->dilation_h == 1 && conv->dilation_w == 1 && conv->groups <= 1;
+}
+
+static struct plan plan_tiles(kata_context *context, const kata__conv *conv,
+                              kata__conv_algorithm algorithm, bool pool) {
+    struct plan p = {.table = kata__kernels(context)->winograd,
+                     .size = algorithm == KATA__CONV_WINOGRAD_2 ? 2 : 4};
+    p.points = (p.size + 2) * (p.size + 2);
+    p.rows = ceil_div(pool ? conv->oh / 2 * 2 : conv->oh, p.size);
+    p.columns = ceil_div(pool ? conv->ow / 2 * 2 : conv->ow, p.size);
+    p.tiles = conv->n * p.rows * p.columns;
+    p.c_pitch = ceil_div(conv->c, p.table->lanes) * p.table->lanes;
+    p.f_vectors = ceil_div(conv->f, p.table->lanes);
+    p.zero_bytes = lines((size_t)most(conv->c, conv->f) * sizeof(float));
+    return p;
+}
+
+/* ---- packed weights ---- */
+
+int64_t kata__winograd_packed(kata_context *context, const kata__conv *conv,
+                              kata__conv_algorithm algorithm) {
+    const struct plan p = plan_tiles(context, conv, algorithm, false);
+    return p.points * p.f_vectors * conv->c * p.table->lanes;
+}
+
+struct pack_job {
+    const kata__winograd_table *table;
+    const kata__conv *conv;
+    int size;
+    bool turned;
+    const float *weight;
+    float *packed;
+    int64_t vectors, chunk;
+};
+
+static void pack_chunk(void *argument, int64_t chunk, int worker) {
+    (void)worker;
+    const struct pack_job *job = argument;
+    int64_t first;
+    const int64_t count = kata__chunk_of(chunk, job->vectors, job->chunk, &first);
+    job->table->pack(job->conv, job->size, job->turned, job->weight, first, first + count,
+                     job->packed);
+}
+
+void kata__winograd_pack(kata_context *context, const kata__conv *conv,
+                         kata__conv_algorithm algorithm, bool turned, const float *weight,
+                         float *packed) {
+    const struct plan p = plan_tiles(context, conv, algorithm, false);
+    struct pack_job job = {.table = p.table,
+                           .conv = conv,
+                           .size = p.size,
+                           .turned = turned,
+                           .weight = weight,
+                           .packed = packed,
+                           .vectors = p.f_vectors};
+    job.chunk = most(1, PACK_NUMBERS / (9 * p.table->lanes * most(conv->c, 1)));
+    kata__run_chunks(context, kata__chunk_count(job.vectors, job.chunk), pack_chunk, &job);
+}
+
+/* ---- forward ---- */
+
+static struct plan plan_forward(kata_context *context, const kata__conv *conv,
+                                kata__conv_algorithm algorithm, bool pool) {
+    struct plan p = plan_tiles(context, conv, algorithm, pool);
+    const int64_t height = p.table->rows * ceil_div(14, p.table->rows); /* of whole tiles */
+    const int64_t f_pitch = p.f_vectors * p.table->lanes;
+    const double flops = 2.0 * p.points * (double)p.tiles * (double)conv->c * (double)f_pitch;
+    const int64_t want = most(1, least(MOST_CHUNKS, (int64_t)(flops / CHUNK_FLOPS)));
+    const int64_t tile_bytes = p.points * (p.c_pitch + f_pitch) * (int64_t)sizeof(float);
+
+    p.run = most(RUN_BYTES / most(tile_bytes, 1), RUN_TILES) / height * height;
+    p.run = most(height, least(p.run, ceil_div(ceil_div(p.tiles, want), height) * height));
+    p.blocks = most(1, ceil_div(p.tiles, p.run));
+    p.run = ceil_div(p.tiles, p.blocks);
+    /* By less than two vectors a share would read its tiles too often. */
+    p.f_parts = most(1, least(want / p.blocks, p.f_vectors / 2));
+    p.f_part = ceil_div(p.f_vectors, p.f_parts) * p.table->lanes;
+    p.v_step = point_step(p.run * p.c_pitch);
+    p.m_step = point_step(p.run * p.f_part);
+    p.v_bytes = lines((size_t)(p.points * p.v_step) * sizeof(float));
+    p.m_bytes = lines((size_t)(p.points * p.m_step) * sizeof(float));
+    return p;
+}
+
+size_t kata__winograd_workspace(kata_context *context, const kata__conv *conv,
+                                kata__conv_algorithm algorithm, const kata__conv_store *store) {
+    const struct plan p = plan_forward(context, conv, algorithm, store->pool);
+    return p.zero_bytes + (p.v_bytes + p.m_bytes) * (size_t)kata_context_threads(context);
+}
+
+struct forward_job {
+    const struct plan *plan;
+    const kata__conv *conv;
+    const kata__conv_store *store;
+    const float *x, *packed;
+    float *y;
+    const float *zeros;
+    char *scratch;
+};
+
+static void forward_chunk(void *argument, int64_t chunk, int worker) {
+    const struct forward_job *job = argument;
+    const struct plan *p = job->plan;
+    const kata__conv *g = job->conv;
+    const int64_t block = chunk / p->f_parts, share = chunk % p->f_parts;
+    const int64_t lanes = p->table->lanes;
+    char *scratch = job->scratch + (size_t)worker * (p->v_bytes + p->m_bytes);
+    float *v = (float *)scratch, *m = (float *)(scratch + p->v_bytes);
+    const int64_t first = p->f_vectors * share / p->f_parts;
+    const int64_t last = p->f_vectors * (share + 1) / p->f_parts;
+    kata__winograd_piece piece = {.conv = g,
+                                  .size = p->size,
+                                  .rows = p->rows,
+                                  .columns = p->columns,
+                                  .first = p->tiles * block / p->blocks,
+                                  .channels = g->c,
+                                  .zeros = job->zeros,
+                                  .pitch = p->c_pitch,
+                                  .step = p->v_step};
+    piece.count = p->tiles * (block + 1) / p->blocks - piece.first;
+    p->table->input(&piece, job->x, v);
+    const kata__winograd_product product = {.points = p->points,
+                                            .m = piece.count,
+                                            .k = g->c,
+                                            .vectors = last - first,
+                                            .a = v,
+                                            .a_step = p->v_step,
+                                            .a_pitch = p->c_pitch,
+                                            .b = job->packed + first * g->c * lanes,
+                                            .b_step = p->f_vectors * g->c * lanes,
+                                            .b_pitch = g->c * lanes,
+                                            .c = m,
+                                            .c_step = p->m_step,
+                                            .c_pitch = p->f_part};
+    p->table->product(&product);
+    piece.channel = first * lanes;
+    piece.channels = least(last * lanes, g->f) - piece.channel;
+    piece.pitch = p->f_part;
+    piece.step = p->m_step;
+    p->table->output(&piece, m, job->store, job->y);
+}
+
+void kata__winograd_run(kata_context *context, const kata__conv *conv,
+                        kata__conv_algorithm algorithm, const float *x, const float *packed,
+                        const kata__conv_store *store, float *y, void *workspace) {
+    const struct plan p = plan_forward(context, conv, algorithm, store->pool);
+    if (p.tiles <= 0 || conv->f <= 0) {
+        return;
+    }
+    memset(workspace, 0, p.zero_bytes);
+    struct forward_job job = {.plan = &p,
+                              .conv = conv,
+                              .store = store,
+                              .x = x,
+                              .packed = packed,
+                              .y = y,
+                              .zeros = workspace,
+                              .scratch = (char *)workspace + p.zero_bytes};
+    kata__run_chunks(context, p.blocks * p.f_parts, forward_chunk, &job);
+}
+
+/* ---- by weight ---- */
+
+static struct plan plan_weight(kata_context *context, const kata__conv *conv,
+                               kata__conv_algorithm algorithm, bool pooled) {
+    struct plan p = plan_tiles(context, conv, algorithm, pooled);
+    const int64_t lanes = p.table->lanes, f_pitch = p.f_vectors * lanes;
+    const double flops = 2.0 * p.points * (double)p.tiles * (double)conv->c * (double)f_pitch;
+    p.c_parts = most(1, ceil_div(conv->c, WEIGHT_CHANNELS));
+    p.c_part = ceil_div(ceil_div(conv->c, lanes), p.c_parts) * lanes;
+    p.f_parts = most(1, ceil_div(f_pitch, WEIGHT_CHANNELS));
+    p.f_part = ceil_div(p.f_vectors, p.f_parts) * lanes;
+
+    p.sum_pitch = f_pitch;
+    p.part_numbers = 9 * conv->c * p.sum_pitch;
+    const int64_t part_bytes = most(p.part_numbers * (int64_t)sizeof(float), 1);
+    const int64_t want = most(1, least(MOST_PARTS, (int64_t)(flops / CHUNK_FLOPS)));
+    p.blocks = ceil_div(want, p.c_parts * p.f_parts);
+    p.blocks = least(p.blocks, most(PARTS_BYTES / part_bytes, 1));
+    p.blocks = most(1, least(p.blocks, p.tiles));
+    p.run = most(1, least(WEIGHT_TILES, ceil_div(p.tiles, p.blocks)));
+
+    p.v_step = point_step(p.run * p.c_part);
+    p.m_step = point_step(p.run * p.f_part);
+    p.u_step = point_step(p.c_part * p.f_part);
+    p.v_bytes = lines((size_t)(p.points * p.v_step) * sizeof(float));
+    p.m_bytes = lines((size_t)(p.points * p.m_step) * sizeof(float));
+    p.u_bytes = lines((size_t)(p.points * p.u_step) * sizeof(float));
+    p.parts_bytes = lines((size_t)(p.blocks * p.part_numbers) * sizeof(float));
+    p.db_bytes = lines((size_t)(p.blocks * p.sum_pitch) * sizeof(float));
+    return p;
+}
+
+size_t kata__winograd_weight_workspace(kata_context *context, const kata__conv *conv,
+                                       kata__conv_algorithm algorithm, bool pooled) {
+    const struct plan p = plan_weight(context, conv, algorithm, pooled);
+    return p.zero_bytes + p.parts_bytes + p.db_bytes +
+           (p.v_bytes + p.m_bytes + p.u_bytes) * (size_t)kata_context_threads(context);
+}
+
+struct weight_job {
+    const struct plan *plan;
+    const kata__conv *conv;
+    const float *x, *dy;
+    const uint8_t *index;
+    float *dw;
+    bool with_db;
+    const float *zeros;
+    float *parts, *db_parts;
+    char *scratch;
+};
+
+static void weight_chunk(void *argument, int64_t chunk, int worker) {
+    const struct weight_job *job = argument;
+    const struct plan *p = job->plan;
+    const kata__conv *g = job->conv;
+    const int64_t lanes = p->table->lanes, c_vectors = p->c_pitch / lanes;
+    const int64_t block = chunk / (p->c_parts * p->f_parts);
+    const int64_t c_share = chunk / p->f_parts % p->c_parts, f_share = chunk % p->f_parts;
+    const int64_t c = c_vectors * c_share / p->c_parts * lanes;
+    const int64_t c_end = least(c_vectors * (c_share + 1) / p->c_parts * lanes, g->c);
+    const int64_t f_first = p->f_vectors * f_share / p->f_parts;
+    const int64_t f_last = p->f_vectors * (f_share + 1) / p->f_parts;
+    char *scratch = job->scratch + (size_t)worker * (p->v_bytes + p->m_bytes + p->u_bytes);
+    float *v = (float *)scratch, *d = (float *)(scratch + p->v_bytes);
+    float *u = (float *)(scratch + p->v_bytes + p->m_bytes);
+    float *db = NULL;
+    if (job->with_db && c_share == 0) {
+        db = job->db_parts + block * p->sum_pitch + f_first * lanes;
+        memset(db, 0, (size_t)((f_last - f_first) * lanes) * sizeof(float));
+    }
+    memset(u, 0, p->u_bytes);
+
+    const kata__winograd_product product = {.points = p->points,
+                                            .m = c_end - c,
+                                            .vectors = f_last - f_first,
+                                            .a = v,
+                                            .a_step = p->v_step,
+                                            .a_pitch = p->c_part,
+                                            .b = d,
+                                            .b_step = p->m_step,
+                                            .b_pitch = p->f_part,
+                                            .c = u,
+                                            .c_step = p->u_step,
+                                            .c_pitch = p->f_part};
+    const int64_t last = p->tiles * (block + 1) / p->blocks;
+    for (int64_t first = p->tiles * block / p->blocks; first < last; first += p->run) {
+        kata__winograd_piece piece = {.conv = g,
+                                      .size = p->size,
+                                      .rows = p->rows,
+                                      .columns = p->columns,
+                                      .first = first,
+                                      .count = least(p->run, last - first),
+                                      .channel = c,
+                                      .channels = c_end - c,
+                                      .zeros = job->zeros,
+                                      .pitch = p->c_part,
+                                      .step = p->v_step};
+        p->table->input(&piece, job->x, v);
+        piece.channel = f_first * lanes;
+        piece.channels = least(f_last * lanes, g->f) - piece.channel;
+        piece.pitch = p->f_part;
+        piece.step = p->m_step;
+        p->table->gradient(&piece, job->dy, job->index, d, db);
+        kata__winograd_product some = product;
+        some.k = piece.count;
+        p->table->product_weight(&some);
+    }
+    p->table->weight_end(p->size, c_end - c, f_last - f_first, u, p->f_part, p->u_step,
+                         job->parts + block * p->part_numbers + 9 * c * p->sum_pitch +
+                             f_first * lanes,
+                         p->sum_pitch);
+}
+
+static void weight_sum_chunk(void *argument, int64_t chunk, int worker) {
+    (void)worker;
+    const struct weight_job *job = argument;
+    const struct plan *p = job->plan;
+    int64_t first;
+    const int64_t count =
+        kata__chunk_of(chunk, job->conv->c, kata__chunk_size(9 * p->sum_pitch * p->blocks), &first);
+    p->table->weight_sum(job->conv, first, first + count, job->parts, p->sum_pitch, p->blocks,
+                         p->part_numbers, job->dw);
+}
+
+void kata__winograd_weight(kata_context *context, const kata__conv *conv,
+                           kata__conv_algorithm algorithm, const float *x, const float *dy,
+                           const uint8_t *index, float *dw, float *db, void *workspace) {
+    const struct plan p = plan_weight(context, conv, algorithm, index != NULL);
+    if (conv->f <= 0) {
+        return;
+    }
+    if (p.tiles <= 0 || conv->c <= 0) {
+        memset(dw, 0, (size_t)(conv->f * conv->c * 9) * sizeof(float));
+        if (db) {
+            memset(db, 0, (size_t)conv->f * sizeof(float));
+        }
+        return;
+    }
+    char *at = workspace;
+    memset(at, 0, p.zero_bytes);
+    struct weight_job job = {.plan = &p,
+                             .conv = conv,
+                             .x = x,
+                             .dy = dy,
+                             .index = index,
+                             .dw = dw,
+                             .with_db = db != NULL,
+                             .zeros = workspace,
+                             .parts = (float *)(at + p.zero_bytes),
+                             .db_parts = (float *)(at + p.zero_bytes + p.parts_bytes),
+                             .scratch = at + p.zero_bytes + p.parts_bytes + p.db_bytes};
+    kata__run_chunks(context, p.blocks * p.c_parts * p.f_parts, weight_chunk, &job);
+    const int64_t rows = kata__chunk_size(9 * p.sum_pitch * p.blocks);
+    kata__run_chunks(context, kata__chunk_count(conv->c, rows), weight_sum_chunk, &job);
+    if (db) {
+        for (int64_t f = 0; f < conv->f; f++) {
+            float sum = 0;
+            for (int64_t block = 0; block < p.blocks; block++) {
+                sum += job.db_parts[block * p.sum_pitch + f];
+            }
+            db[f] = sum;
+        }
+    }
+}
+
+/* ---- the choice ---- */
+
+kata__conv_algorithm kata__winograd_pays(const kata__conv *conv, kata__conv_what what) {
+    (void)what;
+    return kata__winograd_fits(conv) && conv->c >= 16 && conv->f >= 16 ? KATA__CONV_WINOGRAD_4
+                                                                       : KATA__CONV_DIRECT;
+}

@@ -1,0 +1,36 @@
+/* Winograd convolution F(2x2,3x3) and F(4x4,3x3): 3x3, stride and dilation 1, one group, float32,
+ * channels last. The functions are those of conv_last.h, for the algorithms
+ * KATA__CONV_WINOGRAD_2 and _4.
+ *
+ * A finite result needs finite inputs in the whole patch (4x4 or 6x6) under its tile: an infinity
+ * or a NaN in x makes NaN of all outputs of the tiles whose patches hold it. */
+#ifndef KATA_KERNEL_WINOGRAD_H
+#define KATA_KERNEL_WINOGRAD_H
+
+#include "kernel/conv_last.h"
+
+/* Whether the problem is one that Winograd can do. */
+bool kata__winograd_fits(const kata__conv *conv);
+
+/* The algorithm that is the fastest for a problem, by its sizes without n; DIRECT where Winograd
+ * does not fit or does not pay. */
+kata__conv_algorithm kata__winograd_pays(const kata__conv *conv, kata__conv_what what);
+
+int64_t kata__winograd_packed(kata_context *context, const kata__conv *conv,
+                              kata__conv_algorithm algorithm);
+void kata__winograd_pack(kata_context *context, const kata__conv *conv,
+                         kata__conv_algorithm algorithm, bool turned, const float *weight,
+                         float *packed);
+size_t kata__winograd_workspace(kata_context *context, const kata__conv *conv,
+                                kata__conv_algorithm algorithm, const kata__conv_store *store);
+void kata__winograd_run(kata_context *context, const kata__conv *conv,
+                        kata__conv_algorithm algorithm, const float *x, const float *packed,
+                        const kata__conv_store *store, float *y, void *workspace);
+
+size_t kata__winograd_weight_workspace(kata_context *context, const kata__conv *conv,
+                                       kata__conv_algorithm algorithm, bool pooled);
+void kata__winograd_weight(kata_context *context, const kata__conv *conv,
+                           kata__conv_algorithm algorithm, const float *x, const float *dy,
+                           const uint8_t *index, float *dw, float *db, void *workspace);
+
+#endif
