@@ -20,4 +20,5 @@ const kata__kernel_table KATA__PASTE(kata__kernels, KATA__ISA) = {
     .elementwise = {&kata__elementwise_f32, &kata__elementwise_f64},
     .conv_last = &kata__conv_last_f32,
     .winograd = &kata__winograd_f32,
+    .peak = {&kata__peak_f32, &kata__peak_f64},
 };

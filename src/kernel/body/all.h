@@ -9,3 +9,4 @@
 #if REAL_BITS == 32
 #include "kernel/body/conv_last.h"
 #endif
+#include "kernel/body/peak.h"
