@@ -12,5 +12,7 @@ if(TARGET room_kernel)
     set_source_files_properties(src/kernel/isa_avx2.c PROPERTIES COMPILE_OPTIONS "${fast};-mavx2;-mfma;-mf16c;-mbmi2")
     set_source_files_properties(src/kernel/isa_avx512.c PROPERTIES COMPILE_OPTIONS
       "${fast};-mavx2;-mfma;-mf16c;-mbmi2;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mprefer-vector-width=512")
+    set_source_files_properties(src/kernel/isa_avx512_bf16.c src/kernel/isa_amx.c PROPERTIES COMPILE_OPTIONS
+      "${fast};-mavx2;-mfma;-mf16c;-mbmi2;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512bf16;-mprefer-vector-width=512")
   endif()
 endif()

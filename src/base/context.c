@@ -13,7 +13,10 @@ enum { ALIGNMENT = 64 };
 
 static const char *const level_name[KATA__LEVELS] = {"portable", "avx2", "avx512"};
 
+static const char *const bfloat16_name[KATA__BFLOAT16_LEVELS] = {"plain", "avx512_bf16", "amx"};
+
 #define ACCEPTED_KERNELS "portable, avx2, avx512"
+#define ACCEPTED_BFLOAT16 "plain, avx512_bf16, amx"
 
 static void *default_allocate(void *user, size_t n_bytes) {
     (void)user;
@@ -74,6 +77,41 @@ static kata_status choose_kernels(kata_context *context, const char *asked) {
         level = best;
     }
     context->kernel_level = level;
+    return KATA_OK;
+}
+
+static bool parse_bfloat16(const char *name, kata__bfloat16_level *level) {
+    for (int i = 0; i < KATA__BFLOAT16_LEVELS; i++) {
+        if (strcmp(name, bfloat16_name[i]) == 0) {
+            *level = (kata__bfloat16_level)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* After choose_kernels. */
+static kata_status choose_bfloat16(kata_context *context, const char *asked) {
+    kata__bfloat16_level best =
+        context->kernel_level == KATA__AVX512 ? kata__cpu_bfloat16_level() : KATA__BFLOAT16_PLAIN;
+    kata__bfloat16_level level = best;
+    if (asked != NULL) {
+        if (!parse_bfloat16(asked, &level)) {
+            return kata_fail(KATA_INVALID,
+                             "options.bfloat16 is \"%s\"; accepted are " ACCEPTED_BFLOAT16, asked);
+        }
+    } else if ((asked = environment("KATA_BFLOAT16")) != NULL && !parse_bfloat16(asked, &level)) {
+        kata_log(context, KATA_LOG_WARNING,
+                 "KATA_BFLOAT16 is \"%s\"; accepted are " ACCEPTED_BFLOAT16 "; using %s", asked,
+                 bfloat16_name[best]);
+    }
+    if (level > best) {
+        kata_log(context, KATA_LOG_WARNING,
+                 "there is no %s with the %s kernels of this processor; using %s for bfloat16",
+                 bfloat16_name[level], level_name[context->kernel_level], bfloat16_name[best]);
+        level = best;
+    }
+    context->bfloat16_level = level;
     return KATA_OK;
 }
 
@@ -145,6 +183,9 @@ kata_status kata_context_new(kata_context **out, const kata_context_options *opt
 
     kata_status status = choose_kernels(context, options->kernels);
     if (status == KATA_OK) {
+        status = choose_bfloat16(context, options->bfloat16);
+    }
+    if (status == KATA_OK) {
         status = choose_threads(context, options->threads);
     }
     if (status == KATA_OK) {
@@ -200,4 +241,8 @@ int kata_context_threads(const kata_context *context) {
 
 const char *kata_context_kernels(const kata_context *context) {
     return level_name[context->kernel_level];
+}
+
+const char *kata_context_bfloat16(const kata_context *context) {
+    return bfloat16_name[context->bfloat16_level];
 }

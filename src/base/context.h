@@ -11,6 +11,15 @@ typedef enum kata__kernel_level {
     KATA__LEVELS
 } kata__kernel_level;
 
+/* How bfloat16 products are made, beside the kernel level: widened to float32 (any processor), by
+ * AVX-512's dot products of pairs, or by AMX tiles. The latter two only with KATA__AVX512. */
+typedef enum kata__bfloat16_level {
+    KATA__BFLOAT16_PLAIN,
+    KATA__BFLOAT16_AVX512,
+    KATA__BFLOAT16_AMX,
+    KATA__BFLOAT16_LEVELS
+} kata__bfloat16_level;
+
 struct kata__pool;
 
 struct kata_context {
@@ -18,6 +27,7 @@ struct kata_context {
     struct kata__pool *pool;
     int threads;
     kata__kernel_level kernel_level;
+    kata__bfloat16_level bfloat16_level;
     void (*log)(void *user, kata_log_level level, const char *line);
     void *log_user;
     const void **registered_operators; /* kata_op rows added from outside the library (graph room):
@@ -32,6 +42,7 @@ int kata__cpu_count(void);
 
 /* The best level that this processor and its operating system support. */
 kata__kernel_level kata__cpu_level(void);
+kata__bfloat16_level kata__cpu_bfloat16_level(void);
 /* "AMD EPYC …", "" if unknown; and the flags that matter ("avx2 fma avx512f …"). Static text. */
 const char *kata__cpu_name(void);
 const char *kata__cpu_features(void);

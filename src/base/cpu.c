@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #if defined(__x86_64__)
@@ -16,6 +17,7 @@
 
 static struct {
     kata__kernel_level level;
+    kata__bfloat16_level bfloat16_level;
     char name[64];
     char features[256];
 } cpu;
@@ -55,6 +57,16 @@ static void read_name(void) {
     }
     memcpy(cpu.name, start, length);
     cpu.name[length] = '\0';
+}
+
+/* Linux gives a process the tile registers only when it asks: arch_prctl(ARCH_REQ_XCOMP_PERM,
+ * XFEATURE_XTILEDATA). The answer holds for all its threads, those to come as well. */
+static bool may_use_tiles(void) {
+#if defined(__linux__) && defined(SYS_arch_prctl)
+    return syscall(SYS_arch_prctl, 0x1023, 18) == 0;
+#else
+    return false;
+#endif
 }
 
 static void detect(void) {
@@ -105,6 +117,11 @@ static void detect(void) {
     bool level_avx2 = avx2 && fma && f16c && bmi2;
     bool level_avx512 = level_avx2 && f && dq && bw && vl;
     cpu.level = level_avx512 ? KATA__AVX512 : level_avx2 ? KATA__AVX2 : KATA__PORTABLE;
+    bool pairs = level_avx512 && (a71 >> 5 & 1);
+    bool amx = pairs && tiles && (d7 >> 24 & 1) && (d7 >> 22 & 1) && may_use_tiles();
+    cpu.bfloat16_level = amx     ? KATA__BFLOAT16_AMX
+                         : pairs ? KATA__BFLOAT16_AVX512
+                                 : KATA__BFLOAT16_PLAIN;
 }
 
 #else
@@ -121,6 +138,11 @@ static void detect(void) {
 kata__kernel_level kata__cpu_level(void) {
     pthread_once(&cpu_once, detect);
     return cpu.level;
+}
+
+kata__bfloat16_level kata__cpu_bfloat16_level(void) {
+    pthread_once(&cpu_once, detect);
+    return cpu.bfloat16_level;
 }
 
 const char *kata__cpu_name(void) {

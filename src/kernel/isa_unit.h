@@ -7,6 +7,7 @@
 #include "kernel/isa_real.h"
 #include "kernel/body/all.h"
 #include "kernel/body/winograd.h"
+#include "kernel/body/bfloat16.h"
 #undef REAL_BITS
 
 #define REAL_BITS 64

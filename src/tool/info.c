@@ -45,6 +45,7 @@ static int print_facts(kata__tool *tool, bool json) {
         {"processor", kata__cpu_name()[0] != '\0' ? kata__cpu_name() : "unknown"},
         {"features", kata__cpu_features()},
         {"kernels", kata_context_kernels(tool->context)},
+        {"bfloat16", kata_context_bfloat16(tool->context)},
         {"threads", kata__tool_text(tool, "%d", kata_context_threads(tool->context))},
         {"operators", kata__tool_text(tool, "%d", kata_op_count())},
         {"mnist", data_folder(tool, "mnist")},

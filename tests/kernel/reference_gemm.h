@@ -23,7 +23,7 @@ enum { REFERENCE_LEVELS = 3, REFERENCE_THREADS = 3 };
 static kata_context *reference_contexts[REFERENCE_LEVELS][REFERENCE_THREADS];
 static const char *const reference_levels[REFERENCE_LEVELS] = {"portable", "avx2", "avx512"};
 
-static int reference_setup(void **state) {
+static inline int reference_setup(void **state) {
     static const int threads[REFERENCE_THREADS] = {1, 2, 5};
     (void)state;
     for (int level = 0; level < REFERENCE_LEVELS; level++) {
@@ -46,7 +46,7 @@ static int reference_setup(void **state) {
     return 0;
 }
 
-static int reference_teardown(void **state) {
+static inline int reference_teardown(void **state) {
     (void)state;
     for (int level = 0; level < REFERENCE_LEVELS; level++) {
         for (int t = 0; t < REFERENCE_THREADS; t++) {

@@ -1,0 +1,45 @@
+/* Convolution of channels-last bfloat16 tensors with float32 sums: the twin of conv_last.h. x, y,
+ * residual, mask and dy are bfloat16; weights and bias come as float32 and the weight is rounded
+ * when it is packed; dw and db are float32. */
+#ifndef KATA_KERNEL_CONV_LAST_BF16_H
+#define KATA_KERNEL_CONV_LAST_BF16_H
+
+#include "kernel/conv_last.h"
+
+typedef struct kata__conv_bf16_store {
+    const float *bias;        /* (f) or NULL */
+    const uint16_t *residual; /* as in kata__conv_store, as are the others */
+    bool relu;
+    const uint16_t *mask;
+    bool pool;
+    uint8_t *index;
+} kata__conv_bf16_store;
+
+/* What is convolved: (n,h,w,c), KATA_BF16 or KATA_F32 (rounded on the way: a network's input); or,
+ * with an index, the gradient of a 2x2 pooling of it, (n,h/2,w/2,c) in KATA_BF16, spread on the
+ * way; then no pad may be negative. */
+typedef struct kata__conv_bf16_input {
+    kata_dtype dtype;
+    const void *x;
+    const uint8_t *index; /* or NULL */
+} kata__conv_bf16_input;
+
+int64_t kata__conv_bf16_packed(const kata__conv *conv);
+/* weight and turned: as kata__conv_last_pack. */
+void kata__conv_bf16_pack(kata_context *context, const kata__conv *conv, bool turned,
+                          const float *weight, uint16_t *packed);
+
+size_t kata__conv_bf16_workspace(kata_context *context, const kata__conv *conv);
+/* The same bits for any number of threads; a sample's do not depend on its batch. */
+void kata__conv_bf16(kata_context *context, const kata__conv *conv,
+                     const kata__conv_bf16_input *input, const uint16_t *packed,
+                     const kata__conv_bf16_store *store, uint16_t *y, void *workspace);
+
+/* dw (f, c/groups, kh, kw) and, unless NULL, db (f). dy is (n,oh,ow,f), or with index that of the
+ * pooled output, (n,oh/2,ow/2,f). input->index is NULL. */
+size_t kata__conv_bf16_weight_workspace(kata_context *context, const kata__conv *conv);
+void kata__conv_bf16_weight(kata_context *context, const kata__conv *conv,
+                            const kata__conv_bf16_input *input, const uint16_t *dy,
+                            const uint8_t *index, float *dw, float *db, void *workspace);
+
+#endif

@@ -1,0 +1,76 @@
+/* The bfloat16 part of the kernel table: one for each instruction set, and two more on top of
+ * AVX-512 (see kata__bfloat16_level). The body is body/bfloat16.h.
+ *
+ * A bfloat16 number is the upper half of a float32, kept as uint16_t. Products of two are exact in
+ * float32 and are added up in float32. Vectors go along the columns of a product, which come in
+ * blocks of 16; rows of the right factor come in pairs, because the processors' instructions
+ * multiply pairs and add both: a packed right factor (k,n) is [n/16][k/2][16][2], padded with
+ * zeros. */
+#ifndef KATA_KERNEL_TABLE_BFLOAT16_H
+#define KATA_KERNEL_TABLE_BFLOAT16_H
+
+#include <kata/tensor.h>
+
+enum { KATA__BFLOAT16_BLOCK = 16 };
+
+/* c (m,16 n_blocks) = a b, or c += a b. A row of a is `runs` runs of k neighbouring numbers (k
+ * even), a_run apart, and starts at a + part_offset[p] + i a_row for rows i < m of each part p; the
+ * rows of c are at c + p c_part + i ldc. Reads and writes nothing else. */
+typedef struct kata__bfloat16_product {
+    int64_t m, n_blocks;
+    int64_t parts;              /* 1 or more */
+    const int64_t *part_offset; /* NULL: one part, at a */
+    int64_t c_part;
+    const uint16_t *a;
+    int64_t a_row, runs, a_run, k;
+    const uint16_t *b; /* blocks of [runs][k/2][16][2] */
+    int64_t b_block;   /* numbers from a block to the next */
+    float *c;
+    int64_t ldc;
+    bool accumulate;
+} kata__bfloat16_product;
+
+/* What happens to rows of sums before they are stored: see kata__conv_store. Rows of y, residual
+ * and mask have `ld` numbers, of which the first n are written. */
+typedef struct kata__bfloat16_store {
+    int64_t n;
+    const float *bias; /* of a multiple of 16 numbers, never NULL */
+    bool relu;
+    int64_t ld;
+} kata__bfloat16_store;
+
+typedef struct kata__bfloat16_table {
+    void (*product)(const kata__bfloat16_product *product);
+
+    void (*from_float)(int64_t n, const float *x, uint16_t *y);
+    void (*to_float)(int64_t n, const uint16_t *x, float *y);
+
+    /* Rows of sums, ldc apart. residual and mask may be NULL. */
+    void (*store)(const kata__bfloat16_store *store, int64_t rows, const float *c, int64_t ldc,
+                  const uint16_t *residual, const uint16_t *mask, uint16_t *y);
+    void (*store_float)(const kata__bfloat16_store *store, int64_t rows, const float *c,
+                        int64_t ldc, float *y);
+    /* Pools `pixels` windows of 2x2: row r column j of window i is at c[r] + (2 i + j) ldc, and the
+     * same of residual[r] (both may be NULL), ld apart. index may be NULL. */
+    void (*store_pool)(const kata__bfloat16_store *store, int64_t pixels, const float *const c[2],
+                       int64_t ldc, const uint16_t *const residual[2], uint16_t *y, uint8_t *index);
+    /* The other way: the windows' numbers dy and places index (pixels,c) give rows of 2 pixels
+     * pixels each, at to[0] and to[1]. */
+    void (*spread)(int64_t pixels, int64_t c, const uint16_t *dy, const uint8_t *index,
+                   uint16_t *const to[2]);
+
+    /* Packs rows of a right factor: x (rows,n), ld apart, into [n/16][..][16][2] with `block`
+     * numbers from a block to the next; an odd last row is paired with zeros. */
+    void (*pair)(int64_t rows, int64_t n, const uint16_t *x, int64_t ld, uint16_t *packed,
+                 int64_t block);
+    void (*pair_float)(int64_t rows, int64_t n, const float *x, int64_t ld, uint16_t *packed,
+                       int64_t block);
+    /* y (columns,rows) = x (rows,columns) transposed. */
+    void (*transpose)(int64_t rows, int64_t columns, const uint16_t *x, int64_t ldx, uint16_t *y,
+                      int64_t ldy);
+} kata__bfloat16_table;
+
+/* The table of the context's bfloat16 level. */
+const kata__bfloat16_table *kata__bfloat16_kernels(const kata_context *context);
+
+#endif

@@ -1,0 +1,64 @@
+/* What the tests of bfloat16 kernels share: contexts of every way to multiply, each with several
+ * thread counts, and comparison with sums in double. */
+#ifndef KATA_TESTS_REFERENCE_BFLOAT16_H
+#define KATA_TESTS_REFERENCE_BFLOAT16_H
+
+#include "kernel/reference_gemm.h"
+
+enum { BFLOAT16_WAYS = 5, BFLOAT16_THREADS = 3 };
+
+static kata_context *bfloat16_contexts[BFLOAT16_WAYS][BFLOAT16_THREADS];
+static const char *const bfloat16_ways[BFLOAT16_WAYS][2] = {{"portable", "plain"},
+                                                            {"avx2", "plain"},
+                                                            {"avx512", "plain"},
+                                                            {"avx512", "avx512_bf16"},
+                                                            {"avx512", "amx"}};
+
+static void bfloat16_quiet(void *user, kata_log_level level, const char *line) {
+    (void)user;
+    (void)level;
+    (void)line;
+}
+
+static int bfloat16_setup(void **state) {
+    static const int threads[BFLOAT16_THREADS] = {1, 2, 5};
+    (void)state;
+    for (int way = 0; way < BFLOAT16_WAYS; way++) {
+        for (int t = 0; t < BFLOAT16_THREADS; t++) {
+            kata_context *context = NULL;
+            const kata_context_options options = {.threads = threads[t],
+                                                  .kernels = bfloat16_ways[way][0],
+                                                  .bfloat16 = bfloat16_ways[way][1],
+                                                  .log = bfloat16_quiet};
+            if (kata_context_new(&context, &options) != KATA_OK ||
+                strcmp(kata_context_kernels(context), bfloat16_ways[way][0]) != 0 ||
+                strcmp(kata_context_bfloat16(context), bfloat16_ways[way][1]) != 0) {
+                if (t == 0) {
+                    printf("skipped: this processor has no %s with %s\n", bfloat16_ways[way][0],
+                           bfloat16_ways[way][1]);
+                }
+                kata_context_free(context);
+                context = NULL;
+            }
+            bfloat16_contexts[way][t] = context;
+        }
+    }
+    return 0;
+}
+
+static int bfloat16_teardown(void **state) {
+    (void)state;
+    for (int way = 0; way < BFLOAT16_WAYS; way++) {
+        for (int t = 0; t < BFLOAT16_THREADS; t++) {
+            kata_context_free(bfloat16_contexts[way][t]);
+        }
+    }
+    return 0;
+}
+
+/* The relative error of a sum of `terms` exact products in float32, and of rounding it. */
+static inline double bfloat16_tolerance(kata_dtype dtype, int64_t terms) {
+    return reference_tolerance(KATA_F32, terms) + (dtype == KATA_BF16 ? 1.0 / 256 : 0);
+}
+
+#endif
