@@ -2,10 +2,11 @@
  *
  *   ort LIBRARY MODEL.onnx OUTPUT THREADS BATCH SECONDS
  *
- * LIBRARY is libonnxruntime.so of the wheel that PyPI gives. The wheel has no headers; the library's one exported
- * function gives a table of functions whose order never changes, and the few that are used are declared here by
- * their places. Input and output are tensors on memory of the program's own, made once, so that a call copies
- * nothing. Prints one JSON object: microseconds of a call (median, 99th of 100), samples a second. */
+ * LIBRARY is libonnxruntime.so of the wheel that PyPI gives. The wheel has no headers; the
+ * library's one exported function gives a table of functions whose order never changes, and the few
+ * that are used are declared here by their places. Input and output are tensors on memory of the
+ * program's own, made once, so that a call copies nothing. Prints one JSON object: microseconds of
+ * a call (median, 99th of 100), samples a second. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdint.h>
@@ -133,9 +134,10 @@ int main(int argc, char **argv) {
         sum += times[i];
     }
     qsort(times, (size_t)count, sizeof *times, by_size);
-    printf("{\"peer\":\"onnxruntime\",\"version\":\"%s\",\"batch\":%d,\"threads\":%d,\"p50_us\":%.3f,"
-           "\"p99_us\":%.3f,\"per_second\":%.1f,\"calls\":%d,\"first\":%.6f}\n",
-           base->version(), batch, threads, 1e6 * times[count / 2],
-           1e6 * times[(int)(0.99 * count)], batch * count / sum, count, (double)y[0]);
+    printf(
+        "{\"peer\":\"onnxruntime\",\"version\":\"%s\",\"batch\":%d,\"threads\":%d,\"p50_us\":%.3f,"
+        "\"p99_us\":%.3f,\"per_second\":%.1f,\"calls\":%d,\"first\":%.6f}\n",
+        base->version(), batch, threads, 1e6 * times[count / 2], 1e6 * times[(int)(0.99 * count)],
+        batch * count / sum, count, (double)y[0]);
     return 0;
 }

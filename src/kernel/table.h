@@ -5,15 +5,15 @@
 #include "kernel/table_conv_last.h"
 #include "kernel/table_elementwise.h"
 #include "kernel/table_gemm.h"
-#include "kernel/table_winograd.h"
 #include "kernel/table_peak.h"
+#include "kernel/table_winograd.h"
 
 typedef struct kata__kernel_table {
     const kata__gemm_table *gemm[2]; /* float32, float64 */
     const kata__elementwise_table *elementwise[2];
     const kata__conv_last_table *conv_last; /* float32 */
-    const kata__winograd_table *winograd; /* float32 */
-    const kata__peak_table *peak[2];
+    const kata__winograd_table *winograd;   /* float32 */
+    const kata__peak_table *peak[2];        /* float32, float64 */
 } kata__kernel_table;
 
 /* The table of the context's kernel level. */
