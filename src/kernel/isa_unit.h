@@ -6,8 +6,6 @@
 #define REAL_BITS 32
 #include "kernel/isa_real.h"
 #include "kernel/body/all.h"
-#include "kernel/body/winograd.h"
-#include "kernel/body/bfloat16.h"
 #undef REAL_BITS
 
 #define REAL_BITS 64
@@ -22,4 +20,5 @@ const kata__kernel_table KATA__PASTE(kata__kernels, KATA__ISA) = {
     .conv_last = &kata__conv_last_f32,
     .winograd = &kata__winograd_f32,
     .peak = {&kata__peak_f32, &kata__peak_f64},
+    .conv_weight_last = &kata__conv_weight_last,
 };

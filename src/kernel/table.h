@@ -3,6 +3,7 @@
 #define KATA_KERNEL_TABLE_H
 
 #include "kernel/table_conv_last.h"
+#include "kernel/table_conv_weight.h"
 #include "kernel/table_elementwise.h"
 #include "kernel/table_gemm.h"
 #include "kernel/table_peak.h"
@@ -14,6 +15,7 @@ typedef struct kata__kernel_table {
     const kata__conv_last_table *conv_last; /* float32 */
     const kata__winograd_table *winograd;   /* float32 */
     const kata__peak_table *peak[2];        /* float32, float64 */
+    const kata__conv_weight_last_table *conv_weight_last; /* float32 */
 } kata__kernel_table;
 
 /* The table of the context's kernel level. */

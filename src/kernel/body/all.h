@@ -6,7 +6,10 @@
 #include "kernel/body/pool.h"
 #include "kernel/body/gemm_entry.h"
 #include "kernel/body/elementwise_entry.h"
+#include "kernel/body/peak.h"
 #if REAL_BITS == 32
 #include "kernel/body/conv_last.h"
+#include "kernel/body/conv_last_weight.h"
+#include "kernel/body/winograd.h"
+#include "kernel/body/bfloat16.h"
 #endif
-#include "kernel/body/peak.h"
