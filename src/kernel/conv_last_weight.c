@@ -245,6 +245,7 @@ static void pad_x(const struct plan *p, const float *x, float *to, kata__conv_we
     const size_t before = (size_t)(first * g->c), inside = (size_t)((last - first) * g->c);
     const size_t behind = (size_t)((p->x_columns - last) * g->c);
     b->x = to;
+    b->ahead_lines[0] = 0;
     b->x_top = top;
     b->x_row = p->x_columns * g->c;
     b->x_image = p->x_rows * b->x_row;
@@ -278,6 +279,7 @@ static void spread_dy(const struct job *job, const struct share *s, int64_t imag
     dy_rows_of(p, b, &first, &last);
     first -= first % 2;
     b->dy = to;
+    b->ahead_lines[1] = 0;
     b->dy_top = first;
     b->dy_pixel = ceil_div(s->channels, p->lanes) * p->lanes;
     b->dy_row = g->ow * b->dy_pixel;
@@ -315,9 +317,15 @@ static void copy_dy(const struct job *job, int64_t image, float *to, kata__conv_
     b->dy = to;
 }
 
-/* An item, or `images` neighbouring ones: adds its share to the part's dw and db. */
+/* The row at which an item begins, of all images' rows, h each, that are taken `step` at a time. */
+static int64_t first_row(const struct plan *p, int64_t item, int64_t h, int64_t step) {
+    return item / p->bands * h + item % p->bands * p->band_rows * step;
+}
+
+/* An item, or `images` neighbouring ones: adds its share to the part's dw and db. If more, the
+ * next item follows. */
 static void run_item(const struct job *job, const struct share *s, int64_t item, int64_t images,
-                     bool bias, float *part, float *scratch) {
+                     bool more, bool bias, float *part, float *scratch) {
     const struct plan *p = job->plan;
     const kata__conv *g = &p->g;
     const int64_t image = item / p->bands, band = item % p->bands;
@@ -344,6 +352,16 @@ static void run_item(const struct job *job, const struct share *s, int64_t item,
         .tap_step = p->cg * p->ld,
         .ld = p->ld,
     };
+    if (more) {
+        const int64_t next = item + images;
+        const int64_t x_first = first_row(p, next, g->h, g->stride_h);
+        const int64_t dy_first = first_row(p, next, g->oh, 1);
+        const int64_t rows = p->bands == 1 ? images * p->rows : p->band_rows;
+        b.ahead[0] = job->x + x_first * b.x_row;
+        b.ahead[1] = job->dy + dy_first * b.dy_row;
+        b.ahead_lines[0] = least(rows * g->stride_h, g->n * g->h - x_first) * b.x_row / LINE;
+        b.ahead_lines[1] = least(rows, g->n * g->oh - dy_first) * b.dy_row / LINE;
+    }
     int64_t f = s->f; /* of dy's channels, where the share begins */
     if (p->padded) {
         pad_x(p, x, scratch, &b);
@@ -397,7 +415,7 @@ static void part_chunk(void *argument, int64_t chunk, int worker) {
     const int64_t end = p->n_items * (part_number + 1) / p->parts;
     for (int64_t item = p->n_items * part_number / p->parts; item < end;) {
         const int64_t images = least(p->images, end - item);
-        run_item(job, &s, item, images, bias, part, scratch);
+        run_item(job, &s, item, images, item + images < end, bias, part, scratch);
         item += images;
     }
 }

@@ -15,6 +15,7 @@
  *       x[image][oy stride_h + ky dilation_h - pad_top][ox stride_w + kx dilation_w - pad_left][c]
  *       dy[image][oy][ox][f]                                   for c < run, f < vectors * lanes
  * Places outside x are left out. Row `r` of x begins at x + (r - x_top) x_row; dy likewise.
+ * ahead: of x and of dy, so many cache lines that the next band reads, to be fetched meanwhile.
  *
  * tap_rows says how many neighbouring ky a tile takes at once. If it is 1, the band is the rows
  * oy = first .. last - 1. Else stride_h is 1 and the band is the rows of x, padding counted:
@@ -35,13 +36,15 @@ typedef struct kata__conv_weight_band {
     int64_t run, vectors;
     float *sum;
     int64_t tap_step, ld;
+    const float *ahead[2];
+    int64_t ahead_lines[2];
 } kata__conv_weight_band;
 
 typedef struct kata__conv_weight_last_table {
     int lanes;
     /* How many ky a tile takes: for runs of `run` numbers, `vectors` vectors of output channels. */
     int64_t (*tap_rows)(const kata__conv *conv, int64_t run, int64_t vectors);
-    void (*band)(const kata__conv_weight_band *band);
+    void (*band)(kata__conv_weight_band *band);
     /* Depth-wise: channel f of x meets channel f of dy, f < run; tap_rows is 1:
      *   sum[(ky kw + kx) tap_step + f] += sum of x[...][f] dy[...][f].
      * Reads nothing behind the last pixel. */

@@ -25,8 +25,13 @@ static const int kata__weight_rows[] = {0, 8, 4, 3};
 /* Up to so many rows, four vectors make a better tile than two. */
 enum { KATA__WEIGHT_FEW = 6 };
 
-/* One tile: rows of pixels that lie x_pixel and dy_pixel apart, of several images. Vector v of dy
- * is dy_step[v] behind the first, its sums are at sum[v], a row's ld apart. */
+enum { KATA__WEIGHT_LINE = 16 }; /* numbers in a cache line */
+
+/* One tile: rows of pixels that lie x_pixel and dy_pixel apart, of several images; from the last
+ * pixel of a row to the first of the next it is x_row, from the last of an image to the next
+ * x_image, dy likewise. Vector v of dy is dy_step[v] behind the first, its sums are at sum[v], a
+ * row's ld apart. With each pixel a cache line is fetched that the next band reads: at `ahead`,
+ * then ahead_step further on. */
 typedef struct kata__weight_tile {
     int64_t pixels, rows, images;
     const float *x;
@@ -36,13 +41,28 @@ typedef struct kata__weight_tile {
     int64_t dy_step[KATA__WEIGHT_VECTORS];
     float *sum[KATA__WEIGHT_VECTORS];
     int64_t ld;
+    const float *ahead;
+    int64_t ahead_step;
 } kata__weight_tile;
+
+/* Keeps a vector that several products use in a register; the compiler would read it from memory
+ * for each of them. */
+#if defined(__x86_64__) && KATA__VECTOR_BYTES == 64
+#define KATA__WEIGHT_KEEP(vector) __asm__("" : "+v"(vector))
+#elif defined(__x86_64__)
+#define KATA__WEIGHT_KEEP(vector) __asm__("" : "+x"(vector))
+#else
+#define KATA__WEIGHT_KEEP(vector) (void)0
+#endif
 
 KATA__LOCAL void kata__weight_tile_body(const kata__weight_tile *t, const int rows,
                                         const int vectors) {
     VEC acc[KATA__WEIGHT_ROWS][KATA__WEIGHT_VECTORS];
     int64_t step[KATA__WEIGHT_VECTORS];
-    const int64_t x_pixel = t->x_pixel, dy_pixel = t->dy_pixel;
+    const int64_t x_pixel = t->x_pixel, dy_pixel = t->dy_pixel, pixels = t->pixels;
+    const int64_t x_row = t->x_row, dy_row = t->dy_row;
+    const int64_t ahead_step = t->ahead_step;
+    const float *x = t->x, *dy = t->dy, *ahead = t->ahead;
     KATA__UNROLL
     for (int v = 0; v < vectors; v++) {
         step[v] = v > 0 ? t->dy_step[v] : 0;
@@ -51,16 +71,17 @@ KATA__LOCAL void kata__weight_tile_body(const kata__weight_tile *t, const int ro
             acc[i][v] = (VEC){0};
         }
     }
-    for (int64_t image = 0; image < t->images; image++) {
-        for (int64_t row = 0; row < t->rows; row++) {
-            const float *x = t->x + image * t->x_image + row * t->x_row;
-            const float *dy = t->dy + image * t->dy_image + row * t->dy_row;
-            for (int64_t p = t->pixels; p > 0; p--, x += x_pixel, dy += dy_pixel) {
+    for (int64_t image = t->images; image > 0; image--) {
+        for (int64_t row = t->rows; row > 0; row--) {
+            for (int64_t p = pixels; p > 0; p--) {
                 VEC d[KATA__WEIGHT_VECTORS];
                 KATA__UNROLL
                 for (int v = 0; v < vectors; v++) {
                     d[v] = NAME(load)(dy + step[v]);
+                    KATA__WEIGHT_KEEP(d[v]);
                 }
+                __builtin_prefetch(ahead, 0, 2);
+                ahead += ahead_step;
                 KATA__UNROLL
                 for (int i = 0; i < rows; i++) {
                     const VEC a = NAME(splat)(x[i]);
@@ -69,15 +90,27 @@ KATA__LOCAL void kata__weight_tile_body(const kata__weight_tile *t, const int ro
                         acc[i][v] += a * d[v];
                     }
                 }
+                x += x_pixel;
+                dy += dy_pixel;
             }
+            x += x_row;
+            dy += dy_row;
         }
+        x += t->x_image;
+        dy += t->dy_image;
     }
+    const int64_t ld = t->ld;
+    float *sum[KATA__WEIGHT_VECTORS];
     KATA__UNROLL
     for (int v = 0; v < vectors; v++) {
+        sum[v] = t->sum[v];
+    }
+    KATA__UNROLL
+    for (int i = 0; i < rows; i++) {
         KATA__UNROLL
-        for (int i = 0; i < rows; i++) {
-            float *sum = t->sum[v] + i * t->ld;
-            NAME(store)(sum, NAME(load)(sum) + acc[i][v]);
+        for (int v = 0; v < vectors; v++) {
+            NAME(store)(sum[v], NAME(load)(sum[v]) + acc[i][v]);
+            sum[v] += ld;
         }
     }
 }
@@ -163,23 +196,42 @@ static int64_t kata__weight_tap_rows(const kata__conv *g, int64_t run, int64_t v
     if (g->stride_h != 1 || g->kh == 1) {
         return 1;
     }
-    if (vectors == 1) {
-        return g->kh < 3 ? g->kh : 3;
+    if (vectors > 1 && run <= KATA__WEIGHT_FEW && KATA__WEIGHT_VECTORS >= 4) {
+        return vectors == 2 ? 2 : 1;
     }
-    return vectors == 2 && run <= KATA__WEIGHT_FEW && KATA__WEIGHT_VECTORS >= 4 ? 2 : 1;
+    return g->kh < 3 ? g->kh : 3;
 }
 
 /* How many of the `left` vectors of output channels the next tile takes. */
-static int kata__weight_vectors(int64_t run, int64_t left) {
+static int kata__weight_vectors(int64_t tap_rows, int64_t run, int64_t left) {
+    if (tap_rows > 1) {
+        return left > 1 && 2 * tap_rows <= KATA__WEIGHT_VECTORS ? 2 : 1;
+    }
     if (left <= 3) {
         return (int)left;
     }
     return run <= KATA__WEIGHT_FEW && KATA__WEIGHT_VECTORS >= 4 ? 4 : 2;
 }
 
+/* Where the next `lines` cache lines that the next band reads begin, in steps of *step; any place
+ * again and again if there is no more to be fetched. */
+static const float *kata__weight_fetch(kata__conv_weight_band *b, int64_t lines, int64_t *step) {
+    *step = KATA__WEIGHT_LINE;
+    for (int i = 0; i < 2; i++) {
+        if (b->ahead_lines[i] > 0) {
+            const float *at = b->ahead[i];
+            b->ahead_lines[i] -= lines;
+            b->ahead[i] += lines * KATA__WEIGHT_LINE;
+            return at;
+        }
+    }
+    *step = 0;
+    return b->sum;
+}
+
 /* All rows of tiles for the taps ky .. ky + n_ky - 1, the rows oy = first .. last - 1 (of ky), the
  * vectors from `vector` on. */
-static void kata__weight_rows_of_tiles(const kata__conv_weight_band *b, int64_t ky, int n_ky,
+static void kata__weight_rows_of_tiles(kata__conv_weight_band *b, int64_t ky, int n_ky,
                                        int64_t first, int64_t last, int64_t vector, int n_vectors) {
     const kata__conv *g = b->g;
     const int vectors = n_ky * n_vectors;
@@ -214,7 +266,14 @@ static void kata__weight_rows_of_tiles(const kata__conv_weight_band *b, int64_t 
             t.pixels *= t.rows;
             t.rows = t.images;
             t.images = 1;
+            t.x_image = 0;
+            t.dy_image = 0;
         }
+        t.x_image -= t.rows * t.x_row;
+        t.dy_image -= t.rows * t.dy_row;
+        t.x_row -= t.pixels * t.x_pixel;
+        t.dy_row -= t.pixels * t.dy_pixel;
+        const int64_t lines = t.pixels * t.rows * t.images;
         const float *x = b->x + (row - b->x_top) * b->x_row + column * b->x_pixel;
         t.dy = dy + x_first * b->dy_pixel;
         float *sum = b->sum + (ky * g->kw + kx) * b->tap_step + vector * LANES;
@@ -228,6 +287,7 @@ static void kata__weight_rows_of_tiles(const kata__conv_weight_band *b, int64_t 
                         sum + k * g->kw * b->tap_step + c * b->ld + v * LANES;
                 }
             }
+            t.ahead = kata__weight_fetch(b, lines, &t.ahead_step);
             kata__weight_tile_functions[vectors][b->run * (tile + 1) / tiles - c](&t);
         }
     }
@@ -241,10 +301,10 @@ static int64_t kata__weight_smaller(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
-static void kata__weight_band(const kata__conv_weight_band *b) {
+static void kata__weight_band(kata__conv_weight_band *b) {
     const kata__conv *g = b->g;
     for (int64_t vector = 0; vector < b->vectors;) {
-        const int n_vectors = kata__weight_vectors(b->run, b->vectors - vector);
+        const int n_vectors = kata__weight_vectors(b->tap_rows, b->run, b->vectors - vector);
         if (b->tap_rows == 1) {
             for (int64_t ky = 0; ky < g->kh; ky++) {
                 int64_t first, last;
