@@ -36,10 +36,11 @@ typedef struct kata_graph kata_graph;
 typedef struct kata_variable {
     const char *name;
     kata_tensor tensor;
-    bool trainable; /* false: a running statistic or other state, never given a gradient */
-    bool frozen;    /* trainable, but left alone by the optimiser (transfer learning) */
-    bool decay;     /* weight decay applies (weights yes, biases and scales no) */
-    float l1, l2;   /* penalties l1*sum|w| + l2/2*sum w^2 added to the training loss */
+    bool trainable;   /* false: a running statistic or other state, never given a gradient */
+    bool frozen;      /* trainable, but left alone by the optimiser (transfer learning) */
+    bool decay;       /* weight decay applies (weights yes, biases and scales no) */
+    float l1, l2;     /* penalties l1*sum|w| + l2/2*sum w^2 added to the training loss */
+    uint64_t version; /* counts changes: whoever writes the tensor calls kata_variable_changed */
 } kata_variable;
 
 KATA_API kata_status kata_graph_new(kata_graph **out, kata_context *context, const char *name);
@@ -60,6 +61,11 @@ KATA_API kata_value kata_graph_variable(kata_graph *graph, const char *name, kat
 /* A value of a variable that another graph owns (shared weights, optimiser nodes). One variable has
  * one value a graph: asking again returns the same. */
 KATA_API kata_value kata_graph_use_variable(kata_graph *graph, kata_variable *variable);
+/* To be called after the numbers of a variable's tensor were written by hand. Sessions of optimised
+ * graphs (kata_graph_optimize), and so kata_predict and kata_evaluate, keep weights in a form of
+ * their own, which they make again when a variable has changed. Training, loading, initialisation
+ * and kata_model_copy_weights do this by themselves. */
+KATA_API void kata_variable_changed(kata_variable *variable);
 /* Copies the tensor. */
 KATA_API kata_value kata_graph_constant(kata_graph *graph, const char *name,
                                         const kata_tensor *tensor);

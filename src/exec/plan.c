@@ -81,6 +81,31 @@ static void share_forced(planner *p) {
     }
 }
 
+bool kata__plan_prepares(const kata__plan *plan, const kata_graph *graph, const kata__node *node) {
+    if (!graph->prepares || node->removed ||
+        (node->op->flags & (KATA_OP_RANDOM | KATA_OP_UPDATE)) != 0) {
+        return false;
+    }
+    for (int k = 0; k < node->n_inputs; k++) {
+        const kata__value_info *info = kata__graph_info(graph, node->inputs[k]);
+        if (info != NULL && info->kind != KATA__VALUE_VARIABLE &&
+            info->kind != KATA__VALUE_CONSTANT && !plan->prepared[node->inputs[k].id]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void find_prepared(planner *p) {
+    for (size_t i = 0; i < p->graph->n_nodes; i++) {
+        const kata__node *node = &p->graph->nodes[i];
+        bool prepares = kata__plan_prepares(p->plan, p->graph, node);
+        for (int k = 0; k < node->n_outputs && prepares; k++) {
+            p->plan->prepared[node->outputs[k].id] = true;
+        }
+    }
+}
+
 static void find_lives(planner *p) {
     const kata_graph *graph = p->graph;
     int32_t end = (int32_t)graph->n_nodes;
@@ -98,6 +123,13 @@ static void find_lives(planner *p) {
             int32_t root = p->plan->places[node->outputs[k].id].root;
             p->first[root] = p->first[root] < (int32_t)i ? p->first[root] : (int32_t)i;
             p->last[root] = p->last[root] > (int32_t)i ? p->last[root] : (int32_t)i;
+        }
+    }
+    for (size_t i = 0; i < graph->n_values; i++) {
+        if (p->plan->prepared[i]) {
+            int32_t root = p->plan->places[i].root;
+            p->first[root] = 0;
+            p->last[root] = end;
         }
     }
     for (size_t i = 0; i < graph->n_inputs; i++) {
@@ -249,6 +281,7 @@ kata_status kata__plan_make(kata__plan *plan, const kata_graph *graph, bool keep
     plan->places = kata__alloc_zero(context, n_values, sizeof *plan->places);
     plan->workspace_offset = kata__alloc_zero(context, n_nodes + 1, sizeof *plan->workspace_offset);
     plan->workspace_bytes = kata__alloc_zero(context, n_nodes + 1, sizeof *plan->workspace_bytes);
+    plan->prepared = kata__alloc_zero(context, n_values, sizeof *plan->prepared);
     planner p = {.graph = graph, .plan = plan, .keep = keep};
     p.first = kata__alloc(context, n_values, sizeof *p.first);
     p.last = kata__alloc(context, n_values, sizeof *p.last);
@@ -256,7 +289,9 @@ kata_status kata__plan_make(kata__plan *plan, const kata_graph *graph, bool keep
     size_t *placed = kata__alloc(context, n_values + n_nodes, sizeof *placed);
     kata_status status = KATA_OUT_OF_MEMORY;
     if (plan->places != NULL && plan->workspace_offset != NULL && plan->workspace_bytes != NULL &&
-        p.first != NULL && p.last != NULL && p.blocks != NULL && placed != NULL) {
+        plan->prepared != NULL && p.first != NULL && p.last != NULL && p.blocks != NULL &&
+        placed != NULL) {
+        find_prepared(&p);
         share_forced(&p);
         find_lives(&p);
         share_in_place(&p);
@@ -278,5 +313,6 @@ void kata__plan_free(kata__plan *plan, kata_context *context) {
     kata__free(context, plan->places);
     kata__free(context, plan->workspace_offset);
     kata__free(context, plan->workspace_bytes);
+    kata__free(context, plan->prepared);
     *plan = (kata__plan){0};
 }

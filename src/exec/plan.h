@@ -17,11 +17,16 @@ typedef struct kata__plan {
     kata__place *places;      /* by value id */
     size_t *workspace_offset; /* by node index */
     size_t *workspace_bytes;
+    bool *prepared; /* by value id: made by a node of variables and constants alone, in a graph that
+                       prepares; kept from run to run */
     size_t arena_bytes;
 } kata__plan;
 
 /* Lifetimes of values, then offsets: the largest first, each at the lowest place that is free
  * during its whole life (greedy by size). keep: no memory is reused. */
+/* Of a node whose inputs' `prepared` is known: it needs to run only when variables change. */
+bool kata__plan_prepares(const kata__plan *plan, const kata_graph *graph, const kata__node *node);
+
 kata_status kata__plan_make(kata__plan *plan, const kata_graph *graph, bool keep);
 void kata__plan_free(kata__plan *plan, kata_context *context);
 

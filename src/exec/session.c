@@ -26,7 +26,10 @@ struct kata_session {
     kata_tensor *operands; /* the calls' inputs and outputs, in order */
     step *steps;
     size_t n_steps;
+    size_t n_prepare;    /* the first steps: what depends on variables and constants alone */
     size_t first_update; /* steps from here on are all updates: optimiser and what follows it */
+    bool is_prepared;
+    uint64_t prepared_version; /* sum of the variables' versions when the first steps ran */
     size_t variable_bytes;
 };
 
@@ -52,12 +55,13 @@ static bool is_optimiser_step(const kata__node *node) {
     return (node->op->flags & KATA_OP_UPDATE) != 0;
 }
 
-static void set_steps(kata_session *session) {
+/* The steps of the nodes that prepare, or of all others. */
+static kata_tensor *add_steps(kata_session *session, kata_tensor *operand, bool prepare) {
     const kata_graph *graph = session->graph;
-    kata_tensor *operand = session->operands;
     for (size_t i = 0; i < graph->n_nodes; i++) {
         const kata__node *node = &graph->nodes[i];
-        if (node->removed || (node->op->flags & KATA_OP_VIEW) != 0) {
+        if (node->removed || (node->op->flags & KATA_OP_VIEW) != 0 ||
+            kata__plan_prepares(&session->plan, graph, node) != prepare) {
             continue;
         }
         step *s = &session->steps[session->n_steps++];
@@ -87,6 +91,13 @@ static void set_steps(kata_session *session) {
             s->kernel = fast != NULL ? fast : s->kernel;
         }
     }
+    return operand;
+}
+
+static void set_steps(kata_session *session) {
+    kata_tensor *operand = add_steps(session, session->operands, true);
+    session->n_prepare = session->n_steps;
+    add_steps(session, operand, false);
     session->first_update = session->n_steps;
     while (session->first_update > 0 &&
            is_optimiser_step(session->steps[session->first_update - 1].node)) {
@@ -262,8 +273,45 @@ static kata_status check_gradients(kata_session *session) {
     return KATA_OK;
 }
 
+/* Runs the first steps unless they have run on these very weights. Versions only grow, so their sum
+ * tells any change. */
+static kata_status prepare(kata_session *session) {
+    const kata_graph *graph = session->graph;
+    uint64_t version = 0;
+    if (session->n_prepare == 0) {
+        return KATA_OK;
+    }
+    for (size_t i = 0; i < graph->n_variables; i++) {
+        version += graph->variables[i]->version;
+    }
+    if (session->is_prepared && version == session->prepared_version) {
+        return KATA_OK;
+    }
+    session->is_prepared = false;
+    KATA__TRY(run_steps(session, 0, session->n_prepare, session->options.check_finite));
+    session->is_prepared = true;
+    session->prepared_version = version;
+    return KATA_OK;
+}
+
+/* Every variable that an update may have written is another one now. */
+static void count_changes(const kata_session *session) {
+    const kata_graph *graph = session->graph;
+    for (size_t i = 0; i < session->n_steps; i++) {
+        const kata__node *node = session->steps[i].node;
+        for (int k = 0; k < node->n_outputs && is_optimiser_step(node); k++) {
+            const kata__place *place = &session->plan.places[node->outputs[k].id];
+            if (graph->values[place->root].kind == KATA__VALUE_VARIABLE) {
+                kata_variable_changed(graph->values[place->root].variable);
+            }
+        }
+    }
+}
+
 static kata_status run_all(kata_session *session) {
-    KATA__TRY(run_steps(session, 0, session->first_update, session->options.check_finite));
+    KATA__TRY(prepare(session));
+    KATA__TRY(run_steps(session, session->n_prepare, session->first_update,
+                        session->options.check_finite));
     KATA__TRY(check_gradients(session));
     return run_steps(session, session->first_update, session->n_steps, false);
 }
@@ -275,6 +323,7 @@ kata_status kata_session_run(kata_session *session, uint64_t seed, uint64_t step
     }
     uint64_t mode = kata__float_mode_flush();
     kata_status status = run_all(session);
+    count_changes(session);
     kata__float_mode_set(mode);
     return status;
 }

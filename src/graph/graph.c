@@ -253,6 +253,10 @@ kata_value kata_graph_variable(kata_graph *graph, const char *name, kata_dtype d
     return value;
 }
 
+void kata_variable_changed(kata_variable *variable) {
+    variable->version++;
+}
+
 kata_value kata_graph_use_variable(kata_graph *graph, kata_variable *variable) {
     kata_value value = KATA_NONE;
     if (graph->status != KATA_OK) {

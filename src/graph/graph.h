@@ -54,6 +54,8 @@ struct kata_graph {
     kata_variable **variables; /* all that have a value here; `owned` says which to free */
     bool *owned;
     size_t n_variables, variables_capacity, owned_capacity;
+    bool prepares; /* nodes that depend on variables and constants alone run when these change, not
+                      with every run (kata_graph_optimize) */
     char **metadata; /* key, value, key, value, ... */
     size_t n_metadata, metadata_capacity;
 };

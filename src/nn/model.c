@@ -159,6 +159,7 @@ static void draw(const kata__initial *initial, size_t index, uint64_t seed) {
     int64_t n = kata_tensor_count(tensor);
     uint32_t stream = KATA__STREAM_INITIALISER + (uint32_t)index;
     double value = initial->initializer.value, fan_in = (double)initial->fan_in;
+    kata_variable_changed(initial->variable);
     switch (initial->initializer.kind) {
     case KATA_INIT_XAVIER:
         value = 1 / sqrt(fan_in);
@@ -279,6 +280,7 @@ int kata_model_copy_weights(kata_model *to, const kata_model *from, const char *
             target->tensor.dtype == source->tensor.dtype &&
             kata_shape_equal(&target->tensor.shape, &source->tensor.shape)) {
             memcpy(target->tensor.data, source->tensor.data, kata_tensor_bytes(&source->tensor));
+            kata_variable_changed(target);
             n++;
         }
     }

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "kernel/conv.h"
 #include "kernel/elementwise.h"
+#include "op/problem.h"
 #include "op/rules.h"
 #include "op/window.h"
 
@@ -542,6 +543,13 @@ const kata_op kata__op_kata_ConvGradWeight = {
     .tolerance = 1e-5,
     .doc = "(x, dy) -> dw: the gradient of Conv by its weight, summed over the batch.",
 };
+
+kata__conv kata__conv_problem(const kata_call *call) {
+    if (call->op == &kata__op_kata_ConvGradInput) {
+        return grad_input_of(call);
+    }
+    return call->op == &kata__op_kata_ConvGradWeight ? grad_weight_of(call) : conv_of(call);
+}
 
 /* ---- kata:ConvGradBias (dy) -> db ---- */
 

@@ -9,6 +9,7 @@
 #include "base/parallel.h"
 #include "kernel/conv.h"
 #include "kernel/elementwise.h"
+#include "op/problem.h"
 #include "op/rules.h"
 #include "op/window.h"
 
@@ -562,18 +563,22 @@ static kata_status average_reference(const kata_call *call) {
     return KATA_OK;
 }
 
-/* The kernel takes whole windows as divisor when the pads count: right unless ceil_mode lets the
- * last window reach behind the pads. */
-static bool average_is_fast(const kata_call *call, const kata__window *window, const kata__conv *v,
-                            bool count_pad) {
+/* No window reaches behind the end pads, as ceil_mode lets the last ones. */
+static bool windows_end_inside(const kata__window *window) {
     bool inside = true;
     for (int i = 0; i < 2; i++) {
         int64_t end = (window->out[i] - 1) * window->stride[i] +
                       (window->kernel[i] - 1) * window->dilation[i] + 1;
         inside = inside && end <= window->in[i] + window->pad_begin[i] + window->pad_end[i];
     }
+    return inside;
+}
+
+/* The kernel takes whole windows as divisor when the pads count. */
+static bool average_is_fast(const kata_call *call, const kata__window *window, const kata__conv *v,
+                            bool count_pad) {
     return kata__is_fast(call->outputs[0].dtype) && !is_empty(v) &&
-           windows_are_never_empty(window) && (inside || !count_pad);
+           windows_are_never_empty(window) && (!count_pad || windows_end_inside(window));
 }
 
 static kata_status average_fast(const kata_call *call) {
@@ -724,6 +729,20 @@ const kata_op kata__op_kata_AveragePoolGrad = {
     .tolerance = 1e-5,
     .doc = "dy -> dx: each window's dy in equal parts to its taps.",
 };
+
+bool kata__pool_problem(const kata_call *call, kata__conv *pool, bool *count_include_pad) {
+    bool is_average = call->op == &kata__op_AveragePool;
+    bool is_average_grad = call->op == &kata__op_kata_AveragePoolGrad;
+    kata__window window = call->op == &kata__op_kata_MaxPoolGrad ? max_grad_window(call)
+                          : is_average_grad                      ? average_grad_window(call)
+                                                                 : pool_window_of(call);
+    *pool = pool_conv(&window, is_average_grad ? &call->outputs[0].shape : &call->inputs[0].shape);
+    *count_include_pad = is_average        ? call->attributes[AVERAGE_COUNT_PAD].i != 0
+                         : is_average_grad ? call->attributes[GRAD_COUNT_PAD].i != 0
+                                           : false;
+    return !is_empty(pool) && windows_are_never_empty(&window) &&
+           (!*count_include_pad || windows_end_inside(&window));
+}
 
 /* ---- Whole planes: GlobalAveragePool, GlobalMaxPool: (N,C,...) -> (N,C,1,...) ---- */
 

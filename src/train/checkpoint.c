@@ -146,6 +146,7 @@ static kata_status restore(const kata_safetensors *file, const char *prefix,
     }
     if (data != NULL) {
         memcpy(data, tensor->data, kata_tensor_bytes(tensor));
+        kata_variable_changed(variable);
     }
     return KATA_OK;
 }

@@ -208,6 +208,7 @@ static void copy_weights(kata__run *run, bool to_best) {
         void *from = to_best ? tensor->data : run->best[i];
         void *to = to_best ? run->best[i] : tensor->data;
         memcpy(to, from, kata_tensor_bytes(tensor));
+        kata_variable_changed(graph->variables[i]);
     }
 }
 

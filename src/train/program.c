@@ -346,7 +346,11 @@ static kata_status build(struct kata__trainer *trainer, kata__program *program) 
         }
     }
     KATA__TRY(kata_graph_simplify(graph));
-    return kata_session_new(&program->session, graph,
+    kata_graph *optimized;
+    KATA__TRY(kata_graph_optimize(&optimized, graph));
+    kata_graph_free(graph);
+    program->graph = optimized;
+    return kata_session_new(&program->session, optimized,
                             &(kata_session_options){.profile = program->profile});
 }
 

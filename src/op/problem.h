@@ -1,0 +1,22 @@
+/* What the nodes of convolutions and pools are to compute, for the passes that rewrite them. The
+ * call needs types and attributes, no data. */
+#ifndef KATA_OP_PROBLEM_H
+#define KATA_OP_PROBLEM_H
+
+#include "graph/graph.h"
+#include "kernel/conv.h"
+
+/* Rows that passes look for. */
+extern const kata_op kata__op_Conv, kata__op_kata_ConvGradInput, kata__op_kata_ConvGradWeight,
+    kata__op_kata_ConvGradBias, kata__op_MaxPool, kata__op_kata_MaxPoolGrad, kata__op_AveragePool,
+    kata__op_kata_AveragePoolGrad, kata__op_GlobalAveragePool, kata__op_Relu,
+    kata__op_kata_ReluGrad, kata__op_Add, kata__op_Gemm, kata__op_Expand,
+    kata__op_BatchNormalization;
+
+/* Of a Conv, kata:ConvGradInput or kata:ConvGradWeight: the convolution itself. */
+kata__conv kata__conv_problem(const kata_call *call);
+/* Of a MaxPool, AveragePool or the gradient of one. False if some window has no tap inside, which
+ * only the plain loops know about, or there is nothing to compute. */
+bool kata__pool_problem(const kata_call *call, kata__conv *pool, bool *count_include_pad);
+
+#endif

@@ -1,0 +1,553 @@
+/* The fast form of a concrete graph: nodes that fuse.c found are computed in one sweep, and what
+ * flows between convolutions and pools is channels-last, (N,H,W,C).
+ *
+ * The graph is copied node by node. Each value of the graph that is read may have two twins in the
+ * new one, plain (N,C,H,W) and channels-last; a node asks for the twin that it reads, and the one
+ * that is missing is made then, by a Transpose or, where one of C and H*W is 1, by a Reshape that
+ * costs nothing. So conversions stand at the borders only. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "kernel/conv_last.h"
+#include "op/problem.h"
+#include "pass/fuse.h"
+
+typedef struct twins {
+    kata_value plain, last;
+    kata_value index; /* of a pool's result: the places of the maxima */
+} twins;
+
+typedef struct layout {
+    const kata_graph *from;
+    kata_graph *to;
+    kata__fusion fusion;
+    twins *twins; /* by value of `from` */
+    bool updates; /* the graph trains: weights change with every run */
+} layout;
+
+static const kata_type *type_of(const layout *l, kata_value old) {
+    return &l->from->values[old.id].type;
+}
+
+/* --- adding nodes ---------------------------------------------------------------------------- */
+
+static kata_status add(layout *l, const char *name, const char *op, const kata_value *inputs,
+                       int n_inputs, const kata_attribute *attributes, int n_attributes,
+                       kata_value *outputs, int n_outputs) {
+    return kata_graph_node_outputs(l->to, name, op, inputs, n_inputs, attributes, n_attributes,
+                                   outputs, n_outputs);
+}
+
+static kata_status keep_name(layout *l, kata_value old, kata_value value, const char *suffix) {
+    const kata__value_info *info = kata__graph_info(l->from, old);
+    if (suffix == NULL) {
+        return kata__graph_name_value(l->to, value, info->name, info->named);
+    }
+    char name[256];
+    snprintf(name, sizeof name, "%.200s/%s", info->name, suffix);
+    return kata__graph_name_value(l->to, value, name, false);
+}
+
+static kata_status set_plain(layout *l, kata_value old, kata_value value) {
+    l->twins[old.id].plain = value;
+    return keep_name(l, old, value, NULL);
+}
+
+static kata_status set_last(layout *l, kata_value old, kata_value value) {
+    l->twins[old.id].last = value;
+    return keep_name(l, old, value, "last");
+}
+
+static kata_shape last_shape(const kata_shape *plain) {
+    return KATA_SHAPE_OF(plain->dim[0], plain->dim[2], plain->dim[3], plain->dim[1]);
+}
+
+static kata_status reshape(layout *l, const char *name, kata_value value, const kata_shape *shape,
+                           kata_value *out) {
+    kata_value sizes = kata_graph_int64s(l->to, shape->dim, shape->rank);
+    return add(l, name, "Reshape", (kata_value[]){value, sizes}, 2, NULL, 0, out, 1);
+}
+
+/* The other twin of `value`. */
+static kata_status convert(layout *l, kata_value old, bool to_last, kata_value value,
+                           kata_value *out) {
+    static const int64_t perms[2][4] = {{0, 3, 1, 2}, {0, 2, 3, 1}};
+    const kata_shape *plain = &type_of(l, old)->shape;
+    kata_shape shape = to_last ? last_shape(plain) : *plain;
+    char name[256];
+    snprintf(name, sizeof name, "%.200s/layout", l->from->values[old.id].name);
+    if (plain->dim[1] == 1 || plain->dim[2] * plain->dim[3] == 1) {
+        return reshape(l, name, value, &shape, out);
+    }
+    const kata_attribute perm = KATA_INTS_OF("perm", perms[to_last], 4);
+    return add(l, name, "Transpose", &value, 1, &perm, 1, out, 1);
+}
+
+static kata_status plain(layout *l, kata_value old, kata_value *out);
+static kata_status last(layout *l, kata_value old, kata_value *out);
+
+/* Attributes of a pool. */
+typedef struct pool_attributes {
+    int64_t dilations[2], kernel[2], pads[2], sizes[2], strides[2];
+    kata_attribute list[6];
+    int n;
+} pool_attributes;
+
+/* sizes: of the result, or, for a gradient, of the pool's input. */
+static void set_pool(pool_attributes *a, const kata__conv *v, bool is_gradient) {
+    *a = (pool_attributes){.dilations = {v->dilation_h, v->dilation_w},
+                           .kernel = {v->kh, v->kw},
+                           .pads = {v->pad_top, v->pad_left},
+                           .sizes = {is_gradient ? v->h : v->oh, is_gradient ? v->w : v->ow},
+                           .strides = {v->stride_h, v->stride_w}};
+    a->list[a->n++] = (kata_attribute)KATA_INTS_OF("dilations", a->dilations, 2);
+    a->list[a->n++] = (kata_attribute)KATA_INTS_OF("kernel_shape", a->kernel, 2);
+    a->list[a->n++] = (kata_attribute)KATA_INTS_OF("pads", a->pads, 2);
+    a->list[a->n++] = (kata_attribute)KATA_INTS_OF("sizes", a->sizes, 2);
+    a->list[a->n++] = (kata_attribute)KATA_INTS_OF("strides", a->strides, 2);
+}
+
+/* The gradient that a group with pooling left out, made after all: spread over the windows. */
+static kata_status spread(layout *l, kata_value old, kata_value *out) {
+    const kata__group *group = &l->fusion.groups[l->fusion.spread_of[old.id]];
+    const kata_shape *shape = &type_of(l, old)->shape;
+    kata_value inputs[2];
+    kata__conv v = {.h = shape->dim[2],
+                    .w = shape->dim[3],
+                    .kh = 2,
+                    .kw = 2,
+                    .stride_h = 2,
+                    .stride_w = 2,
+                    .dilation_h = 1,
+                    .dilation_w = 1};
+    pool_attributes a;
+    set_pool(&a, &v, true);
+    KATA__TRY(last(l, group->from, &inputs[0]));
+    inputs[1] = l->twins[group->result.id].index;
+    char name[256];
+    snprintf(name, sizeof name, "%.160s/gradient/MaxPool", l->from->nodes[group->pool].name);
+    KATA__TRY(add(l, name, "kata:MaxPoolLastGrad", inputs, 2, a.list, a.n, out, 1));
+    return set_last(l, old, *out);
+}
+
+/* The channels-last twin. */
+static kata_status last(layout *l, kata_value old, kata_value *out) {
+    twins *t = &l->twins[old.id];
+    if (t->last.id != 0) {
+        *out = t->last;
+        return KATA_OK;
+    }
+    if (l->fusion.spread_of[old.id] >= 0) {
+        return spread(l, old, out);
+    }
+    kata_value value;
+    KATA__TRY(plain(l, old, &value));
+    KATA__TRY(convert(l, old, true, value, out));
+    return set_last(l, old, *out);
+}
+
+/* The plain twin; none for none. Constants are brought over at their first use. */
+static kata_status plain(layout *l, kata_value old, kata_value *out) {
+    *out = KATA_NONE;
+    if (old.id == 0 || l->twins[old.id].plain.id != 0) {
+        *out = old.id == 0 ? KATA_NONE : l->twins[old.id].plain;
+        return KATA_OK;
+    }
+    const kata__value_info *info = &l->from->values[old.id];
+    if (info->kind == KATA__VALUE_CONSTANT) {
+        *out = kata_graph_constant(l->to, NULL, &info->constant);
+        KATA__TRY(l->to->status);
+        return set_plain(l, old, *out);
+    }
+    kata_value value;
+    KATA__TRY(last(l, old, &value));
+    KATA__TRY(convert(l, old, false, value, out));
+    return set_plain(l, old, *out);
+}
+
+/* --- convolutions ---------------------------------------------------------------------------- */
+
+typedef struct conv_attributes {
+    int64_t dilations[2], kernel[2], pads[2], sizes[2], strides[2], weight[4], input[4];
+    kata_attribute list[16];
+    int n;
+} conv_attributes;
+
+static void set_conv(conv_attributes *a, const kata__conv *v, kata__conv_algorithm algorithm) {
+    *a = (conv_attributes){.dilations = {v->dilation_h, v->dilation_w},
+                           .kernel = {v->kh, v->kw},
+                           .pads = {v->pad_top, v->pad_left},
+                           .sizes = {v->oh, v->ow},
+                           .strides = {v->stride_h, v->stride_w},
+                           .weight = {v->f, v->c / v->groups, v->kh, v->kw},
+                           .input = {v->n, v->h, v->w, v->c}};
+    a->list[a->n++] = (kata_attribute)KATA_INT("algorithm", algorithm);
+    a->list[a->n++] = (kata_attribute)KATA_INTS_OF("dilations", a->dilations, 2);
+    a->list[a->n++] = (kata_attribute)KATA_INT("group", v->groups);
+    a->list[a->n++] = (kata_attribute)KATA_INTS_OF("pads", a->pads, 2);
+    a->list[a->n++] = (kata_attribute)KATA_INTS_OF("sizes", a->sizes, 2);
+    a->list[a->n++] = (kata_attribute)KATA_INTS_OF("strides", a->strides, 2);
+}
+
+/* The weight as ConvLast reads it: where nothing trains, it is packed once, by a node of its own.
+ */
+static kata_status packed_weight(layout *l, const kata__node *core, kata_value old,
+                                 const kata__conv *v, kata__conv_algorithm algorithm, bool turned,
+                                 kata_value *out) {
+    kata_value weight;
+    KATA__TRY(plain(l, old, &weight));
+    kata__value_kind kind = l->from->values[old.id].kind;
+    if (l->updates || (kind != KATA__VALUE_VARIABLE && kind != KATA__VALUE_CONSTANT)) {
+        *out = weight;
+        return KATA_OK;
+    }
+    int64_t packed = kata__conv_last_packed(l->to->context, v, algorithm);
+    int64_t numbers = v->f * (v->c / v->groups) * v->kh * v->kw;
+    conv_attributes a;
+    set_conv(&a, v, algorithm);
+    a.list[a.n++] = (kata_attribute)KATA_INTS_OF("input", a.input, 4);
+    a.list[a.n++] = (kata_attribute)KATA_INT("packed", packed > numbers ? packed : numbers);
+    a.list[a.n++] = (kata_attribute)KATA_INT("turned", turned);
+    char name[256];
+    snprintf(name, sizeof name, "%.200s/weight", core->name);
+    return add(l, name, "kata:ConvLastWeight", &weight, 1, a.list, a.n, out, 1);
+}
+
+/* Conv, or the gradient of one by its input, with all that its group does before it stores. */
+static kata_status copy_conv(layout *l, const kata__group *group) {
+    const kata__node *core = &l->from->nodes[group->core];
+    kata_value inputs[5] = {KATA_NONE}, outputs[2];
+    kata__conv v, conv;
+    (void)kata__is_picture_conv(l->from, core, &conv);
+    bool turned = core->op == &kata__op_kata_ConvGradInput;
+    v = conv;
+    if (turned) {
+        (void)kata__turns(&conv, &v);
+    }
+    kata__conv_algorithm algorithm = kata__conv_last_algorithm(&v);
+    KATA__TRY(last(l, core->inputs[0], &inputs[0]));
+    KATA__TRY(packed_weight(l, core, core->inputs[1], &v, algorithm, turned, &inputs[1]));
+    KATA__TRY(plain(l, core->n_inputs > 2 ? core->inputs[2] : KATA_NONE, &inputs[2]));
+    if (group->residual.id != 0) {
+        KATA__TRY(last(l, group->residual, &inputs[3]));
+    }
+    if (group->mask.id != 0) {
+        KATA__TRY(last(l, group->mask, &inputs[4]));
+    }
+    int n_inputs = 5;
+    while (inputs[n_inputs - 1].id == 0) {
+        n_inputs--;
+    }
+    conv_attributes a;
+    set_conv(&a, &v, algorithm);
+    a.list[a.n++] = (kata_attribute)KATA_INT("pool", group->pool >= 0);
+    a.list[a.n++] = (kata_attribute)KATA_INT("relu", group->relu);
+    a.list[a.n++] = (kata_attribute)KATA_INT("turned", turned);
+    a.list[a.n++] = (kata_attribute)KATA_INTS_OF("weight", a.weight, 4);
+    int n_outputs = group->gradient.id != 0 ? 2 : 1;
+    KATA__TRY(
+        add(l, core->name, "kata:ConvLast", inputs, n_inputs, a.list, a.n, outputs, n_outputs));
+    if (n_outputs > 1) {
+        l->twins[group->result.id].index = outputs[1];
+        KATA__TRY(keep_name(l, group->result, outputs[1], "index"));
+    }
+    return set_last(l, group->result, outputs[0]);
+}
+
+/* The gradient by the bias of the same dy; NULL if there is none. */
+static const kata__node *bias_gradient(const layout *l, kata_value dy) {
+    const kata__fusion *f = &l->fusion;
+    for (int32_t i = f->first_use[dy.id]; i < f->first_use[dy.id + 1]; i++) {
+        const kata__node *node = &l->from->nodes[f->uses[i]];
+        if (node->op == &kata__op_kata_ConvGradBias &&
+            l->twins[node->outputs[0].id].plain.id == 0) {
+            return node;
+        }
+    }
+    return NULL;
+}
+
+static kata_status copy_weight_gradient(layout *l, const kata__node *node, const kata__conv *v) {
+    kata_value x = node->inputs[0], dy = node->inputs[1], inputs[3], outputs[2];
+    const kata__node *bias = bias_gradient(l, dy);
+    int32_t pooled = l->fusion.spread_of[dy.id];
+    int n_inputs = 2;
+    KATA__TRY(last(l, x, &inputs[0]));
+    if (pooled >= 0 && l->twins[dy.id].last.id == 0) {
+        const kata__group *group = &l->fusion.groups[pooled];
+        KATA__TRY(last(l, group->from, &inputs[1]));
+        inputs[n_inputs++] = l->twins[group->result.id].index;
+    } else {
+        KATA__TRY(last(l, dy, &inputs[1]));
+    }
+    conv_attributes a;
+    set_conv(&a, v, kata__conv_last_algorithm(v));
+    a.list[a.n++] = (kata_attribute)KATA_INTS_OF("kernel", a.kernel, 2);
+    KATA__TRY(add(l, node->name, "kata:ConvLastGradWeight", inputs, n_inputs, a.list, a.n, outputs,
+                  bias != NULL ? 2 : 1));
+    if (bias != NULL) {
+        KATA__TRY(set_plain(l, bias->outputs[0], outputs[1]));
+    }
+    return set_plain(l, node->outputs[0], outputs[0]);
+}
+
+/* --- pools ----------------------------------------------------------------------------------- */
+
+static bool is_max_gradient_of(const layout *l, const kata__node *gradient,
+                               const kata__node *pool) {
+    (void)l;
+    return gradient->op == &kata__op_kata_MaxPoolGrad &&
+           gradient->inputs[0].id == pool->inputs[0].id &&
+           gradient->inputs[1].id == pool->outputs[0].id;
+}
+
+/* Has a twin that is channels-last already, and no plain one. */
+static bool is_last(const layout *l, kata_value old) {
+    const twins *t = &l->twins[old.id];
+    return t->plain.id == 0 &&
+           (t->last.id != 0 || (old.id != 0 && l->fusion.spread_of[old.id] >= 0));
+}
+
+static kata_status copy_max_pool(layout *l, const kata__node *node, const kata__conv *v) {
+    const kata__fusion *f = &l->fusion;
+    int32_t result = node->outputs[0].id;
+    bool has_gradient = false;
+    for (int32_t i = f->first_use[result]; i < f->first_use[result + 1]; i++) {
+        has_gradient = has_gradient || is_max_gradient_of(l, &l->from->nodes[f->uses[i]], node);
+    }
+    kata_value x, outputs[2];
+    pool_attributes a;
+    set_pool(&a, v, false);
+    KATA__TRY(last(l, node->inputs[0], &x));
+    KATA__TRY(
+        add(l, node->name, "kata:MaxPoolLast", &x, 1, a.list, a.n, outputs, has_gradient ? 2 : 1));
+    if (has_gradient) {
+        l->twins[result].index = outputs[1];
+        KATA__TRY(keep_name(l, node->outputs[0], outputs[1], "index"));
+    }
+    return set_last(l, node->outputs[0], outputs[0]);
+}
+
+static kata_status copy_pool(layout *l, const kata__node *node, const char *op, kata_value index,
+                             kata_value dy, const kata__conv *v, bool is_gradient,
+                             const bool *count_pad) {
+    kata_value inputs[2] = {KATA_NONE, index}, out;
+    pool_attributes a;
+    set_pool(&a, v, is_gradient);
+    if (count_pad != NULL) {
+        a.list[a.n++] = (kata_attribute)KATA_INT("count_include_pad", *count_pad);
+    }
+    KATA__TRY(last(l, dy, &inputs[0]));
+    KATA__TRY(add(l, node->name, op, inputs, index.id != 0 ? 2 : 1, a.list, a.n, &out, 1));
+    return set_last(l, node->outputs[0], out);
+}
+
+/* Pools of what is channels-last, and their gradients. *done: the node was such a one. */
+static kata_status try_pool(layout *l, const kata__node *node, bool *done) {
+    kata_tensor inputs[KATA_MAX_INPUTS], outputs[KATA_MAX_OUTPUTS];
+    kata__conv v;
+    bool count_pad, is_max = node->op == &kata__op_MaxPool;
+    bool is_average = node->op == &kata__op_AveragePool;
+    bool is_max_gradient = node->op == &kata__op_kata_MaxPoolGrad;
+    bool is_average_gradient = node->op == &kata__op_kata_AveragePoolGrad;
+    const kata_type *type = type_of(l, node->inputs[0]);
+    if ((!is_max && !is_average && !is_max_gradient && !is_average_gradient) ||
+        type->dtype != KATA_F32 || type->shape.rank != 4 || node->n_outputs != 1) {
+        return KATA_OK;
+    }
+    kata_call call = kata__node_call(l->from, node, inputs, outputs);
+    if (!kata__pool_problem(&call, &v, &count_pad) || v.kh * v.kw > 255) {
+        return KATA_OK;
+    }
+    if (is_max_gradient) {
+        kata_value index = l->twins[node->inputs[1].id].index;
+        *done = index.id != 0;
+        return *done ? copy_pool(l, node, "kata:MaxPoolLastGrad", index, node->inputs[2], &v, true,
+                                 NULL)
+                     : KATA_OK;
+    }
+    *done = is_last(l, node->inputs[0]);
+    if (!*done) {
+        return KATA_OK;
+    }
+    return is_max ? copy_max_pool(l, node, &v)
+                  : copy_pool(l, node,
+                              is_average ? "kata:AveragePoolLast" : "kata:AveragePoolLastGrad",
+                              KATA_NONE, node->inputs[0], &v, is_average_gradient, &count_pad);
+}
+
+/* The mean of each plane is a pool with one window; its result, one number a channel, is the same
+ * in both layouts. */
+static kata_status copy_global_pool(layout *l, const kata__node *node) {
+    const kata_shape *x = &type_of(l, node->inputs[0])->shape;
+    kata__conv v = {.h = x->dim[2],
+                    .w = x->dim[3],
+                    .kh = x->dim[2],
+                    .kw = x->dim[3],
+                    .oh = 1,
+                    .ow = 1,
+                    .stride_h = 1,
+                    .stride_w = 1,
+                    .dilation_h = 1,
+                    .dilation_w = 1};
+    bool count_pad = false;
+    return copy_pool(l, node, "kata:AveragePoolLast", KATA_NONE, node->inputs[0], &v, false,
+                     &count_pad);
+}
+
+/* --- everything else ------------------------------------------------------------------------- */
+
+static void full_name(const kata__node *node, char *name, size_t size) {
+    bool ai_onnx = node->op->domain == NULL || node->op->domain[0] == '\0';
+    snprintf(name, size, "%s%s%s", ai_onnx ? "" : node->op->domain, ai_onnx ? "" : ":",
+             node->op->name);
+}
+
+/* The node itself, on the twins that `inputs` holds. */
+static kata_status add_same(layout *l, const kata__node *node, const kata_value *inputs,
+                            kata_value *outputs) {
+    kata_attribute attributes[64];
+    char name[256];
+    full_name(node, name, sizeof name);
+    int n = kata__node_attributes(node, attributes);
+    KATA__TRY(
+        add(l, node->name, name, inputs, node->n_inputs, attributes, n, outputs, node->n_outputs));
+    l->to->nodes[l->to->n_nodes - 1].stream = node->stream;
+    return KATA_OK;
+}
+
+static kata_status copy_plain(layout *l, const kata__node *node) {
+    kata_value inputs[KATA_MAX_INPUTS], outputs[KATA_MAX_OUTPUTS];
+    for (int k = 0; k < node->n_inputs; k++) {
+        KATA__TRY(plain(l, node->inputs[k], &inputs[k]));
+    }
+    KATA__TRY(add_same(l, node, inputs, outputs));
+    for (int k = 0; k < node->n_outputs; k++) {
+        KATA__TRY(set_plain(l, node->outputs[k], outputs[k]));
+    }
+    return KATA_OK;
+}
+
+/* Element by element, and of one shape but for single numbers: any order of the elements will do.
+ * It is done in the order of an input that is channels-last. */
+static bool runs_last(const layout *l, const kata__node *node) {
+    const kata_shape *shape = &type_of(l, node->outputs[0])->shape;
+    bool any = false;
+    if ((node->op->flags & KATA_OP_ELEMENTWISE) == 0 ||
+        (node->op->flags & (KATA_OP_RANDOM | KATA_OP_UPDATE)) != 0 || node->n_outputs != 1 ||
+        shape->rank != 4 || kata_shape_count(shape) == 0) {
+        return false;
+    }
+    for (int k = 0; k < node->n_inputs; k++) {
+        if (node->inputs[k].id == 0) {
+            continue;
+        }
+        const kata_shape *in = &type_of(l, node->inputs[k])->shape;
+        if (kata_shape_equal(in, shape)) {
+            any = any || is_last(l, node->inputs[k]);
+        } else if (kata_shape_count(in) != 1) {
+            return false;
+        }
+    }
+    return any;
+}
+
+static kata_status copy_last(layout *l, const kata__node *node) {
+    const kata_shape *shape = &type_of(l, node->outputs[0])->shape;
+    kata_value inputs[KATA_MAX_INPUTS], out;
+    for (int k = 0; k < node->n_inputs; k++) {
+        bool is_full =
+            node->inputs[k].id != 0 && kata_shape_equal(&type_of(l, node->inputs[k])->shape, shape);
+        KATA__TRY(is_full ? last(l, node->inputs[k], &inputs[k])
+                          : plain(l, node->inputs[k], &inputs[k]));
+    }
+    KATA__TRY(add_same(l, node, inputs, &out));
+    return set_last(l, node->outputs[0], out);
+}
+
+static kata_status copy_node(layout *l, int32_t i) {
+    const kata__node *node = &l->from->nodes[i];
+    kata__conv conv;
+    bool done = false;
+    int32_t g = l->fusion.group_of[i];
+    if (g >= 0) {
+        const kata__group *group = &l->fusion.groups[g];
+        if (l->from->nodes[group->core].op == &kata__op_Gemm) {
+            return copy_plain(l, node);
+        }
+        return group->last == i ? copy_conv(l, group) : KATA_OK;
+    }
+    if (node->op == &kata__op_kata_ConvGradWeight && kata__is_picture_conv(l->from, node, &conv)) {
+        return copy_weight_gradient(l, node, &conv);
+    }
+    if (node->op == &kata__op_kata_ConvGradBias && l->twins[node->outputs[0].id].plain.id != 0) {
+        return KATA_OK;
+    }
+    KATA__TRY(try_pool(l, node, &done));
+    if (done) {
+        return KATA_OK;
+    }
+    if (node->op == &kata__op_GlobalAveragePool && is_last(l, node->inputs[0]) &&
+        type_of(l, node->inputs[0])->dtype == KATA_F32) {
+        return copy_global_pool(l, node);
+    }
+    return runs_last(l, node) ? copy_last(l, node) : copy_plain(l, node);
+}
+
+/* Inputs and variables come first, so that their names are free. */
+static kata_status begin(layout *l) {
+    for (size_t i = 0; i < l->from->n_inputs; i++) {
+        kata_value old = l->from->inputs[i];
+        const kata__value_info *info = kata__graph_info(l->from, old);
+        l->twins[old.id].plain =
+            kata_graph_input(l->to, info->name, info->type.dtype, &info->type.shape);
+    }
+    for (size_t i = 1; i < l->from->n_values; i++) {
+        if (l->from->values[i].kind == KATA__VALUE_VARIABLE) {
+            l->twins[i].plain = kata_graph_use_variable(l->to, l->from->values[i].variable);
+        }
+    }
+    for (size_t i = 0; i < l->from->n_nodes; i++) {
+        const kata__node *node = &l->from->nodes[i];
+        l->updates = l->updates || (!node->removed && (node->op->flags & KATA_OP_UPDATE) != 0);
+    }
+    return l->to->status;
+}
+
+static kata_status copy_all(layout *l) {
+    KATA__TRY(begin(l));
+    for (size_t i = 0; i < l->from->n_nodes; i++) {
+        if (!l->from->nodes[i].removed) {
+            KATA__TRY(copy_node(l, (int32_t)i));
+        }
+    }
+    for (size_t i = 0; i < l->from->n_outputs; i++) {
+        kata_value value;
+        KATA__TRY(plain(l, l->from->outputs[i], &value));
+        KATA__TRY(kata_graph_output(l->to, NULL, value));
+    }
+    l->to->prepares = !l->updates;
+    return l->to->status;
+}
+
+kata_status kata_graph_optimize(kata_graph **out, const kata_graph *graph) {
+    if (graph->status != KATA_OK) {
+        return kata_fail(graph->status, "%s", kata_graph_message(graph));
+    }
+    layout l = {.from = graph};
+    KATA__TRY(kata_graph_new(&l.to, graph->context, graph->name));
+    l.twins = kata__alloc_zero(graph->context, graph->n_values, sizeof *l.twins);
+    kata_status status = l.twins == NULL ? KATA_OUT_OF_MEMORY : kata__fusion_find(&l.fusion, graph);
+    if (status == KATA_OK) {
+        status = copy_all(&l);
+        kata__fusion_free(&l.fusion, graph->context);
+    }
+    kata__free(graph->context, l.twins);
+    if (status != KATA_OK) {
+        kata_graph_free(l.to);
+        return status;
+    }
+    *out = l.to;
+    return KATA_OK;
+}
