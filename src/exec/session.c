@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/float_mode.h"
 #include "exec/plan.h"
+#include "kernel/move.h"
 
 typedef struct step {
     kata_call call;
@@ -196,18 +197,10 @@ kata_tensor kata_session_output(kata_session *session, int i) {
 
 /* --- running --------------------------------------------------------------------------------- */
 
-static bool all_finite(const kata_tensor *tensor) {
+static bool all_finite(kata_context *context, const kata_tensor *tensor) {
     int64_t n = kata_tensor_count(tensor);
-    if (tensor->dtype == KATA_F32) { /* an exponent of all ones is an infinity or a NaN */
-        const float *x = tensor->data;
-        uint32_t largest = 0;
-        for (int64_t i = 0; i < n; i++) {
-            uint32_t bits;
-            memcpy(&bits, &x[i], sizeof bits);
-            bits &= 0x7FFFFFFF;
-            largest = bits > largest ? bits : largest;
-        }
-        return largest < 0x7F800000;
+    if (tensor->dtype == KATA_F32 || tensor->dtype == KATA_F64) {
+        return kata__all_finite(context, tensor->dtype, n, tensor->data);
     }
     for (int64_t i = 0; kata_dtype_is_float(tensor->dtype) && i < n; i++) {
         if (!isfinite(kata_load(tensor->dtype, tensor->data, i))) {
@@ -231,7 +224,7 @@ static kata_status fail_not_finite(const kata_session *session, const step *s,
 
 static kata_status check_outputs(const kata_session *session, const step *s) {
     for (int k = 0; k < s->call.n_outputs; k++) {
-        if (!all_finite(&s->call.outputs[k])) {
+        if (!all_finite(session->context, &s->call.outputs[k])) {
             return fail_not_finite(session, s, &s->call.outputs[k], s->node->outputs[k]);
         }
     }
@@ -264,7 +257,7 @@ static kata_status check_gradients(kata_session *session) {
     for (size_t i = session->first_update; i < session->n_steps; i++) {
         const step *s = &session->steps[i];
         for (int k = s->call.n_outputs; k < s->call.n_inputs; k++) {
-            if (!all_finite(&s->call.inputs[k])) {
+            if (!all_finite(session->context, &s->call.inputs[k])) {
                 KATA__TRY(run_steps(session, 0, session->first_update, true));
                 return fail_not_finite(session, s, &s->call.inputs[k], s->node->inputs[k]);
             }

@@ -78,6 +78,11 @@ typedef struct kata__elementwise_table {
                                      const void *scale, const void *mean, const void *inverse,
                                      void *dx, double *sum_scale, double *sum_bias);
 
+    /* body/move.h */
+    void (*transpose)(int64_t rows, int64_t columns, const void *x, int64_t x_step, void *y,
+                      int64_t y_step);
+    bool (*all_finite)(int64_t n, const void *x);
+
     void (*update[KATA__UPDATES])(int64_t n, void *w, const void *g, void *state1, void *state2,
                                   const kata__update_scalars *scalars);
 } kata__elementwise_table;

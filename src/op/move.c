@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "kernel/move.h"
 #include "op/gradient.h"
 #include "op/infer.h"
 #include "op/loops.h"
@@ -114,6 +115,44 @@ static kata_status Transpose_reference(const kata_call *call) {
     return KATA_OK;
 }
 
+/* A transposition of matrices: perm leaves the first axes where they are and swaps the other axes
+ * in two groups, rows and columns. */
+static bool swaps_two(const kata_call *call, int64_t *n, int64_t *rows, int64_t *columns) {
+    const kata_shape *in = &call->inputs[0].shape;
+    int perm[KATA_MAX_RANK], rank = in->rank, first = 0;
+    permutation(call->attributes, rank, perm);
+    while (first < rank && perm[first] == first) {
+        first++;
+    }
+    *n = *rows = *columns = 1;
+    for (int i = 0; i < rank; i++) {
+        int64_t *to = i < first ? n : i < perm[first < rank ? first : 0] ? rows : columns;
+        *to *= in->dim[i];
+    }
+    for (int i = first; i < rank; i++) {
+        int next = i + 1 < rank ? i + 1 : first;
+        if (perm[next] != (perm[i] + 1 < rank ? perm[i] + 1 : first)) {
+            return false;
+        }
+    }
+    return first < rank;
+}
+
+static kata_status Transpose_fast(const kata_call *call) {
+    int64_t n, rows, columns;
+    (void)swaps_two(call, &n, &rows, &columns);
+    kata__transpose(call->context, call->outputs[0].dtype, n, rows, columns, call->inputs[0].data,
+                    call->outputs[0].data);
+    return KATA_OK;
+}
+
+static kata_kernel Transpose_choose(const kata_call *call) {
+    int64_t n, rows, columns;
+    kata_dtype dtype = call->outputs[0].dtype;
+    bool is_float = dtype == KATA_F32 || dtype == KATA_F64;
+    return is_float && swaps_two(call, &n, &rows, &columns) ? Transpose_fast : NULL;
+}
+
 static kata_status Transpose_gradient(kata_gradient *g) {
     int rank = kata_value_shape(g->graph, g->inputs[0]).rank, perm[KATA_MAX_RANK];
     int64_t inverse[KATA_MAX_RANK];
@@ -127,11 +166,25 @@ static kata_status Transpose_gradient(kata_gradient *g) {
     return kata_graph_status(g->graph);
 }
 
-ROW_MOVE(Transpose, 13, 1, 1,
-         ATTRIBUTES({.name = "perm",
-                     .type = KATA_ATTRIBUTE_INTS,
-                     .doc = "axis i of the output is axis perm[i] of x; absent: reversed"}),
-         "x with its axes in another order.")
+const kata_op kata__op_Transpose = {
+    .name = "Transpose",
+    .domain = "",
+    .since = 13,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .attributes =
+        ATTRIBUTES({.name = "perm",
+                    .type = KATA_ATTRIBUTE_INTS,
+                    .doc = "axis i of the output is axis perm[i] of x; absent: reversed"}),
+    .infer = Transpose_infer,
+    .reference = Transpose_reference,
+    .choose = Transpose_choose,
+    .gradient = Transpose_gradient,
+    .flops = kata__flops_none,
+    .doc = "x with its axes in another order.",
+};
 
 /* --- Concat ---------------------------------------------------------------------------------- */
 

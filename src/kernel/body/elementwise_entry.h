@@ -2,6 +2,7 @@
  * set and type: kata__elementwise_f32 and kata__elementwise_f64. */
 #include "kernel/table_elementwise.h"
 #include "kernel/body/elementwise.h"
+#include "kernel/body/move.h"
 #include "kernel/body/rows.h"
 #include "kernel/body/update.h"
 
@@ -56,6 +57,8 @@ static const kata__elementwise_table NAME(kata__elementwise) = {
             [KATA__REDUCE_MIN] = NAME(reduce_min_columns),
             [KATA__REDUCE_SUM_SQUARE] = NAME(reduce_sum_square_columns),
         },
+    .transpose = NAME(transpose_block),
+    .all_finite = NAME(all_finite),
     .dropout = NAME(dropout),
     .dropout_gradient = NAME(dropout_gradient),
     .softmax_rows = NAME(softmax_rows),
