@@ -5,12 +5,18 @@
 #include "base/text.h"
 #include "tool/tool.h"
 
-static const kata__command *const commands[] = {
-    &kata__command_demo,  &kata__command_train, &kata__command_evaluate, &kata__command_predict,
+static const kata__command *const commands[] = {&kata__command_demo,
+                                                &kata__command_train,
+                                                &kata__command_evaluate,
+                                                &kata__command_predict,
 #ifdef KATA__WITH_SERVE
-    &kata__command_serve,
+                                                &kata__command_serve,
 #endif
-    &kata__command_show,  &kata__command_data,  &kata__command_info,     NULL};
+                                                &kata__command_show,
+                                                &kata__command_data,
+                                                &kata__command_bench,
+                                                &kata__command_info,
+                                                NULL};
 
 static void print_overview(FILE *file) {
     fputs(

@@ -36,7 +36,8 @@ typedef struct kata__command {
 } kata__command;
 
 extern const kata__command kata__command_train, kata__command_evaluate, kata__command_predict,
-    kata__command_show, kata__command_data, kata__command_demo, kata__command_info;
+    kata__command_show, kata__command_data, kata__command_demo, kata__command_info,
+    kata__command_bench;
 /* In src/tool/serve.c, with src/serve. A build without it has KATA__WITH_SERVE undefined. */
 #ifdef KATA__WITH_SERVE
 extern const kata__command kata__command_serve;

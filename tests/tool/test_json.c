@@ -191,9 +191,44 @@ static void pictures(void **state) {
     assert_non_null(strstr(out, "sheet.png"));
 }
 
+/* Each line of `kata bench` is an object with the same members. */
+static void bench(void **state) {
+    (void)state;
+    static const char *const keys[] = {"workload", "threads",    "batch",  "gflops",
+                                       "share",    "per_second", "p50_us", "p99_us"};
+    static char out[1 << 16];
+    char *rest = NULL;
+    int n = 0;
+    assert_int_equal(run("bench machine/peak gemm/512 train/two-layer predict/logistic --json "
+                         "--threads 1 --seconds 0.01",
+                         out, sizeof out),
+                     0);
+    for (char *line = strtok_r(out, "\n", &rest); line != NULL;
+         line = strtok_r(NULL, "\n", &rest), n++) {
+        json_t *o = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
+        assert_true(json_is_object(o));
+        for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+            assert_non_null(json_object_get(o, keys[i]));
+        }
+        const char *workload = json_string_value(json_object_get(o, "workload"));
+        assert_true(number(o, "threads") == 1 && number(o, "per_second") > 0);
+        if (strcmp(workload, "train/two-layer") == 0) {
+            /* forward and two gradients of 50x10, forward and one of 784x50; two operations each */
+            double step = 2.0 * 100 * (2 * 784 * 50 + 3 * 50 * 10);
+            double rate = number(o, "per_second") / 100;
+            assert_true(fabs(number(o, "gflops") * 1e9 / (step * rate) - 1) < 1e-3);
+            assert_true(number(o, "batch") == 100 && number(o, "share") > 0);
+            assert_true(number(o, "p99_us") >= number(o, "p50_us"));
+        }
+        json_decref(o);
+    }
+    assert_true(n >= 7);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(train),    cmocka_unit_test(history),
                                        cmocka_unit_test(evaluate), cmocka_unit_test(predict),
-                                       cmocka_unit_test(pictures), cmocka_unit_test(the_others)};
+                                       cmocka_unit_test(pictures), cmocka_unit_test(the_others),
+                                       cmocka_unit_test(bench)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,0 +1,258 @@
+/* kata bench train, fit, predict: the ready networks. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "tool/bench.h"
+#include "train/trainer.h"
+
+enum { BATCH = 100 };
+
+kata_status kata__bench_samples(kata_dataset **out, kata__bench *bench, int64_t n,
+                                kata_dtype dtype) {
+    kata_tensor x = {.dtype = KATA_NO_DTYPE}, y = {.dtype = KATA_NO_DTYPE};
+    kata_dataset *dataset = NULL;
+    kata_status status = kata_tensor_new(&x, bench->context, dtype, &KATA_SHAPE_OF(n, 1, 28, 28));
+    if (status == KATA_OK) {
+        status = kata_tensor_new(&y, bench->context, KATA_I64, &KATA_SHAPE_OF(n));
+    }
+    if (status == KATA_OK) {
+        for (int64_t i = 0; i < n * 784; i++) {
+            uint32_t bits = kata_random_bits(1, 0, 0, (uint64_t)i);
+            if (dtype == KATA_F32) {
+                ((float *)x.data)[i] = (float)(bits >> 8) * 0x1p-24f;
+            } else {
+                ((uint8_t *)x.data)[i] = (uint8_t)(bits >> 24);
+            }
+        }
+        for (int64_t i = 0; i < n; i++) {
+            ((int64_t *)y.data)[i] = kata_random_bits(2, 0, 0, (uint64_t)i) % 10;
+        }
+        status = kata_dataset_new(&dataset, bench->context, "random pictures");
+    }
+    if (status == KATA_OK) {
+        status = kata_dataset_add_input(dataset, &x);
+    }
+    if (status == KATA_OK) {
+        status = kata_dataset_add_target(dataset, &y);
+    }
+    if (status == KATA_OK) {
+        status = kata_dataset_set_classes(dataset, 10, NULL);
+    }
+    kata_tensor_release(&x);
+    kata_tensor_release(&y);
+    if (status != KATA_OK) {
+        kata_dataset_free(dataset);
+        return status;
+    }
+    *out = dataset;
+    return KATA_OK;
+}
+
+static bool has_convolution(const kata_graph *graph) {
+    for (size_t i = 0; i < graph->n_nodes; i++) {
+        if (strcmp(graph->nodes[i].op->name, "Conv") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+kata_status kata__bench_network(kata_model **out, kata__bench *bench, const char *name) {
+    kata_model *model;
+    KATA__TRY(kata_model_ready(&model, bench->context, name, NULL));
+    kata_optimizer optimizer =
+        has_convolution(kata_model_graph(model)) ? kata_adam(.lr = 1e-3) : kata_sgd(.lr = 0.1);
+    kata_status status =
+        kata_compile(model, .loss = KATA_SOFTMAX_CROSS_ENTROPY, .optimizer = optimizer);
+    if (status != KATA_OK) {
+        kata_model_free(model);
+        return status;
+    }
+    *out = model;
+    return KATA_OK;
+}
+
+double kata__bench_session_flops(const kata_session *session) {
+    static const char *const products[] = {"Conv", "Gemm", "MatMul", "Dense"};
+    double sum = 0;
+    for (int i = 0; i < kata_session_n_profile(session); i++) {
+        kata_profile_row row = kata_session_profile(session, i);
+        for (size_t k = 0; k < KATA__COUNT(products); k++) {
+            if (strstr(row.op, products[k]) != NULL && strcmp(row.op, "ConvGradBias") != 0) {
+                sum += row.flops;
+                break;
+            }
+        }
+    }
+    return sum;
+}
+
+/* --- train: the planned step again and again, its batch in place ------------------------------ */
+
+typedef struct training {
+    kata_session *session;
+    float *lr, *t;
+    uint64_t step;
+} training;
+
+static kata_status run_step(void *user) {
+    training *t = user;
+    *t->t = (float)++t->step;
+    return kata_session_run(t->session, 0, t->step);
+}
+
+static kata_status measure_training(kata__bench *bench, const char *name, kata_model *model,
+                                    const kata_dataset *dataset) {
+    struct kata__trainer *trainer = NULL;
+    kata__program *program;
+    char more[160];
+    KATA__TRY(kata__trainer_get(&trainer, model));
+    KATA__TRY(kata__program_get(trainer, KATA__PROGRAM_TRAIN, BATCH, dataset, false, &program));
+    kata__program_fill(program, dataset, NULL, 0, NULL, 0, 0);
+    int n_inputs = kata_graph_n_inputs(program->graph);
+    training t = {.session = program->session,
+                  .lr = kata_session_input(program->session, n_inputs - 2).data,
+                  .t = kata_session_input(program->session, n_inputs - 1).data};
+    *t.lr = (float)trainer->options.optimizer.lr;
+    double arena = (double)kata_session_arena_bytes(program->session);
+    double variables = (double)kata_session_variable_bytes(program->session);
+    snprintf(more, sizeof more,
+             ",\"arena_bytes\":%.0f,\"variable_bytes\":%.0f,\"planned_bytes\":%.0f", arena,
+             variables, arena + variables);
+    kata_tensor x = kata_session_input(program->session, 0);
+    kata__bench_work work = {
+        .call = run_step,
+        .user = &t,
+        .flops = kata__bench_session_flops(program->session),
+        .bytes = 2 * variables + (double)kata_tensor_bytes(&x), /* weights and states, in and out */
+        .footprint = arena + variables,
+        .items = BATCH,
+        .unit = "sample",
+        .batch = BATCH,
+        .more = more};
+    return kata__bench_measure(bench, name, &work);
+}
+
+static kata_status run_train(kata__bench *bench, const kata__bench_entry *entry) {
+    kata_model *model;
+    kata_dataset *dataset = NULL;
+    KATA__TRY(kata__bench_network(&model, bench, kata_model_ready_list()[entry->index].name));
+    kata_status status = kata__bench_samples(&dataset, bench, BATCH, KATA_F32);
+    if (status == KATA_OK) {
+        status = measure_training(bench, entry->name, model, dataset);
+    }
+    kata_dataset_free(dataset);
+    kata_model_free(model);
+    return status;
+}
+
+/* --- fit: kata_fit over a data set, shuffled -------------------------------------------------- */
+
+typedef struct fitting {
+    kata_model *model;
+    const kata_dataset *dataset;
+} fitting;
+
+static kata_status run_epoch(void *user) {
+    const fitting *f = user;
+    return kata_fit(f->model, f->dataset, .epochs = 1, .batch = BATCH);
+}
+
+static kata_status measure_fit(kata__bench *bench, const char *name, fitting *f) {
+    KATA__TRY(run_epoch(f)); /* so that there is a session to ask */
+    const kata_session *session = kata_training_session(f->model);
+    double batches = (double)f->dataset->n / BATCH;
+    double arena = (double)kata_session_arena_bytes(session);
+    double variables = (double)kata_session_variable_bytes(session);
+    kata__bench_work work = {.call = run_epoch,
+                             .user = f,
+                             .flops = batches * kata__bench_session_flops(session),
+                             .bytes = batches * (2 * variables + BATCH * 784 * sizeof(float)),
+                             .footprint = arena + variables,
+                             .items = (double)f->dataset->n,
+                             .unit = "sample",
+                             .batch = BATCH};
+    return kata__bench_measure(bench, name, &work);
+}
+
+static kata_status run_fit(kata__bench *bench, const kata__bench_entry *entry) {
+    fitting f = {.model = NULL};
+    kata_dataset *dataset = NULL;
+    KATA__TRY(kata__bench_network(&f.model, bench, kata_model_ready_list()[entry->index].name));
+    int64_t n = has_convolution(kata_model_graph(f.model)) ? 1000 : 10000;
+    kata_status status = kata__bench_samples(&dataset, bench, n, KATA_F32);
+    if (status == KATA_OK) {
+        f.dataset = dataset;
+        status = measure_fit(bench, entry->name, &f);
+    }
+    kata_dataset_free(dataset);
+    kata_model_free(f.model);
+    return status;
+}
+
+/* --- predict ---------------------------------------------------------------------------------- */
+
+typedef struct prediction {
+    kata_model *model;
+    kata_tensor x, y;
+} prediction;
+
+static kata_status run_prediction(void *user) {
+    prediction *p = user;
+    return kata_predict(p->model, &p->x, &p->y);
+}
+
+static kata_status measure_prediction(kata__bench *bench, const char *name, prediction *p,
+                                      int64_t batch) {
+    struct kata__trainer *trainer = NULL;
+    kata__program *program;
+    p->x.shape.dim[0] = p->y.shape.dim[0] = batch;
+    KATA__TRY(kata__trainer_get(&trainer, p->model));
+    KATA__TRY(kata__program_get(trainer, KATA__PROGRAM_PREDICT, batch, NULL, false, &program));
+    double variables = (double)kata_session_variable_bytes(program->session);
+    kata__bench_work work = {
+        .call = run_prediction,
+        .user = p,
+        .flops = kata__bench_session_flops(program->session),
+        .bytes = variables + (double)kata_tensor_bytes(&p->x) + (double)kata_tensor_bytes(&p->y),
+        .footprint = variables + (double)kata_session_arena_bytes(program->session),
+        .items = (double)batch,
+        .unit = "sample",
+        .batch = batch};
+    return kata__bench_measure(bench, name, &work);
+}
+
+static kata_status run_predict(kata__bench *bench, const kata__bench_entry *entry) {
+    static const int64_t batches[] = {1, 8, BATCH};
+    prediction p = {.model = NULL};
+    kata_dataset *dataset = NULL;
+    KATA__TRY(kata__bench_network(&p.model, bench, kata_model_ready_list()[entry->index].name));
+    kata_status status = kata__bench_samples(&dataset, bench, BATCH, KATA_F32);
+    if (status == KATA_OK) {
+        status = kata_tensor_new(&p.y, bench->context, KATA_F32, &KATA_SHAPE_OF(BATCH, 10));
+    }
+    for (size_t i = 0; i < KATA__COUNT(batches) && status == KATA_OK; i++) {
+        p.x = kata_tensor_view(dataset->inputs[0].data, KATA_F32, &dataset->inputs[0].shape);
+        status = measure_prediction(bench, entry->name, &p, batches[i]);
+    }
+    kata_tensor_release(&p.y);
+    kata_dataset_free(dataset);
+    kata_model_free(p.model);
+    return status;
+}
+
+void kata__bench_add_networks(kata__bench_list *list) {
+    static const struct {
+        const char *group;
+        kata__bench_function run;
+        bool is_usual;
+    } groups[] = {
+        {"train", run_train, true}, {"fit", run_fit, false}, {"predict", run_predict, true}};
+    const kata_ready_entry *ready = kata_model_ready_list();
+    for (size_t g = 0; g < KATA__COUNT(groups); g++) {
+        for (int i = 0; ready[i].name != NULL; i++) {
+            kata__bench_add(list, groups[g].group, ready[i].name, groups[g].run, i,
+                            groups[g].is_usual);
+        }
+    }
+}
