@@ -100,6 +100,9 @@ KATA_API void kata_context_free(kata_context *context);
 KATA_API kata_context *kata_context_default(void);
 
 KATA_API int kata_context_threads(const kata_context *context);
+/* Bytes that all live blocks of the context take of its allocator, the context's own not counted.
+ */
+KATA_API size_t kata_context_bytes(const kata_context *context);
 /* "portable", "avx2" or "avx512": the kernel table in use. */
 KATA_API const char *kata_context_kernels(const kata_context *context);
 /* "plain", "avx512_bf16" or "amx": what multiplies bfloat16 numbers. */

@@ -205,9 +205,18 @@ KATA_API bool kata_optimizer_parse(const char *text, kata_optimizer_kind *out);
 KATA_API const char *kata_schedule_name(kata_schedule_kind kind);
 KATA_API bool kata_schedule_parse(const char *text, kata_schedule_kind *out);
 
-/* The memory of one training step at this batch size, as planned. */
-KATA_API kata_status kata_training_memory(kata_model *model, int64_t batch, size_t *arena_bytes,
-                                          size_t *variable_bytes);
+/* The memory of training at a batch size, in bytes: all that there is from the second step on,
+ * beside the data set and what kata_fit keeps of a run (8 bytes a sample for the order, the
+ * history). Nothing of it is a guess: a test compares it with what the allocator gave. */
+typedef struct kata_memory {
+    size_t arena;     /* activations, gradients, workspaces: one block, placed by the plan */
+    size_t weights;   /* the model's variables */
+    size_t state;     /* the optimiser's variables */
+    size_t structure; /* the step's graph and plan: names, nodes, pointers */
+} kata_memory;
+/* Plans the step (with class numbers as targets where the loss takes them) if there is no plan yet.
+ */
+KATA_API kata_status kata_training_memory(kata_memory *out, kata_model *model, int64_t batch);
 /* The session of the last full-size training step (its profile with .profile); NULL if none. Lent.
  */
 KATA_API const kata_session *kata_training_session(const kata_model *model);

@@ -33,6 +33,7 @@ struct kata_context {
     const void **registered_operators; /* kata_op rows added from outside the library (graph room):
                                           a block of kata__alloc, freed with the context */
     int n_registered_operators;
+    size_t n_bytes; /* of the live blocks of kata__alloc; changed atomically */
 };
 
 enum { KATA__MAX_THREADS = 1024 };

@@ -22,6 +22,7 @@ void *kata__alloc(kata_context *context, size_t count, size_t size) {
         return NULL;
     }
     memcpy(block, &whole, sizeof whole);
+    __atomic_fetch_add(&context->n_bytes, whole, __ATOMIC_RELAXED);
     return block + HEADER_BYTES;
 }
 
@@ -40,7 +41,12 @@ void kata__free(kata_context *context, void *block) {
     char *start = (char *)block - HEADER_BYTES;
     size_t whole;
     memcpy(&whole, start, sizeof whole);
+    __atomic_fetch_sub(&context->n_bytes, whole, __ATOMIC_RELAXED);
     context->allocator.release(context->allocator.user, start, whole);
+}
+
+size_t kata_context_bytes(const kata_context *context) {
+    return __atomic_load_n(&context->n_bytes, __ATOMIC_RELAXED);
 }
 
 char *kata__strdup(kata_context *context, const char *text) {

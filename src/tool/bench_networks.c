@@ -1,6 +1,7 @@
 /* kata bench train, fit, predict: the ready networks. */
-#include <inttypes.h>
+#include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tool/bench.h"
 #include "train/trainer.h"
@@ -101,11 +102,37 @@ static kata_status run_step(void *user) {
     return kata_session_run(t->session, 0, t->step);
 }
 
+/* Resident bytes of this process; NaN where the system does not tell. */
+static double resident(void) {
+    long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file == NULL) {
+        return NAN;
+    }
+    int n = fscanf(file, "%*s %ld", &pages);
+    fclose(file);
+    return n == 1 ? (double)pages * (double)sysconf(_SC_PAGESIZE) : NAN;
+}
+
+/* What the plan says, and by how much the process grew since there was no model yet. */
+static kata_status memory_text(char *text, size_t size, kata_model *model, double before) {
+    kata_memory m;
+    KATA__TRY(kata_training_memory(&m, model, BATCH));
+    int used = snprintf(text, size,
+                        ",\"arena_bytes\":%zu,\"weight_bytes\":%zu,\"state_bytes\":%zu,"
+                        "\"structure_bytes\":%zu,\"planned_bytes\":%zu,\"resident_bytes\":",
+                        m.arena, m.weights, m.state, m.structure,
+                        m.arena + m.weights + m.state + m.structure);
+    double grown = resident() - before;
+    snprintf(text + used, size - (size_t)used, isnan(grown) ? "null" : "%.0f", grown);
+    return KATA_OK;
+}
+
 static kata_status measure_training(kata__bench *bench, const char *name, kata_model *model,
-                                    const kata_dataset *dataset) {
+                                    const kata_dataset *dataset, double before) {
     struct kata__trainer *trainer = NULL;
     kata__program *program;
-    char more[160];
+    char more[320];
     KATA__TRY(kata__trainer_get(&trainer, model));
     KATA__TRY(kata__program_get(trainer, KATA__PROGRAM_TRAIN, BATCH, dataset, false, &program));
     kata__program_fill(program, dataset, NULL, 0, NULL, 0, 0);
@@ -114,18 +141,18 @@ static kata_status measure_training(kata__bench *bench, const char *name, kata_m
                   .lr = kata_session_input(program->session, n_inputs - 2).data,
                   .t = kata_session_input(program->session, n_inputs - 1).data};
     *t.lr = (float)trainer->options.optimizer.lr;
-    double arena = (double)kata_session_arena_bytes(program->session);
+    for (int i = 0; i < 3; i++) {
+        KATA__TRY(run_step(&t));
+    }
+    KATA__TRY(memory_text(more, sizeof more, model, before));
     double variables = (double)kata_session_variable_bytes(program->session);
-    snprintf(more, sizeof more,
-             ",\"arena_bytes\":%.0f,\"variable_bytes\":%.0f,\"planned_bytes\":%.0f", arena,
-             variables, arena + variables);
     kata_tensor x = kata_session_input(program->session, 0);
     kata__bench_work work = {
         .call = run_step,
         .user = &t,
         .flops = kata__bench_session_flops(program->session),
         .bytes = 2 * variables + (double)kata_tensor_bytes(&x), /* weights and states, in and out */
-        .footprint = arena + variables,
+        .footprint = variables + (double)kata_session_arena_bytes(program->session),
         .items = BATCH,
         .unit = "sample",
         .batch = BATCH,
@@ -134,12 +161,14 @@ static kata_status measure_training(kata__bench *bench, const char *name, kata_m
 }
 
 static kata_status run_train(kata__bench *bench, const kata__bench_entry *entry) {
-    kata_model *model;
-    kata_dataset *dataset = NULL;
-    KATA__TRY(kata__bench_network(&model, bench, kata_model_ready_list()[entry->index].name));
-    kata_status status = kata__bench_samples(&dataset, bench, BATCH, KATA_F32);
+    kata_model *model = NULL;
+    kata_dataset *dataset;
+    KATA__TRY(kata__bench_samples(&dataset, bench, BATCH, KATA_F32));
+    double before = resident();
+    kata_status status =
+        kata__bench_network(&model, bench, kata_model_ready_list()[entry->index].name);
     if (status == KATA_OK) {
-        status = measure_training(bench, entry->name, model, dataset);
+        status = measure_training(bench, entry->name, model, dataset, before);
     }
     kata_dataset_free(dataset);
     kata_model_free(model);

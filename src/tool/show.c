@@ -78,9 +78,8 @@ static kata_status open_model(kata__tool *tool, const settings *s, const char *a
     return kata_model_ready(out, tool->context, argument, &ready);
 }
 
-/* Bytes of activations and of variables in one step of training. */
-static kata_status training_memory(kata_model *model, int64_t batch, size_t *arena,
-                                   size_t *variables) {
+/* Of a step with Adam. */
+static kata_status training_memory(kata_memory *out, kata_model *model, int64_t batch) {
     kata_loss loss = KATA_SOFTMAX_CROSS_ENTROPY;
     const char *known = kata_graph_metadata(kata_model_graph(model), "kata.loss");
     if (known != NULL) {
@@ -88,7 +87,7 @@ static kata_status training_memory(kata_model *model, int64_t batch, size_t *are
     }
     KATA__TRY(kata_compile_with(
         model, &(kata_compile_options){.loss = loss, .optimizer = kata_adam(.lr = 0)}));
-    return kata_training_memory(model, batch, arena, variables);
+    return kata_training_memory(out, model, batch);
 }
 
 static void json_value(kata__buffer *out, const kata_graph *graph, kata_value value, bool first) {
@@ -161,10 +160,32 @@ static kata_status print_graph(const kata_graph *graph, int form) {
     return KATA_OK;
 }
 
+static void write_memory(kata__buffer *out, const kata_memory *m, const settings *s) {
+    char text[5][KATA__TERMINAL_TEXT];
+    size_t total = m->arena + m->weights + m->state + m->structure;
+    if (s->json) {
+        kata__buffer_printf(
+            out,
+            ",\"training\":{\"batch\":%" PRId64 ",\"activation_bytes\":%zu,\"variable_bytes\":%zu,"
+            "\"weight_bytes\":%zu,\"state_bytes\":%zu,\"structure_bytes\":%zu,"
+            "\"total_bytes\":%zu}",
+            s->batch, m->arena, m->weights + m->state, m->weights, m->state, m->structure, total);
+        return;
+    }
+    kata__buffer_printf(
+        out,
+        "training with Adam at batch %" PRId64 " takes %s: %s of activations, %s of weights, %s "
+        "of optimizer state, %s of graph and plan\n",
+        s->batch, kata__bytes_text((double)total, text[0]),
+        kata__bytes_text((double)m->arena, text[1]), kata__bytes_text((double)m->weights, text[2]),
+        kata__bytes_text((double)m->state, text[3]),
+        kata__bytes_text((double)m->structure, text[4]));
+}
+
 static kata_status show(kata_model *model, const settings *s, kata__buffer *out) {
     const kata_graph *graph = kata_model_graph(model);
-    char *table, bytes[KATA__TERMINAL_TEXT], more[KATA__TERMINAL_TEXT];
-    size_t arena, variables;
+    char *table;
+    kata_memory memory;
     if (s->graph != 0) {
         return print_graph(graph, s->graph);
     }
@@ -177,19 +198,8 @@ static kata_status show(kata_model *model, const settings *s, kata__buffer *out)
         write_metadata(out, graph);
     }
     /* Last: compiling adds the probabilities of a network that has none yet. */
-    if (training_memory(model, s->batch, &arena, &variables) == KATA_OK) {
-        if (s->json) {
-            kata__buffer_printf(out,
-                                ",\"training\":{\"batch\":%" PRId64
-                                ",\"activation_bytes\":%zu,\"variable_bytes\":%zu}",
-                                s->batch, arena, variables);
-        } else {
-            kata__buffer_printf(out,
-                                "training with Adam at batch %" PRId64
-                                ": %s of activations, %s of weights and optimizer state\n",
-                                s->batch, kata__bytes_text((double)arena, bytes),
-                                kata__bytes_text((double)variables, more));
-        }
+    if (training_memory(&memory, model, s->batch) == KATA_OK) {
+        write_memory(out, &memory, s);
     } else if (!s->json) {
         kata__buffer_printf(out, "cannot be trained: %s\n", kata_error_message());
     }

@@ -187,8 +187,7 @@ void kata_evaluation_free(kata_evaluation *evaluation) {
 /* --- memory -------------------------------------------------------------------------------------
  */
 
-kata_status kata_training_memory(kata_model *model, int64_t batch, size_t *arena_bytes,
-                                 size_t *variable_bytes) {
+kata_status kata_training_memory(kata_memory *out, kata_model *model, int64_t batch) {
     struct kata__trainer *trainer = NULL;
     kata__program *program;
     KATA__TRY(kata__trainer_get(&trainer, model));
@@ -196,7 +195,14 @@ kata_status kata_training_memory(kata_model *model, int64_t batch, size_t *arena
         return kata_fail(KATA_INVALID, "model %s is not compiled", model->graph->name);
     }
     KATA__TRY(kata__program_get(trainer, KATA__PROGRAM_TRAIN, batch, NULL, false, &program));
-    *arena_bytes = kata_session_arena_bytes(program->session);
-    *variable_bytes = kata_session_variable_bytes(program->session);
+    kata_memory memory = {.arena = kata_session_arena_bytes(program->session),
+                          .structure = program->structure_bytes};
+    for (size_t i = 0; i < model->graph->n_variables; i++) {
+        memory.weights += kata_tensor_bytes(&model->graph->variables[i]->tensor);
+    }
+    for (size_t i = 0; i < trainer->state->n_variables; i++) {
+        memory.state += kata_tensor_bytes(&trainer->state->variables[i]->tensor);
+    }
+    *out = memory;
     return KATA_OK;
 }

@@ -354,13 +354,16 @@ static kata_status build(struct kata__trainer *trainer, kata__program *program) 
                             &(kata_session_options){.profile = program->profile});
 }
 
-/* Class numbers come in as such unless the loss needs a number for each class. */
-static void target_forms(const struct kata__trainer *trainer, const kata_dataset *dataset,
-                         kata__target_form *forms) {
-    for (int k = 0; k < trainer->n_raw && dataset != NULL && k < dataset->n_targets; k++) {
+/* Class numbers come in as such unless the loss needs a number for each class. Without a data set:
+ * as a data set of classes has them. */
+static void target_forms(const struct kata__trainer *trainer, kata__program_kind kind,
+                         const kata_dataset *dataset, kata__target_form *forms) {
+    for (int k = 0; k < trainer->n_raw && kind != KATA__PROGRAM_PREDICT &&
+                    (dataset == NULL || k < dataset->n_targets);
+         k++) {
         forms[k].classes = trainer->options.loss == KATA_SOFTMAX_CROSS_ENTROPY &&
                            trainer->options.label_smoothing == 0 &&
-                           !kata_dtype_is_float(dataset->targets[k].dtype);
+                           (dataset == NULL || !kata_dtype_is_float(dataset->targets[k].dtype));
     }
 }
 
@@ -368,7 +371,7 @@ kata_status kata__program_get(struct kata__trainer *trainer, kata__program_kind 
                               const kata_dataset *dataset, bool profile, kata__program **out) {
     kata__program wanted = {.kind = kind, .batch = batch, .profile = profile};
     wanted.weighted = dataset != NULL && dataset->weights.dtype != KATA_NO_DTYPE;
-    target_forms(trainer, dataset, wanted.targets);
+    target_forms(trainer, kind, dataset, wanted.targets);
     kata__program *oldest = &trainer->programs[0];
     for (int i = 0; i < KATA__PROGRAMS; i++) {
         kata__program *p = &trainer->programs[i];
@@ -382,6 +385,8 @@ kata_status kata__program_get(struct kata__trainer *trainer, kata__program_kind 
             oldest = p;
         }
     }
+    kata_context *context = trainer->model->context;
+    size_t before = kata_context_bytes(context);
     kata_status status = build(trainer, &wanted);
     if (status != KATA_OK) {
         program_free(&wanted);
@@ -390,6 +395,8 @@ kata_status kata__program_get(struct kata__trainer *trainer, kata__program_kind 
     if (trainer->last_train == oldest) {
         trainer->last_train = NULL;
     }
+    wanted.structure_bytes =
+        kata_context_bytes(context) - before - kata_session_arena_bytes(wanted.session);
     program_free(oldest);
     *oldest = wanted;
     oldest->used = ++trainer->clock;
