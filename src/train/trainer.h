@@ -30,7 +30,7 @@ typedef struct kata__program {
     kata_graph *graph;
     kata_session *session;
     size_t structure_bytes; /* what graph and session take beside the planned block */
-    uint64_t used; /* for replacing the least recently used one */
+    uint64_t used;          /* for replacing the least recently used one */
 } kata__program;
 
 #define KATA__PROGRAMS 8
