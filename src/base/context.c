@@ -8,8 +8,13 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum { ALIGNMENT = 64 };
+
+/* Blocks from here on ask for huge pages: a batch's samples and a step's values lie far apart, and
+ * with small pages each of them costs a walk through the page tables. */
+enum { HUGE_PAGE = 2 << 20, HUGE_FROM = 4 << 20 };
 
 static const char *const level_name[KATA__LEVELS] = {"portable", "avx2", "avx512"};
 
@@ -20,9 +25,19 @@ static const char *const bfloat16_name[KATA__BFLOAT16_LEVELS] = {"plain", "avx51
 
 static void *default_allocate(void *user, size_t n_bytes) {
     (void)user;
-    if (n_bytes > SIZE_MAX - ALIGNMENT) {
+    if (n_bytes > SIZE_MAX - HUGE_PAGE) {
         return NULL;
     }
+#if defined(MADV_HUGEPAGE)
+    if (n_bytes >= HUGE_FROM) {
+        const size_t whole = (n_bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+        void *block = aligned_alloc(HUGE_PAGE, whole);
+        if (block != NULL) {
+            (void)madvise(block, whole, MADV_HUGEPAGE); /* small pages do as well, slower */
+        }
+        return block;
+    }
+#endif
     return aligned_alloc(ALIGNMENT, (n_bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
 }
 

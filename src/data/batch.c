@@ -4,23 +4,22 @@
 #include "base/parallel.h"
 #include "data/augment.h"
 #include "data/data.h"
+#include "kernel/elementwise.h"
 
 #include <assert.h>
 #include <string.h>
 
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("O3")
-#endif
-
-enum { CHUNK_ELEMENTS = 1 << 15 };
+enum { CHUNK_ELEMENTS = 1 << 14, CACHE_LINE = 64, PREFETCH_BYTES = 4096, PREFETCH_ROWS = 2 };
 
 struct job {
+    kata_context *context;
     const kata_tensor *from, *to;
     const int64_t *order;
     int64_t first, n, chunk_samples;
     int64_t count; /* elements of a sample; of the target: of a row of `to` */
     const kata_augment *augment;
     uint64_t seed, epoch;
+    double scale;
 };
 
 static int64_t sample_of(const struct job *job, int64_t i) {
@@ -31,9 +30,9 @@ static const void *row_of(const kata_tensor *tensor, int64_t row, int64_t count)
     return (const char *)tensor->data + (size_t)(row * count) * kata_dtype_size(tensor->dtype);
 }
 
-static void bytes_to_floats(float *restrict to, const uint8_t *restrict from, int64_t n) {
-    for (int64_t i = 0; i < n; i++) {
-        to[i] = (float)from[i];
+static void scale_row(const struct job *job, void *row) {
+    if (job->scale != 1) {
+        kata__scaled(job->context, job->to->dtype, job->count, row, job->scale, row);
     }
 }
 
@@ -41,15 +40,19 @@ static void convert_row(const struct job *job, int64_t i, int64_t sample) {
     const void *from = row_of(job->from, sample, job->count);
     void *to = (void *)(uintptr_t)row_of(job->to, i, job->count);
     kata_dtype from_dtype = job->from->dtype, to_dtype = job->to->dtype;
+    bool real = to_dtype == KATA_F32 || to_dtype == KATA_F64;
+    if (from_dtype == KATA_U8 && real) {
+        kata__bytes_scaled(job->context, to_dtype, job->count, from, job->scale, to);
+        return;
+    }
     if (from_dtype == to_dtype) {
         memcpy(to, from, (size_t)job->count * kata_dtype_size(to_dtype));
-    } else if (from_dtype == KATA_U8 && to_dtype == KATA_F32) {
-        bytes_to_floats(to, from, job->count);
     } else {
         for (int64_t j = 0; j < job->count; j++) {
             kata_store(to_dtype, to, j, kata_load(from_dtype, from, j));
         }
     }
+    scale_row(job, to);
 }
 
 static void augment_row(const struct job *job, int64_t i, int64_t sample) {
@@ -57,6 +60,19 @@ static void augment_row(const struct job *job, int64_t i, int64_t sample) {
     kata__augment_sample(job->augment, job->seed, job->epoch, sample, (int)dim[1], (int)dim[2],
                          (int)dim[3], row_of(job->from, sample, job->count), job->from->dtype,
                          (void *)(uintptr_t)row_of(job->to, i, job->count), job->to->dtype);
+    scale_row(job, (void *)(uintptr_t)row_of(job->to, i, job->count));
+}
+
+/* Shuffled samples come from anywhere in memory: the next rows are asked for while this one is
+ * converted. */
+static void prefetch_row(const struct job *job, int64_t i) {
+    if (i < job->n) {
+        const char *row = row_of(job->from, sample_of(job, i), job->count);
+        int64_t n_bytes = job->count * (int64_t)kata_dtype_size(job->from->dtype);
+        for (int64_t at = 0; at < n_bytes && at < PREFETCH_BYTES; at += CACHE_LINE) {
+            __builtin_prefetch(row + at);
+        }
+    }
 }
 
 static void input_chunk(void *argument, int64_t chunk, int worker) {
@@ -65,6 +81,7 @@ static void input_chunk(void *argument, int64_t chunk, int worker) {
     int64_t end = (chunk + 1) * job->chunk_samples;
     for (int64_t i = chunk * job->chunk_samples; i < job->n && i < end; i++) {
         int64_t sample = sample_of(job, i);
+        prefetch_row(job, i + PREFETCH_ROWS);
         if (job->augment != NULL) {
             augment_row(job, i, sample);
         } else {
@@ -75,11 +92,20 @@ static void input_chunk(void *argument, int64_t chunk, int worker) {
 
 void kata__batch_input(const kata_dataset *dataset, int k, const int64_t *order, int64_t first,
                        int64_t n, const kata_augment *augment, uint64_t seed, uint64_t epoch,
-                       const kata_tensor *out) {
+                       double scale, const kata_tensor *out) {
     if (n <= 0) {
         return;
     }
-    struct job job = {&dataset->inputs[k], out, order, first, n, 1, 0, augment, seed, epoch};
+    struct job job = {.context = dataset->context,
+                      .from = &dataset->inputs[k],
+                      .to = out,
+                      .order = order,
+                      .first = first,
+                      .n = n,
+                      .augment = augment,
+                      .seed = seed,
+                      .epoch = epoch,
+                      .scale = scale};
     job.count = kata_tensor_count(job.from) / dataset->n;
     assert(job.count * n == kata_tensor_count(out));
     bool picture =
@@ -112,12 +138,14 @@ void kata__batch_target(const kata_dataset *dataset, int k, const int64_t *order
     if (n <= 0) {
         return;
     }
-    struct job job = {.from = &dataset->targets[k],
+    struct job job = {.context = dataset->context,
+                      .from = &dataset->targets[k],
                       .to = out,
                       .order = order,
                       .first = first,
                       .n = n,
-                      .count = kata_tensor_count(out) / n};
+                      .count = kata_tensor_count(out) / n,
+                      .scale = 1};
     int64_t count = kata_tensor_count(job.from) / dataset->n;
     bool one_hot = count == 1 && job.count > 1;
     assert(one_hot || job.count == count);

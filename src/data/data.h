@@ -21,10 +21,11 @@ extern kata__readers kata__reader_hooks;
 
 /* Puts samples order[first .. first+n) of input or target `k` into `out`, a contiguous tensor
  * (n, ...) of a float or integer dtype with the same element count a sample; uint8 becomes the same
- * number. Parallel; allocates nothing. `augment` may be NULL; only for pictures (n,c,h,w). */
+ * number. Then all numbers are multiplied by `scale`. Parallel; allocates nothing. `augment` may be
+ * NULL; only for pictures (n,c,h,w). */
 void kata__batch_input(const kata_dataset *dataset, int k, const int64_t *order, int64_t first,
                        int64_t n, const kata_augment *augment, uint64_t seed, uint64_t epoch,
-                       const kata_tensor *out);
+                       double scale, const kata_tensor *out);
 /* Class targets into an int64 (n) tensor, or one-hot into a float (n, classes) tensor; float
  * targets as they are. */
 void kata__batch_target(const kata_dataset *dataset, int k, const int64_t *order, int64_t first,

@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/float_mode.h"
 #include "exec/plan.h"
-#include "kernel/move.h"
+#include "kernel/elementwise.h"
 
 typedef struct step {
     kata_call call;

@@ -3,7 +3,11 @@
 #include "kernel/chunks.h"
 #include "base/random.h"
 
+#include <stdatomic.h>
 #include <string.h>
+
+/* Looking at a number is one instruction: a chunk is larger than KATA__CHUNK. */
+enum { FINITE_CHUNK = 1 << 17 };
 
 /* ---- unary ---- */
 
@@ -282,6 +286,46 @@ void kata__binary_run(kata_context *context, kata_dtype dtype, kata__binary op,
         job.chunk = KATA__CHUNK / period * period;
     }
     kata__run_chunks(context, kata__chunk_count(n, job.chunk), binary_gathered_chunk, &job);
+}
+
+/* ---- bytes, factors, finite numbers ---- */
+
+void kata__bytes_scaled(kata_context *context, kata_dtype dtype, int64_t n, const uint8_t *x,
+                        double scale, void *y) {
+    kata__elementwise_of(context, dtype)->from_bytes(n, x, scale, y);
+}
+
+void kata__scaled(kata_context *context, kata_dtype dtype, int64_t n, const void *x, double scale,
+                  void *y) {
+    double factor[1]; /* of this dtype */
+    kata_store(dtype, factor, 0, scale);
+    kata__elementwise_of(context, dtype)->binary[KATA__MUL](n, x, 1, factor, 0, y);
+}
+
+typedef struct finite_job {
+    const kata__elementwise_table *table;
+    size_t size;
+    int64_t n;
+    const char *x;
+    _Atomic bool found; /* one that is not */
+} finite_job;
+
+static void finite_chunk(void *argument, int64_t chunk, int worker) {
+    (void)worker;
+    finite_job *job = argument;
+    int64_t start, n = kata__chunk_of(chunk, job->n, FINITE_CHUNK, &start);
+    if (!job->table->all_finite(n, job->x + (size_t)start * job->size)) {
+        atomic_store_explicit(&job->found, true, memory_order_relaxed);
+    }
+}
+
+bool kata__all_finite(kata_context *context, kata_dtype dtype, int64_t n, const void *x) {
+    finite_job job = {.table = kata__elementwise_of(context, dtype),
+                      .size = kata_dtype_size(dtype),
+                      .n = n,
+                      .x = x};
+    kata__run_chunks(context, kata__chunk_count(n, FINITE_CHUNK), finite_chunk, &job);
+    return !atomic_load_explicit(&job.found, memory_order_relaxed);
 }
 
 /* ---- dropout ---- */

@@ -61,6 +61,15 @@ typedef enum kata__reduce {
 void kata__reduce_run(kata_context *context, kata_dtype dtype, kata__reduce op,
                       const kata_shape *shape, const bool *reduce, const void *x, void *y);
 
+/* y = scale x for n bytes, on the calling thread. */
+void kata__bytes_scaled(kata_context *context, kata_dtype dtype, int64_t n, const uint8_t *x,
+                        double scale, void *y);
+/* y = scale x for n numbers, on the calling thread. */
+void kata__scaled(kata_context *context, kata_dtype dtype, int64_t n, const void *x, double scale,
+                  void *y);
+/* No infinity and no NaN among n numbers of float32 or float64. */
+bool kata__all_finite(kata_context *context, kata_dtype dtype, int64_t n, const void *x);
+
 /* Inverted dropout: mask[i] = uniform(seed, stream, step, i) >= ratio ? 1 : 0 (uint8),
  * y = x mask / (1 - ratio). ratio 1: all zero. */
 void kata__dropout(kata_context *context, kata_dtype dtype, int64_t n, const void *x, double ratio,

@@ -44,29 +44,3 @@ void kata__transpose(kata_context *context, kata_dtype dtype, int64_t n, int64_t
     job.together = kata__chunk_size((rows < ROWS ? rows : ROWS) * columns);
     kata__run_chunks(context, kata__chunk_count(job.n_blocks, job.together), transpose_chunk, &job);
 }
-
-typedef struct finite_job {
-    const kata__elementwise_table *table;
-    int64_t n;
-    size_t size;
-    const char *x;
-    bool found; /* some number is none */
-} finite_job;
-
-static void finite_chunk(void *argument, int64_t chunk, int worker) {
-    (void)worker;
-    finite_job *job = argument;
-    int64_t start, n = kata__chunk_of(chunk, job->n, KATA__CHUNK, &start);
-    if (!job->table->all_finite(n, job->x + (size_t)start * job->size)) {
-        __atomic_store_n(&job->found, true, __ATOMIC_RELAXED);
-    }
-}
-
-bool kata__all_finite(kata_context *context, kata_dtype dtype, int64_t n, const void *x) {
-    finite_job job = {.table = kata__elementwise_of(context, dtype),
-                      .n = n,
-                      .size = kata_dtype_size(dtype),
-                      .x = x};
-    kata__run_chunks(context, kata__chunk_count(n, KATA__CHUNK), finite_chunk, &job);
-    return !job.found;
-}

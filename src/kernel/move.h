@@ -1,4 +1,4 @@
-/* Loops that compute nothing: transposition, and the look for numbers that are none. */
+/* Loops that compute nothing: transposition. */
 #ifndef KATA_KERNEL_MOVE_H
 #define KATA_KERNEL_MOVE_H
 
@@ -7,7 +7,5 @@
 /* y[i] (columns, rows) = x[i] (rows, columns) transposed, for i < n; x and y must not overlap. */
 void kata__transpose(kata_context *context, kata_dtype dtype, int64_t n, int64_t rows,
                      int64_t columns, const void *x, void *y);
-/* No NaN and no infinity among n numbers, float32 or float64. */
-bool kata__all_finite(kata_context *context, kata_dtype dtype, int64_t n, const void *x);
 
 #endif

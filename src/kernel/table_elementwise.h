@@ -42,6 +42,10 @@ typedef struct kata__elementwise_table {
     /* sum[j] = op(sum[j], x[i stride + j]) over i < rows, for j < n <= KATA__TILE. */
     void (*reduce_columns[KATA__REDUCE_COUNT])(int64_t rows, int64_t stride, int64_t n,
                                                const void *x, double *sum);
+    /* y = scale x: bytes to numbers. */
+    void (*from_bytes)(int64_t n, const uint8_t *x, double scale, void *y);
+    /* No infinity and no NaN among n numbers. */
+    bool (*all_finite)(int64_t n, const void *x);
     /* u: n uniform numbers in [0, 1). */
     void (*dropout)(int64_t n, const void *x, const float *u, double ratio, void *y, uint8_t *mask);
     void (*dropout_gradient)(int64_t n, const void *dy, const uint8_t *mask, double ratio,
@@ -81,7 +85,6 @@ typedef struct kata__elementwise_table {
     /* body/move.h */
     void (*transpose)(int64_t rows, int64_t columns, const void *x, int64_t x_step, void *y,
                       int64_t y_step);
-    bool (*all_finite)(int64_t n, const void *x);
 
     void (*update[KATA__UPDATES])(int64_t n, void *w, const void *g, void *state1, void *state2,
                                   const kata__update_scalars *scalars);

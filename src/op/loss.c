@@ -106,8 +106,9 @@ static labels labels_of(const kata_call *call, int input, int weights, int64_t c
 }
 
 /* Label i and its weight; an ignored one is -1 with weight 0. */
-static kata_status label_at(const labels *l, int64_t i, int64_t *label, double *weight) {
-    *label = kata__load_int(l->labels->dtype, l->labels->data, i);
+static inline kata_status label_at(const labels *l, int64_t i, int64_t *label, double *weight) {
+    *label = l->labels->dtype == KATA_I64 ? ((const int64_t *)l->labels->data)[i]
+                                          : kata__load_int(l->labels->dtype, l->labels->data, i);
     *weight = 0;
     if (l->has_ignored && *label == l->ignored) {
         *label = -1;
@@ -134,18 +135,21 @@ static kata_status loss_from_log(const kata_call *call, const labels *l, kata_dt
                                  const void *log_prob) {
     kata_tensor *out = &call->outputs[0];
     double sum = 0, weights = 0;
-    for (int64_t i = 0; i < l->n * l->d; i++) {
-        int64_t label;
-        double weight, loss = 0;
-        KATA__TRY(label_at(l, i, &label, &weight));
-        if (label >= 0) {
-            int64_t at = (i / l->d * l->c + label) * l->d + i % l->d;
-            loss = -weight * kata_load(dtype, log_prob, at);
-        }
-        sum += loss;
-        weights += weight;
-        if (l->how == NONE) {
-            kata_store(out->dtype, out->data, i, loss);
+    for (int64_t n = 0, i = 0; n < l->n; n++) {
+        for (int64_t d = 0; d < l->d; d++, i++) {
+            int64_t label;
+            double weight, loss = 0;
+            KATA__TRY(label_at(l, i, &label, &weight));
+            if (label >= 0) {
+                int64_t at = (n * l->c + label) * l->d + d;
+                loss = -weight * (dtype == KATA_F32 ? (double)((const float *)log_prob)[at]
+                                                    : kata_load(dtype, log_prob, at));
+            }
+            sum += loss;
+            weights += weight;
+            if (l->how == NONE) {
+                kata_store(out->dtype, out->data, i, loss);
+            }
         }
     }
     if (l->how != NONE) {
@@ -365,14 +369,21 @@ typedef struct grad_job {
         const T *factor = (const T *)job->factor + n * l->d;                                       \
         T *dx = (T *)job->dx + n * l->c * l->d;                                                    \
         (void)worker;                                                                              \
-        for (int64_t k = 0; k < l->c; k++) {                                                       \
+        if (l->d == 1) {                                                                           \
+            for (int64_t k = 0; k < l->c; k++) {                                                   \
+                dx[k] *= factor[0];                                                                \
+            }                                                                                      \
+        }                                                                                          \
+        for (int64_t k = 0; k < l->c && l->d > 1; k++) {                                           \
             for (int64_t i = 0; i < l->d; i++) {                                                   \
                 dx[k * l->d + i] *= factor[i];                                                     \
             }                                                                                      \
         }                                                                                          \
         for (int64_t i = 0; i < l->d; i++) {                                                       \
-            int64_t label = kata__load_int(l->labels->dtype, l->labels->data, n * l->d + i);       \
-            if (!(l->has_ignored && label == l->ignored)) {                                        \
+            int64_t label;                                                                         \
+            double weight;                                                                         \
+            (void)label_at(l, n * l->d + i, &label, &weight); /* checked with the factors */       \
+            if (label >= 0) {                                                                      \
                 dx[label * l->d + i] -= factor[i];                                                 \
             }                                                                                      \
         }                                                                                          \

@@ -313,6 +313,56 @@ static void program_free(kata__program *program) {
     *program = (kata__program){0};
 }
 
+/* The other input of a Mul of an input of the graph, where that is one constant number. */
+static bool is_rescale(const kata_graph *graph, const kata__node *node, kata_value input,
+                       double *factor) {
+    if (node->op->domain[0] != '\0' || strcmp(node->op->name, "Mul") != 0) {
+        return false;
+    }
+    kata_value other = node->inputs[node->inputs[0].id == input.id ? 1 : 0];
+    const kata__value_info *info = &graph->values[other.id];
+    if (other.id == input.id || info->kind != KATA__VALUE_CONSTANT ||
+        info->constant.dtype != KATA_F32 || kata_tensor_count(&info->constant) != 1 ||
+        !kata_shape_equal(&graph->values[node->outputs[0].id].type.shape,
+                          &graph->values[input.id].type.shape)) {
+        return false;
+    }
+    *factor = kata_load(KATA_F32, info->constant.data, 0);
+    return true;
+}
+
+/* Where all that a graph does with an input is to multiply it by one number (kata_rescale), the
+ * batch is put together with the multiplied numbers; returns that number, else 1. The same rounding
+ * of the same product: no bit changes. */
+static double take_rescale(kata_graph *graph, kata_value input) {
+    const kata__node *found = NULL;
+    double factor = 1;
+    for (size_t i = 0; i < graph->n_nodes; i++) {
+        const kata__node *node = &graph->nodes[i];
+        for (int k = 0; k < node->n_inputs && !node->removed; k++) {
+            if (node->inputs[k].id != input.id) {
+                continue;
+            }
+            if (found != NULL || !is_rescale(graph, node, input, &factor)) {
+                return 1;
+            }
+            found = node;
+        }
+    }
+    for (size_t i = 0; i < graph->n_outputs && found != NULL; i++) {
+        if (graph->outputs[i].id == input.id || graph->outputs[i].id == found->outputs[0].id) {
+            return 1;
+        }
+    }
+    for (size_t i = 0; i < graph->n_nodes && found != NULL; i++) {
+        for (int k = 0; k < graph->nodes[i].n_inputs; k++) {
+            kata_value *use = &graph->nodes[i].inputs[k];
+            *use = use->id == found->outputs[0].id ? input : *use;
+        }
+    }
+    return factor;
+}
+
 static kata_status build(struct kata__trainer *trainer, kata__program *program) {
     kata_graph *model_graph = trainer->model->graph;
     bool training = program->kind == KATA__PROGRAM_TRAIN;
@@ -322,6 +372,10 @@ static kata_status build(struct kata__trainer *trainer, kata__program *program) 
     kata_value outputs[2 * KATA__MAX_OUTPUTS] = {KATA_NONE};
     for (size_t i = 0; i < n_outputs && i < KATA__COUNT(outputs); i++) {
         outputs[i] = graph->outputs[i];
+    }
+    for (size_t k = 0; k < KATA__COUNT(program->scale); k++) {
+        bool filled = program->kind != KATA__PROGRAM_PREDICT && k < graph->n_inputs;
+        program->scale[k] = filled ? take_rescale(graph, graph->inputs[k]) : 1;
     }
     if (program->kind != KATA__PROGRAM_PREDICT) {
         const kata_value *raw = outputs + (n_outputs - (size_t)trainer->n_raw);
@@ -417,7 +471,8 @@ void kata__program_fill(const kata__program *program, const kata_dataset *datase
     int at = 0;
     for (int k = 0; k < dataset->n_inputs; k++) {
         kata_tensor input = kata_session_input(program->session, at++);
-        kata__batch_input(dataset, k, order, first, program->batch, augment, seed, epoch, &input);
+        kata__batch_input(dataset, k, order, first, program->batch, augment, seed, epoch,
+                          program->scale[k], &input);
     }
     for (int k = 0; k < dataset->n_targets; k++) {
         kata_tensor target = kata_session_input(program->session, at++);

@@ -27,6 +27,8 @@ typedef struct kata__program {
     int64_t batch;
     bool weighted, profile;
     kata__target_form targets[KATA__MAX_OUTPUTS];
+    double
+        scale[KATA_DATASET_TENSORS]; /* what an input's numbers are multiplied by on the way in */
     kata_graph *graph;
     kata_session *session;
     size_t structure_bytes; /* what graph and session take beside the planned block */

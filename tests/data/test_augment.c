@@ -56,9 +56,9 @@ static void test_plain(void **state) {
     for (int i = 0; i < N; i++) {
         order[i] = (i * 7 + 3) % N;
     }
-    kata__batch_input(set, 0, order, 11, 7, NULL, 0, 0, &f);
-    kata__batch_input(set, 0, order, 11, 7, NULL, 0, 0, &b);
-    kata__batch_input(set, 0, NULL, 11, 7, NULL, 0, 0, &d);
+    kata__batch_input(set, 0, order, 11, 7, NULL, 0, 0, 1, &f);
+    kata__batch_input(set, 0, order, 11, 7, NULL, 0, 0, 1, &b);
+    kata__batch_input(set, 0, NULL, 11, 7, NULL, 0, 0, 1, &d);
     for (int i = 0; i < 7 * 30; i++) {
         int64_t sample = order[11 + i / 30];
         assert_true(floats[i] == x[sample * 30 + i % 30]);
@@ -96,7 +96,7 @@ static void batch(float *out, const kata_dataset *set, const kata_augment *augme
     kata_shape shape = set->inputs[0].shape;
     shape.dim[0] = n;
     kata_tensor view = kata_tensor_view(out, KATA_F32, &shape);
-    kata__batch_input(set, 0, order, first, n, augment, seed, epoch, &view);
+    kata__batch_input(set, 0, order, first, n, augment, seed, epoch, 1, &view);
 }
 
 /* Neither the order, nor the batch, nor the threads change a sample; seed and epoch do. */

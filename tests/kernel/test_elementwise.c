@@ -330,11 +330,77 @@ static void test_dropout(void **state) {
     }
 }
 
+/* --- bytes, finite numbers -------------------------------------------------------------------- */
+
+typedef struct bytes_case {
+    int64_t n;
+    const uint8_t *x;
+    double scale;
+} bytes_case;
+
+static void run_bytes(kata_context *context, kata_dtype dtype, const void *argument, void *out) {
+    const bytes_case *c = argument;
+    kata__bytes_scaled(context, dtype, c->n, c->x, c->scale, out);
+}
+
+static void test_bytes(void **state) {
+    (void)state;
+    static const int64_t sizes[] = {0, 1, 15, 63, 64, 65, 784, 1000};
+    uint8_t x[1000];
+    for (int i = 0; i < 1000; i++) {
+        x[i] = (uint8_t)kata_random_bits(3, 1, 4, (uint64_t)i);
+    }
+    for (int d = 0; d < 2; d++) {
+        for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
+            double *expected = check_doubles(sizes[s]);
+            for (int scaled = 0; scaled < 2; scaled++) {
+                bytes_case c = {sizes[s], x, scaled ? 1.0 / 255 : 1};
+                for (int64_t i = 0; i < c.n; i++) {
+                    expected[i] = x[i] * c.scale;
+                }
+                check_run("bytes", dtypes[d], c.n, run_bytes, &c, NULL, expected, close);
+            }
+            free(expected);
+        }
+    }
+}
+
+/* One bad number anywhere is found; the numbers around the array are not looked at. */
+static void test_all_finite(void **state) {
+    (void)state;
+    static const int64_t sizes[] = {0, 1, 7, 16, 17, 129, 1000, 300001};
+    static const double bad[] = {(double)INFINITY, (double)-INFINITY, (double)NAN};
+    for (int level = 0; level < CHECK_LEVELS; level++) {
+        for (int t = 0; t < CHECK_THREADS && check_context[level][t] != NULL; t++) {
+            kata_context *context = check_context[level][t];
+            for (int d = 0; d < 2; d++) {
+                for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
+                    const int64_t n = sizes[s], step = n < 300 ? 1 : n / 97;
+                    const size_t size = kata_dtype_size(dtypes[d]);
+                    char *block = check_random(dtypes[d], n + 2, -1e30, 1e30, 5);
+                    char *x = block + size;
+                    kata_store(dtypes[d], block, 0, (double)NAN);
+                    kata_store(dtypes[d], block, n + 1, (double)NAN);
+                    assert_true(kata__all_finite(context, dtypes[d], n, x));
+                    for (int64_t i = 0; i < n; i += step) {
+                        const double kept = kata_load(dtypes[d], x, i);
+                        kata_store(dtypes[d], x, i, bad[i % 3]);
+                        assert_false(kata__all_finite(context, dtypes[d], n, x));
+                        kata_store(dtypes[d], x, i, kept);
+                    }
+                    free(block);
+                }
+            }
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unary),   cmocka_unit_test(test_broadcast),
-        cmocka_unit_test(test_strides), cmocka_unit_test(test_binary_special),
-        cmocka_unit_test(test_dropout),
+        cmocka_unit_test(test_unary),      cmocka_unit_test(test_broadcast),
+        cmocka_unit_test(test_strides),    cmocka_unit_test(test_binary_special),
+        cmocka_unit_test(test_dropout),    cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_all_finite),
     };
     return cmocka_run_group_tests(tests, check_setup, check_teardown);
 }

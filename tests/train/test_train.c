@@ -76,6 +76,58 @@ static void test_every_optimizer_learns(void **state) {
     kata_data_close(&data);
 }
 
+/* A rescaling layer is applied while the batch is put together: the same bits as data that were
+ * scaled before, and as the layer itself where the input has a second use. */
+static void test_rescaled_input(void **state) {
+    (void)state;
+    kata_context *context = kata_context_default();
+    kata_data data = digits(context, 300, 100);
+    const kata_tensor *pixels = &data.train->inputs[0];
+    kata_tensor scaled;
+    kata_dataset *floats;
+    assert_int_equal(kata_tensor_new(&scaled, context, KATA_F32, &pixels->shape), KATA_OK);
+    for (int64_t i = 0; i < kata_tensor_count(pixels); i++) {
+        ((float *)scaled.data)[i] = (float)((const uint8_t *)pixels->data)[i] * (float)(1 / 255.0);
+    }
+    assert_int_equal(kata_dataset_new(&floats, context, "scaled"), KATA_OK);
+    assert_int_equal(kata_dataset_add_input(floats, &scaled), KATA_OK);
+    assert_int_equal(kata_dataset_add_target(floats, &data.train->targets[0]), KATA_OK);
+    assert_int_equal(kata_dataset_set_classes(floats, 10, NULL), KATA_OK);
+    uint64_t hash[3];
+    double loss[3];
+    for (int which = 0; which < 3; which++) {
+        kata_model *m;
+        assert_int_equal(kata_model_new_in(&m, context, "m"), KATA_OK);
+        kata_value x = kata_input(m, KATA_F32, 1, 28, 28), y = x;
+        if (which > 0) {
+            y = kata_rescale(m, x, .scale = 1 / 255.0);
+        }
+        if (which == 2) { /* y + 0 x */
+            kata_graph *graph = kata_model_graph(m);
+            kata_value none =
+                KATA_NODE(graph, "Mul", KATA_INPUTS(x, kata_graph_scalar(graph, KATA_F32, 0)));
+            y = KATA_NODE(graph, "Add", KATA_INPUTS(y, none));
+        }
+        kata_output(m, kata_dense(m, kata_flatten(m, y), .units = 10));
+        assert_int_equal(kata_compile(m, .loss = KATA_SOFTMAX_CROSS_ENTROPY,
+                                      .optimizer = kata_sgd(.lr = 0.1), .seed = 4),
+                         KATA_OK);
+        kata_history_row row;
+        assert_int_equal(kata_fit(m, which == 0 ? floats : data.train, .epochs = 1, .batch = 70,
+                                  .validation = which == 0 ? floats : data.train, .rows = &row,
+                                  .n_rows = 1),
+                         KATA_OK);
+        hash[which] = kata_model_hash(m);
+        loss[which] = row.val_loss;
+        kata_model_free(m);
+    }
+    assert_true(hash[0] == hash[1] && hash[0] == hash[2]);
+    assert_true(loss[0] == loss[1] && loss[0] == loss[2]);
+    kata_tensor_release(&scaled);
+    kata_dataset_free(floats);
+    kata_data_close(&data);
+}
+
 /* y = x^3 of the course (course-and-tagging-article.md, "Supervised learning"): (1,1) (2,8) (3,27)
  * (4,64). */
 static void test_regression_losses(void **state) {
@@ -676,6 +728,7 @@ int main(void) {
         cmocka_unit_test(test_each_allocation_fails_cleanly),
         cmocka_unit_test(test_save_load_evaluate),
         cmocka_unit_test(test_new_head),
+        cmocka_unit_test(test_rescaled_input),
         cmocka_unit_test(test_a_failed_fit_is_not_saved),
         cmocka_unit_test(test_schedules),
     };

@@ -298,6 +298,42 @@ KATA__SUM_COLUMNS(reduce_sum_square_columns, KATA__PLUS_SQUARE)
 KATA__EXTREME_COLUMNS(reduce_max_columns, KATA__GREATER)
 KATA__EXTREME_COLUMNS(reduce_min_columns, KATA__LESS)
 
+/* ---- bytes to numbers, and the look for infinities ---- */
+
+static void NAME(from_bytes)(int64_t n, const uint8_t *restrict x, double scale,
+                             void *restrict y_data) {
+    REAL *restrict y = y_data;
+    const REAL factor = (REAL)scale;
+    int64_t i = 0;
+    for (; i + KATA__STRIP <= n; i += KATA__STRIP) {
+        for (int j = 0; j < KATA__STRIP; j++) {
+            y[i + j] = (REAL)x[i + j] * factor;
+        }
+    }
+    for (; i < n; i++) {
+        y[i] = (REAL)x[i] * factor;
+    }
+}
+
+/* x 0 is 0 for every finite x and a NaN for the others. */
+static bool NAME(all_finite)(int64_t n, const void *x_data) {
+    const REAL *x = x_data;
+    const VEC zero = {0};
+    VEC a[8] = {zero, zero, zero, zero, zero, zero, zero, zero};
+    int64_t i = 0;
+    for (; i + 8 * LANES <= n; i += 8 * LANES) {
+        KATA__UNROLL
+        for (int k = 0; k < 8; k++) {
+            a[k] += NAME(load)(x + i + k * LANES) * zero;
+        }
+    }
+    for (; i + LANES <= n; i += LANES) {
+        a[0] += NAME(load)(x + i) * zero;
+    }
+    a[1] += NAME(load_first)(x + i, (int)(n - i)) * zero;
+    return NAME(sum)(((a[0] + a[1]) + (a[2] + a[3])) + ((a[4] + a[5]) + (a[6] + a[7]))) == 0;
+}
+
 /* ---- dropout ---- */
 
 static void NAME(dropout)(int64_t n, const void *x_data, const float *u, double ratio, void *y_data,

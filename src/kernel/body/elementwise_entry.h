@@ -58,6 +58,7 @@ static const kata__elementwise_table NAME(kata__elementwise) = {
             [KATA__REDUCE_SUM_SQUARE] = NAME(reduce_sum_square_columns),
         },
     .transpose = NAME(transpose_block),
+    .from_bytes = NAME(from_bytes),
     .all_finite = NAME(all_finite),
     .dropout = NAME(dropout),
     .dropout_gradient = NAME(dropout_gradient),

@@ -35,20 +35,3 @@ static void NAME(transpose_block)(int64_t rows, int64_t columns, const void *fro
         }
     }
 }
-
-/* 0 times a number is 0, times an infinity or NaN it is NaN. */
-static bool NAME(all_finite)(int64_t n, const void *data) {
-    const REAL *x = data;
-    VEC sum[4] = {{0}, {0}, {0}, {0}};
-    int64_t i = 0;
-    for (; i + 4 * LANES <= n; i += 4 * LANES) {
-        for (int j = 0; j < 4; j++) {
-            sum[j] += NAME(load)(x + i + j * LANES) * 0;
-        }
-    }
-    REAL rest = NAME(sum)((sum[0] + sum[1]) + (sum[2] + sum[3]));
-    for (; i < n; i++) {
-        rest += x[i] * 0;
-    }
-    return rest == 0;
-}

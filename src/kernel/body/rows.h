@@ -7,6 +7,7 @@
  * them are one loop, however short a row is. */
 #ifndef KATA__ROWS_BUFFER
 #define KATA__ROWS_BUFFER 1024
+#define KATA__NARROW 16
 #endif
 
 static void NAME(softmax_short)(bool log_of_it, int64_t rows, int64_t n, const REAL *x, REAL *y) {
@@ -69,7 +70,80 @@ static void NAME(softmax_long)(bool log_of_it, int64_t n, const REAL *x, REAL *y
     }
 }
 
+/* Rows of few numbers, n <= KATA__NARROW: a strip of rows is turned, so that each of them has a
+ * lane of its own and nothing is added across lanes. */
+KATA__LOCAL void NAME(softmax_turned)(bool log_of_it, int64_t rows, int64_t n, const REAL *x,
+                                      REAL *y) {
+    REAL turned[KATA__NARROW * KATA__STRIP], e[KATA__STRIP];
+    REAL greatest[KATA__STRIP], factor[KATA__STRIP];
+    double sum[KATA__STRIP];
+    for (int64_t row = 0; row < rows; row += KATA__STRIP) {
+        const int64_t m = rows - row < KATA__STRIP ? rows - row : KATA__STRIP;
+        const REAL *xs = x + row * n;
+        REAL *ys = y + row * n;
+        for (int64_t k = 0; k < n; k++) {
+            REAL *t = turned + k * KATA__STRIP;
+            for (int64_t i = 0; i < m; i++) {
+                t[i] = xs[i * n + k];
+            }
+            for (int64_t i = m; i < KATA__STRIP; i++) {
+                t[i] = 0;
+            }
+        }
+        for (int j = 0; j < KATA__STRIP; j++) {
+            greatest[j] = turned[j];
+            sum[j] = 0;
+        }
+        for (int64_t k = 1; k < n; k++) {
+            const REAL *t = turned + k * KATA__STRIP;
+            KATA__VECTOR_LOOP
+            for (int j = 0; j < KATA__STRIP; j++) {
+                greatest[j] = t[j] > greatest[j] ? t[j] : greatest[j];
+            }
+        }
+        for (int64_t k = 0; k < n; k++) {
+            REAL *t = turned + k * KATA__STRIP;
+            KATA__VECTOR_LOOP
+            for (int j = 0; j < KATA__STRIP; j++) {
+                const REAL shifted = t[j] - greatest[j];
+                e[j] = NAME(exp)(shifted);
+                t[j] = log_of_it ? shifted : e[j];
+            }
+            KATA__VECTOR_LOOP
+            for (int j = 0; j < KATA__STRIP; j++) {
+                sum[j] += (double)e[j];
+            }
+        }
+        KATA__VECTOR_LOOP
+        for (int j = 0; j < KATA__STRIP; j++) {
+            e[j] = (REAL)(log_of_it ? sum[j] : 1.0 / sum[j]);
+        }
+        KATA__VECTOR_LOOP
+        for (int j = 0; j < KATA__STRIP; j++) {
+            factor[j] = log_of_it ? NAME(log)(e[j]) : e[j];
+        }
+        for (int64_t i = 0; i < m; i++) {
+            for (int64_t k = 0; k < n; k++) {
+                const REAL t = turned[k * KATA__STRIP + i];
+                ys[i * n + k] = log_of_it ? t - factor[i] : t * factor[i];
+            }
+        }
+    }
+}
+
+static void NAME(softmax_narrow)(bool log_of_it, int64_t rows, int64_t n, const REAL *x, REAL *y) {
+    if (log_of_it) {
+        NAME(softmax_turned)(true, rows, n, x, y);
+    } else {
+        NAME(softmax_turned)(false, rows, n, x, y);
+    }
+}
+
 static void NAME(softmax_rows)(bool log_of_it, int64_t rows, int64_t n, const void *x, void *y) {
+    if (n <= KATA__NARROW && rows >= KATA__NARROW) {
+        NAME(softmax_narrow)(log_of_it, rows, n, x, y);
+        return;
+    }
     if (n <= KATA__ROWS_BUFFER) {
         NAME(softmax_short)(log_of_it, rows, n, x, y);
         return;
