@@ -12,9 +12,9 @@
 typedef struct kata__kernel_table {
     const kata__gemm_table *gemm[2]; /* float32, float64 */
     const kata__elementwise_table *elementwise[2];
-    const kata__conv_last_table *conv_last; /* float32 */
-    const kata__winograd_table *winograd;   /* float32 */
-    const kata__peak_table *peak[2];        /* float32, float64 */
+    const kata__conv_last_table *conv_last;               /* float32 */
+    const kata__winograd_table *winograd;                 /* float32 */
+    const kata__peak_table *peak[2];                      /* float32, float64 */
     const kata__conv_weight_last_table *conv_weight_last; /* float32 */
 } kata__kernel_table;
 

@@ -50,7 +50,8 @@ typedef struct loading {
 
 static kata_status fill_batch(void *user) {
     loading *l = user;
-    kata__batch_input(l->dataset, 0, l->order, l->first, BATCH, l->augment, 1, l->epoch, &l->batch);
+    kata__batch_input(l->dataset, 0, l->order, l->first, BATCH, l->augment, 1, l->epoch, 1.0 / 255,
+                      &l->batch);
     l->first += BATCH;
     if (l->first == N_SAMPLES) {
         l->first = 0;
