@@ -43,7 +43,7 @@ struct plan {
     int64_t groups, fg, cg; /* output and input channels of a group; depth-wise all are one */
     int64_t taps;           /* rows of a panel: kh kw cg */
     int64_t rounded;        /* fg in whole vectors */
-    int64_t panels;         /* of a group */
+    int64_t panel, panels;  /* channels of a panel; panels of a group */
     int64_t rows;           /* of y */
     int64_t images, bands, panel_chunks; /* images of a chunk, or bands and shares of one */
     int64_t n_chunks;
@@ -57,7 +57,8 @@ static struct plan make_plan(kata_context *context, const kata__conv *g, bool po
     p.cg = g->c / g->groups;
     p.taps = g->kh * g->kw * p.cg;
     p.rounded = ceil_div(p.fg, p.table->lanes) * p.table->lanes;
-    p.panels = ceil_div(p.fg, p.table->panel);
+    p.panel = p.depthwise ? p.table->lanes : p.table->panel;
+    p.panels = ceil_div(p.fg, p.panel);
     p.rows = pool ? g->oh / 2 : g->oh;
 
     const double image = 2.0 * (double)(g->f * p.taps) * (double)(g->oh * g->ow) + 1;
@@ -97,8 +98,8 @@ static void pack_chunk(void *argument, int64_t chunk, int worker) {
     const struct pack *job = argument;
     const struct plan *p = job->plan;
     const kata__conv *g = job->conv;
-    const int64_t group = chunk / p->panels, first = chunk % p->panels * p->table->panel;
-    const int64_t width = least(p->rounded - first, p->table->panel);
+    const int64_t group = chunk / p->panels, first = chunk % p->panels * p->panel;
+    const int64_t width = least(p->rounded - first, p->panel);
     const int64_t kernel = g->kh * g->kw, fg = g->f / g->groups;
     float *to = job->packed + p->taps * (group * p->rounded + first);
     for (int64_t k = 0; k < width; k++) {

@@ -36,7 +36,8 @@ typedef struct kata__conv_last_table {
     int panel; /* output channels in a panel */
     void (*piece)(const kata__conv_last_piece *piece);
     /* The same where groups = c = f: vectors along the channels of both. The weight is (kh,kw,c),
-     * a panel is `panel` channels. */
+     * a panel is
+     * `lanes` channels. */
     void (*depthwise)(const kata__conv_last_piece *piece);
 } kata__conv_last_table;
 

@@ -4,25 +4,37 @@
  * A tile's pixels are any: each has the address of its window's first tap, which may lie on the
  * padding and is then not read. The terms come in segments, runs of numbers that are neighbours in
  * x and in the packed weight; a segment's mask says which of the tile's pixels have its taps inside
- * the picture. So padding costs nothing, and an element is one chain of multiply-adds over its taps
- * inside the picture in order, whatever tile computes it.
+ * the picture. So padding costs nothing. The usual masks, a row's or two rows' ends missing, have
+ * loops of their own.
  *
- * With pool the pixels are two rows of `pixels / 2`, window j being columns 2 j and 2 j + 1. */
+ * With one vector, so many broadcasts would take longer than the multiply-adds. Where the stride is
+ * 1, the taps of a row share them: a tile is `columns` neighbours of a row, the input pixel i is
+ * broadcast once and added to the outputs i - kw + 1 .. i; masks are of input pixels.
+ *
+ * An element is one chain of multiply-adds, in an order that depends on its panel and the problem
+ * alone, over its taps inside the picture, whatever tile computes it. With pool a tile is two rows
+ * of columns, window j being columns 2 j and 2 j + 1. */
 
 #if KATA__VECTOR_BYTES == 64
-#define KATA__CONV_PIXELS 28 /* the most of a tile */
+#define KATA__CONV_PIXELS 24 /* the most of a tile */
 #elif KATA__VECTOR_BYTES == 32
 #define KATA__CONV_PIXELS 12
 #else
 #define KATA__CONV_PIXELS 8
 #endif
 
+/* The compiler may assume nothing about the variable: else it keeps each bit of a mask in a
+ * register of its own. */
+#if defined(__GNUC__)
+#define KATA__OPAQUE(variable) __asm__("" : "+r"(variable))
+#else
+#define KATA__OPAQUE(variable) (void)0
+#endif
+
 /* Shorter runs go by a list of offsets, one for each term. */
 #define KATA__CONV_SHORT_RUN 16
 
-/* How the numbers of a term are read: of any pixels; of pixels in two halves, each `step` numbers
- * from pixel to pixel; of each lane's own channel. */
-enum { KATA__CONV_ANY, KATA__CONV_HALVES, KATA__CONV_DEPTHWISE };
+enum { KATA__CONV_BROADCAST, KATA__CONV_DEPTHWISE };
 
 typedef struct NAME(conv_segment) {
     int64_t x;      /* from a pixel's address */
@@ -32,15 +44,14 @@ typedef struct NAME(conv_segment) {
 } NAME(conv_segment);
 
 typedef struct NAME(conv_tile) {
-    const REAL *x[KATA__CONV_PIXELS];
-    int64_t step;
+    const REAL *x[32]; /* of pixels, or input pixels */
     const REAL *weight;
     const NAME(conv_segment) *segments;
     int64_t n_segments;
     const int64_t *offset; /* instead of segments, where runs are short: of each term */
     int64_t terms;
-    int count;
-    int last; /* channels in the last vector */
+    int64_t channels; /* of a tap */
+    int last;         /* channels in the last vector */
     REAL *y;
     uint8_t *index;
     int64_t y_step; /* from pixel to pixel, or window to window */
@@ -56,49 +67,16 @@ typedef struct NAME(conv_tile) {
     KATA__UNROLL                                                                                   \
     for (int v = 0; v < vectors; v++)
 
-/* q steps of `odd` = {1, 3, 5, ...} steps, as an address can be formed of them. */
-KATA__LOCAL int64_t NAME(conv_steps)(const int64_t *odd, const int q) {
-    return q == 0       ? 0
-           : q % 8 == 0 ? 8 * odd[q / 8 / 2]
-           : q % 4 == 0 ? 4 * odd[q / 4 / 2]
-           : q % 2 == 0 ? 2 * odd[q / 2 / 2]
-                        : odd[q / 2];
-}
-
-/* One term: row `at` of x, row w of the weight. */
-#define KATA__CONV_TERM(test)                                                                      \
-    do {                                                                                           \
-        VEC wv[2];                                                                                 \
-        KATA__CONV_EACH_VECTOR {                                                                   \
-            wv[v] = NAME(load)(w + v * LANES);                                                     \
-        }                                                                                          \
-        KATA__UNROLL                                                                               \
-        for (int i = 0; i < pixels; i++) {                                                         \
-            if (test) {                                                                            \
-                if (mode == KATA__CONV_DEPTHWISE) {                                                \
-                    KATA__CONV_EACH_VECTOR {                                                       \
-                        acc[i][v] += wv[v] * (last < LANES && v == vectors - 1                     \
-                                                  ? NAME(load_first)(x[i] + at + v * LANES, last)  \
-                                                  : NAME(load)(x[i] + at + v * LANES));            \
-                    }                                                                              \
-                } else {                                                                           \
-                    const REAL number =                                                            \
-                        mode == KATA__CONV_HALVES                                                  \
-                            ? (i < pixels / 2                                                      \
-                                   ? x[0] + at                                                     \
-                                   : x[1] + at)[NAME(conv_steps)(odd, i % (pixels / 2))]           \
-                            : x[i][at];                                                            \
-                    KATA__CONV_EACH_VECTOR {                                                       \
-                        acc[i][v] += NAME(splat)(number) * wv[v];                                  \
-                    }                                                                              \
-                }                                                                                  \
-            }                                                                                      \
-        }                                                                                          \
-    } while (0)
-
 /* The first `last` numbers of a tail, else a whole vector. */
 KATA__LOCAL VEC NAME(conv_load)(const REAL *p, bool tail, int last) {
     return tail ? NAME(load_first)(p, last) : NAME(load)(p);
+}
+
+/* The ends of the rows missing: columns first .. width - last - 1 of one or two rows. */
+KATA__LOCAL uint32_t NAME(conv_ends)(const int width, const int rows, const int first,
+                                     const int last) {
+    const uint32_t row = ((1u << (width - last)) - 1) & ~((1u << first) - 1);
+    return rows == 2 ? row | row << width : row;
 }
 
 /* max(0, .) and the place of the maximum of a window's four numbers, in row-major order. */
@@ -152,37 +130,149 @@ KATA__LOCAL void NAME(conv_pool_store)(const NAME(conv_tile) *t, const VEC *wind
     }
 }
 
-KATA__LOCAL void NAME(conv_tile_body)(const NAME(conv_tile) *t, const int pixels, const int vectors,
-                                      const int mode, const bool pool) {
-    VEC acc[KATA__CONV_PIXELS][2];
-    const REAL *x[KATA__CONV_PIXELS];
-    int64_t odd[8];
+/* What follows the sums, of any kind: out is (pixels, vectors). Not for the usual cases. */
+static __attribute__((noinline)) void NAME(conv_finish)(const NAME(conv_tile) *t, VEC *out,
+                                                        int pixels, int vectors, bool pool) {
     const int last = t->last;
-    const bool tail = last < LANES;
-    if (mode == KATA__CONV_HALVES) {
-        x[0] = t->x[0];
-        x[1] = t->x[pixels / 2];
-        for (int i = 0; i < 8; i++) {
-            odd[i] = (2 * i + 1) * t->step;
-#if defined(__GNUC__) && !defined(__clang__)
-            __asm__("" : "+r"(odd[i])); /* else each pixel gets a pointer, and they spill */
-#endif
+    for (int i = 0; i < pixels * vectors; i++) {
+        const int v = i % vectors;
+        const bool tail = last < LANES && v == vectors - 1;
+        VEC value = out[i];
+        if (t->residual_at) {
+            const int64_t at = t->residual_at[i / vectors] + v * LANES;
+            if (t->residual) {
+                value += NAME(conv_load)(t->residual + at, tail, last);
+            }
+            if (t->relu_mask) {
+                const VEC mask = NAME(conv_load)(t->relu_mask + at, tail, last);
+                value = t->relu ? NAME(maximum)(value, (VEC){0}) : value;
+                value = NAME(select)(mask <= 0, (VEC){0}, value);
+            }
         }
-    } else {
-        KATA__UNROLL
-        for (int i = 0; i < pixels; i++) {
-            x[i] = t->x[i];
+        if (pool) {
+            out[i] = value;
+            continue;
+        }
+        REAL *y = t->y + i / vectors * t->y_step + v * LANES;
+        value = t->relu ? NAME(maximum)(value, (VEC){0}) : value;
+        if (tail) {
+            NAME(store_first)(y, value, last);
+        } else {
+            NAME(store)(y, value);
         }
     }
+    for (int j = 0; pool && j < pixels / 4; j++) {
+        for (int v = 0; v < vectors; v++) {
+            const int a = 2 * j * vectors + v, b = a + pixels / 2 * vectors;
+            const VEC window[4] = {out[a], out[a + vectors], out[b], out[b + vectors]};
+            NAME(conv_pool_store)
+            (t, window, j * t->y_step + v * LANES, last < LANES && v == vectors - 1);
+        }
+    }
+}
+
+KATA__LOCAL void NAME(conv_store)(const NAME(conv_tile) *t, VEC acc[KATA__CONV_PIXELS][2],
+                                  const int pixels, const int vectors, const bool pool) {
+    const int last = t->last;
+    if (t->residual_at || (LANES < 16 && last < LANES)) {
+        VEC out[KATA__CONV_PIXELS * 2];
+        KATA__UNROLL
+        for (int i = 0; i < pixels; i++) {
+            KATA__CONV_EACH_VECTOR {
+                out[i * vectors + v] = acc[i][v];
+            }
+        }
+        NAME(conv_finish)(t, out, pixels, vectors, pool);
+        return;
+    }
+    if (pool) {
+        KATA__UNROLL
+        for (int j = 0; j < pixels / 4; j++) {
+            KATA__CONV_EACH_VECTOR {
+                const VEC window[4] = {acc[2 * j][v], acc[2 * j + 1][v], acc[pixels / 2 + 2 * j][v],
+                                       acc[pixels / 2 + 2 * j + 1][v]};
+                NAME(conv_pool_store)
+                (t, window, j * t->y_step + v * LANES, LANES == 16 && v == vectors - 1);
+            }
+        }
+        return;
+    }
+    if (t->relu) {
+        KATA__UNROLL
+        for (int i = 0; i < pixels; i++) {
+            KATA__CONV_EACH_VECTOR {
+                acc[i][v] = NAME(maximum)(acc[i][v], (VEC){0});
+            }
+        }
+    }
+    REAL *y = t->y;
+    KATA__UNROLL
+    for (int i = 0; i < pixels; i++) {
+        KATA__CONV_EACH_VECTOR {
+            if (LANES == 16 && v == vectors - 1) {
+                NAME(store_first)(y + v * LANES, acc[i][v], last);
+            } else {
+                NAME(store)(y + v * LANES, acc[i][v]);
+            }
+        }
+        y += t->y_step;
+    }
+}
+
+KATA__LOCAL void NAME(conv_start)(const NAME(conv_tile) *t, VEC acc[KATA__CONV_PIXELS][2],
+                                  const int pixels, const int vectors) {
     KATA__CONV_EACH_VECTOR {
-        const VEC bias = t->bias
-                             ? NAME(conv_load)(t->bias + v * LANES, tail && v == vectors - 1, last)
-                             : (VEC){0};
+        const VEC bias = t->bias ? NAME(conv_load)(t->bias + v * LANES,
+                                                   t->last < LANES && v == vectors - 1, t->last)
+                                 : (VEC){0};
         KATA__UNROLL
         for (int i = 0; i < pixels; i++) {
             acc[i][v] = bias;
         }
     }
+}
+
+/* One term: number `at` of the pixels for which `test`, row w of the weight. */
+#define KATA__CONV_TERM(test)                                                                      \
+    do {                                                                                           \
+        VEC wv[2];                                                                                 \
+        KATA__CONV_EACH_VECTOR {                                                                   \
+            wv[v] = NAME(load)(w + v * LANES);                                                     \
+        }                                                                                          \
+        KATA__UNROLL                                                                               \
+        for (int i = 0; i < pixels; i++) {                                                         \
+            if (!(test)) {                                                                         \
+                continue;                                                                          \
+            }                                                                                      \
+            KATA__CONV_EACH_VECTOR {                                                               \
+                if (mode == KATA__CONV_DEPTHWISE) {                                                \
+                    acc[i][v] += wv[v] * NAME(conv_load)(x[i] + at + v * LANES,                    \
+                                                         tail && v == vectors - 1, last);          \
+                } else {                                                                           \
+                    acc[i][v] += NAME(splat)(x[i][at]) * wv[v];                                    \
+                }                                                                                  \
+            }                                                                                      \
+        }                                                                                          \
+    } while (0)
+
+#define KATA__CONV_LOOP(test)                                                                      \
+    for (; at < stop; at++, w += vectors * LANES) {                                                \
+        KATA__CONV_TERM(test);                                                                     \
+    }
+
+/* width: columns of a row, where a tile is often two rows; else `pixels`. */
+KATA__LOCAL void NAME(conv_tile_body)(const NAME(conv_tile) *t, const int pixels, const int width,
+                                      const int vectors, const int mode, const bool pool) {
+    VEC acc[KATA__CONV_PIXELS][2];
+    const REAL *x[KATA__CONV_PIXELS];
+    const int last = t->last;
+    const bool tail = last < LANES;
+    const int rows = pixels / width;
+    KATA__UNROLL
+    for (int i = 0; i < pixels; i++) {
+        x[i] = t->x[i];
+    }
+    NAME(conv_start)(t, acc, pixels, vectors);
 
     const REAL *w = t->weight;
     if (t->offset) {
@@ -198,125 +288,221 @@ KATA__LOCAL void NAME(conv_tile_body)(const NAME(conv_tile) *t, const int pixels
             const int64_t stop = at + s->length;
             const uint32_t mask = s->mask;
             w = t->weight + s->weight * (vectors * LANES);
-            if (mask == (pixels == 32 ? ~0u : (1u << pixels) - 1)) {
-                for (; at < stop; at++, w += vectors * LANES) {
-                    KATA__CONV_TERM(true);
-                }
+            if (mask == NAME(conv_ends)(width, rows, 0, 0)) {
+                KATA__CONV_LOOP(true)
+            } else if (width > 2 && mask == NAME(conv_ends)(width, rows, 1, 0)) {
+                KATA__CONV_LOOP(i % width > 0)
+            } else if (width > 2 && mask == NAME(conv_ends)(width, rows, 0, 1)) {
+                KATA__CONV_LOOP(i % width < width - 1)
+            } else if (width > 5 && mask == NAME(conv_ends)(width, rows, 2, 0)) {
+                KATA__CONV_LOOP(i % width > 1)
+            } else if (width > 5 && mask == NAME(conv_ends)(width, rows, 0, 2)) {
+                KATA__CONV_LOOP(i % width < width - 2)
+            } else if (rows == 2 && mask == NAME(conv_ends)(width, 1, 0, 0)) {
+                KATA__CONV_LOOP(i < width)
+            } else if (rows == 2 && mask == NAME(conv_ends)(width, 1, 0, 0) << width) {
+                KATA__CONV_LOOP(i >= width)
+            } else if (rows == 2 && !pool && mask == NAME(conv_ends)(pixels, 1, 1, 0)) {
+                KATA__CONV_LOOP(i > 0)
+            } else if (rows == 2 && !pool && mask == NAME(conv_ends)(pixels, 1, 0, 1)) {
+                KATA__CONV_LOOP(i < pixels - 1)
             } else {
                 for (; at < stop; at++, w += vectors * LANES) {
-                    KATA__CONV_TERM(mask >> i & 1);
+                    uint32_t m = mask;
+                    KATA__OPAQUE(m);
+                    KATA__CONV_TERM(m >> i & 1);
                 }
             }
         }
+    }
+    NAME(conv_store)(t, acc, pixels, vectors, pool);
+}
+
+/* Number `at` of the input pixels for which `test`, each for kw taps. */
+#define KATA__CONV_SHARED_TERM(test)                                                               \
+    do {                                                                                           \
+        VEC wv[5];                                                                                 \
+        KATA__UNROLL                                                                               \
+        for (int k = 0; k < kw; k++) {                                                             \
+            wv[k] = NAME(load)(w + k * tap);                                                       \
+        }                                                                                          \
+        KATA__UNROLL                                                                               \
+        for (int i = 0; i < rows * inputs; i++) {                                                  \
+            if (test) {                                                                            \
+                const VEC number = NAME(splat)(x[i][at]);                                          \
+                KATA__UNROLL                                                                       \
+                for (int k = 0; k < kw; k++) {                                                     \
+                    const int column = i % inputs - k;                                             \
+                    if (column >= 0 && column < columns) {                                         \
+                        acc[i / inputs * columns + column][0] += number * wv[k];                   \
+                    }                                                                              \
+                }                                                                                  \
+            }                                                                                      \
+        }                                                                                          \
+    } while (0)
+
+#define KATA__CONV_SHARED_LOOP(test)                                                               \
+    for (; at < stop; at++, w += LANES) {                                                          \
+        KATA__CONV_SHARED_TERM(test);                                                              \
     }
 
-    if (t->residual_at) {
-        KATA__UNROLL
-        for (int i = 0; i < pixels; i++) {
-            if (pool ? i % (pixels / 2) < t->count / 2 : i < t->count) {
-                const int64_t at = t->residual_at[i];
-                KATA__CONV_EACH_VECTOR {
-                    const bool part = tail && v == vectors - 1;
-                    VEC value = acc[i][v];
-                    if (t->residual) {
-                        value += NAME(conv_load)(t->residual + at + v * LANES, part, last);
-                    }
-                    if (t->relu_mask) {
-                        const VEC m = NAME(conv_load)(t->relu_mask + at + v * LANES, part, last);
-                        value = t->relu ? NAME(maximum)(value, (VEC){0}) : value;
-                        value = NAME(select)(m <= 0, (VEC){0}, value);
-                    }
-                    acc[i][v] = value;
-                }
-            }
-        }
-    }
-    if (pool) {
-        KATA__UNROLL
-        for (int j = 0; j < pixels / 4; j++) {
-            if (4 * j < t->count) {
-                KATA__CONV_EACH_VECTOR {
-                    const VEC window[4] = {acc[2 * j][v], acc[2 * j + 1][v],
-                                           acc[pixels / 2 + 2 * j][v],
-                                           acc[pixels / 2 + 2 * j + 1][v]};
-                    NAME(conv_pool_store)
-                    (t, window, j * t->y_step + v * LANES, tail && v == vectors - 1);
-                }
-            }
-        }
-        return;
-    }
-    REAL *y = t->y;
+/* A segment is a row of kw taps. */
+KATA__LOCAL void NAME(conv_shared_body)(const NAME(conv_tile) *t, const int columns, const int kw,
+                                        const bool pool) {
+    VEC acc[KATA__CONV_PIXELS][2];
+    const REAL *x[32];
+    const int rows = pool ? 2 : 1, inputs = columns + kw - 1;
+    const int64_t tap = t->channels * LANES;
     KATA__UNROLL
-    for (int i = 0; i < pixels; i++) {
-        if (i < t->count) {
-            KATA__CONV_EACH_VECTOR {
-                const VEC value = t->relu ? NAME(maximum)(acc[i][v], (VEC){0}) : acc[i][v];
-                if (tail && v == vectors - 1) {
-                    NAME(store_first)(y + v * LANES, value, last);
-                } else {
-                    NAME(store)(y + v * LANES, value);
-                }
+    for (int i = 0; i < rows * inputs; i++) {
+        x[i] = t->x[i];
+    }
+    NAME(conv_start)(t, acc, rows * columns, 1);
+    const NAME(conv_segment) *s = t->segments, *const end = s + t->n_segments;
+    for (; s < end; s++) {
+        int64_t at = s->x;
+        const int64_t stop = at + s->length;
+        const uint32_t mask = s->mask;
+        const REAL *w = t->weight + s->weight * LANES;
+        if (mask == NAME(conv_ends)(inputs, rows, 0, 0)) {
+            KATA__CONV_SHARED_LOOP(true)
+        } else if (mask == NAME(conv_ends)(inputs, rows, 1, 0)) {
+            KATA__CONV_SHARED_LOOP(i % inputs > 0)
+        } else if (mask == NAME(conv_ends)(inputs, rows, 0, 1)) {
+            KATA__CONV_SHARED_LOOP(i % inputs < inputs - 1)
+        } else {
+            for (; at < stop; at++, w += LANES) {
+                uint32_t m = mask;
+                KATA__OPAQUE(m);
+                KATA__CONV_SHARED_TERM(m >> i & 1);
             }
-            y += t->y_step;
         }
     }
+    NAME(conv_store)(t, acc, rows * columns, 1, pool);
 }
 
 typedef void (*NAME(conv_tile_function))(const NAME(conv_tile) *t);
 
-/* The tiles of one kind, largest first: what is left over is computed by the smallest that holds
- * it, with masks that are empty behind the last pixel. */
-#define KATA__CONV_SIZES 5
+/* The tiles of one kind, largest first, down to a pixel or a window. */
 typedef struct NAME(conv_tiles) {
-    int pixels[KATA__CONV_SIZES]; /* ends with 0 */
-    NAME(conv_tile_function) function[KATA__CONV_SIZES];
+    int n;
+    int pixels[12];
+    NAME(conv_tile_function) function[12];
 } NAME(conv_tiles);
 
+/* T(pixels, width, ...); for shared taps T(pixels, columns, ...). */
 #if KATA__VECTOR_BYTES == 64
-#define KATA__CONV_ANY_2(T, ...)                                                                   \
-    T(14, __VA_ARGS__) T(10, __VA_ARGS__) T(6, __VA_ARGS__) T(2, __VA_ARGS__)
-#define KATA__CONV_ANY_1(T, ...) T(16, __VA_ARGS__) T(8, __VA_ARGS__) T(2, __VA_ARGS__)
-#define KATA__CONV_HALVES_1(T, ...)                                                                \
-    T(28, __VA_ARGS__) T(24, __VA_ARGS__) T(16, __VA_ARGS__) T(8, __VA_ARGS__)
-#define KATA__CONV_POOL_2(T, ...) T(12, __VA_ARGS__) T(8, __VA_ARGS__) T(4, __VA_ARGS__)
-#define KATA__CONV_POOL_1(T, ...)                                                                  \
-    T(28, __VA_ARGS__) T(24, __VA_ARGS__) T(16, __VA_ARGS__) T(8, __VA_ARGS__)
+#define KATA__CONV_PAIRS(T, ...)                                                                   \
+    T(14, 7, __VA_ARGS__)                                                                          \
+    T(12, 12, __VA_ARGS__)                                                                         \
+    T(10, 10, __VA_ARGS__)                                                                         \
+    T(8, 8, __VA_ARGS__)                                                                           \
+    T(7, 7, __VA_ARGS__)                                                                           \
+    T(6, 6, __VA_ARGS__)                                                                           \
+    T(5, 5, __VA_ARGS__)                                                                           \
+    T(4, 4, __VA_ARGS__) T(3, 3, __VA_ARGS__) T(2, 2, __VA_ARGS__) T(1, 1, __VA_ARGS__)
+#define KATA__CONV_SINGLES(T, ...)                                                                 \
+    T(16, 16, __VA_ARGS__)                                                                         \
+    T(8, 8, __VA_ARGS__) T(4, 4, __VA_ARGS__) T(2, 2, __VA_ARGS__) T(1, 1, __VA_ARGS__)
+#define KATA__CONV_POOL_PAIRS(T, ...)                                                              \
+    T(12, 6, __VA_ARGS__) T(8, 4, __VA_ARGS__) T(4, 2, __VA_ARGS__)
+#define KATA__CONV_POOL_SINGLES(T, ...)                                                            \
+    T(16, 8, __VA_ARGS__) T(8, 4, __VA_ARGS__) T(4, 2, __VA_ARGS__)
+#define KATA__CONV_SHARED(T, ...)                                                                  \
+    T(14, 14, __VA_ARGS__)                                                                         \
+    T(12, 12, __VA_ARGS__)                                                                         \
+    T(10, 10, __VA_ARGS__)                                                                         \
+    T(8, 8, __VA_ARGS__)                                                                           \
+    T(7, 7, __VA_ARGS__)                                                                           \
+    T(4, 4, __VA_ARGS__) T(3, 3, __VA_ARGS__) T(2, 2, __VA_ARGS__) T(1, 1, __VA_ARGS__)
+#define KATA__CONV_POOL_SHARED(T, ...)                                                             \
+    T(24, 12, __VA_ARGS__)                                                                         \
+    T(20, 10, __VA_ARGS__)                                                                         \
+    T(16, 8, __VA_ARGS__) T(12, 6, __VA_ARGS__) T(8, 4, __VA_ARGS__) T(4, 2, __VA_ARGS__)
 #elif KATA__VECTOR_BYTES == 32
-#define KATA__CONV_ANY_2(T, ...) T(6, __VA_ARGS__) T(4, __VA_ARGS__) T(2, __VA_ARGS__)
-#define KATA__CONV_ANY_1(T, ...) T(8, __VA_ARGS__) T(2, __VA_ARGS__)
-#define KATA__CONV_HALVES_1(T, ...) T(12, __VA_ARGS__) T(8, __VA_ARGS__) T(4, __VA_ARGS__)
-#define KATA__CONV_POOL_2(T, ...) T(4, __VA_ARGS__)
-#define KATA__CONV_POOL_1(T, ...) T(12, __VA_ARGS__) T(8, __VA_ARGS__) T(4, __VA_ARGS__)
+#define KATA__CONV_PAIRS(T, ...)                                                                   \
+    T(6, 6, __VA_ARGS__)                                                                           \
+    T(5, 5, __VA_ARGS__)                                                                           \
+    T(4, 4, __VA_ARGS__) T(3, 3, __VA_ARGS__) T(2, 2, __VA_ARGS__) T(1, 1, __VA_ARGS__)
+#define KATA__CONV_SINGLES(T, ...)                                                                 \
+    T(12, 12, __VA_ARGS__)                                                                         \
+    T(8, 8, __VA_ARGS__) T(4, 4, __VA_ARGS__) T(2, 2, __VA_ARGS__) T(1, 1, __VA_ARGS__)
+#define KATA__CONV_POOL_PAIRS(T, ...) T(4, 2, __VA_ARGS__)
+#define KATA__CONV_POOL_SINGLES(T, ...)                                                            \
+    T(12, 6, __VA_ARGS__) T(8, 4, __VA_ARGS__) T(4, 2, __VA_ARGS__)
+#define KATA__CONV_SHARED(T, ...)                                                                  \
+    T(10, 10, __VA_ARGS__)                                                                         \
+    T(8, 8, __VA_ARGS__)                                                                           \
+    T(7, 7, __VA_ARGS__)                                                                           \
+    T(4, 4, __VA_ARGS__) T(3, 3, __VA_ARGS__) T(2, 2, __VA_ARGS__) T(1, 1, __VA_ARGS__)
+#define KATA__CONV_POOL_SHARED(T, ...)                                                             \
+    T(12, 6, __VA_ARGS__) T(8, 4, __VA_ARGS__) T(4, 2, __VA_ARGS__)
 #else
-#define KATA__CONV_ANY_2(T, ...) T(4, __VA_ARGS__) T(2, __VA_ARGS__)
-#define KATA__CONV_ANY_1(T, ...) T(6, __VA_ARGS__) T(2, __VA_ARGS__)
-#define KATA__CONV_HALVES_1(T, ...) T(8, __VA_ARGS__) T(4, __VA_ARGS__)
-#define KATA__CONV_POOL_2(T, ...) T(4, __VA_ARGS__)
-#define KATA__CONV_POOL_1(T, ...) T(8, __VA_ARGS__) T(4, __VA_ARGS__)
+#define KATA__CONV_PAIRS(T, ...)                                                                   \
+    T(4, 4, __VA_ARGS__) T(3, 3, __VA_ARGS__) T(2, 2, __VA_ARGS__) T(1, 1, __VA_ARGS__)
+#define KATA__CONV_SINGLES(T, ...)                                                                 \
+    T(8, 8, __VA_ARGS__) T(4, 4, __VA_ARGS__) T(2, 2, __VA_ARGS__) T(1, 1, __VA_ARGS__)
+#define KATA__CONV_POOL_PAIRS(T, ...) T(4, 2, __VA_ARGS__)
+#define KATA__CONV_POOL_SINGLES(T, ...) T(8, 4, __VA_ARGS__) T(4, 2, __VA_ARGS__)
+#define KATA__CONV_SHARED(T, ...)                                                                  \
+    T(8, 8, __VA_ARGS__)                                                                           \
+    T(7, 7, __VA_ARGS__)                                                                           \
+    T(4, 4, __VA_ARGS__) T(3, 3, __VA_ARGS__) T(2, 2, __VA_ARGS__) T(1, 1, __VA_ARGS__)
+#define KATA__CONV_POOL_SHARED(T, ...) T(8, 4, __VA_ARGS__) T(4, 2, __VA_ARGS__)
 #endif
 
 #define KATA__CONV_TILE_NAME(name, pixels) NAME(conv_tile_##name##_##pixels)
-#define KATA__CONV_TILE(pixels, name, vectors, mode, pool)                                         \
+#define KATA__CONV_TILE(pixels, width, name, vectors, mode, pool)                                  \
     static void KATA__CONV_TILE_NAME(name, pixels)(const NAME(conv_tile) *t) {                     \
-        NAME(conv_tile_body)(t, pixels, vectors, mode, pool);                                      \
+        NAME(conv_tile_body)(t, pixels, width, vectors, mode, pool);                               \
     }
-#define KATA__CONV_TILE_PIXELS(pixels, ...) pixels,
-#define KATA__CONV_TILE_ENTRY(pixels, name, ...) KATA__CONV_TILE_NAME(name, pixels),
-#define KATA__CONV_TILES(list, name, vectors, mode, pool)                                          \
-    list(KATA__CONV_TILE, name, vectors, mode, pool) static const NAME(conv_tiles)                 \
-        NAME(conv_tiles_##name) = {{list(KATA__CONV_TILE_PIXELS, name, )},                         \
-                                   {list(KATA__CONV_TILE_ENTRY, name, )}};
+#define KATA__CONV_SHARED_TILE(pixels, columns, name, kw, pool)                                    \
+    static void KATA__CONV_TILE_NAME(name, pixels)(const NAME(conv_tile) *t) {                     \
+        NAME(conv_shared_body)(t, columns, kw, pool);                                              \
+    }
+#define KATA__CONV_ONE(pixels, width, name) +1
+#define KATA__CONV_TILE_PIXELS(pixels, width, name) pixels,
+#define KATA__CONV_TILE_ENTRY(pixels, width, name) KATA__CONV_TILE_NAME(name, pixels),
+#define KATA__CONV_TILES(list, name)                                                               \
+    static const NAME(conv_tiles) NAME(conv_tiles_##name) = {0 list(KATA__CONV_ONE, name),         \
+                                                             {list(KATA__CONV_TILE_PIXELS, name)}, \
+                                                             {list(KATA__CONV_TILE_ENTRY, name)}};
 
-KATA__CONV_TILES(KATA__CONV_ANY_2, any_2, 2, KATA__CONV_ANY, false)
-KATA__CONV_TILES(KATA__CONV_ANY_1, any_1, 1, KATA__CONV_ANY, false)
-KATA__CONV_TILES(KATA__CONV_HALVES_1, halves_1, 1, KATA__CONV_HALVES, false)
-KATA__CONV_TILES(KATA__CONV_ANY_2, depthwise_2, 2, KATA__CONV_DEPTHWISE, false)
-KATA__CONV_TILES(KATA__CONV_ANY_1, depthwise_1, 1, KATA__CONV_DEPTHWISE, false)
-KATA__CONV_TILES(KATA__CONV_POOL_2, any_pool_2, 2, KATA__CONV_ANY, true)
-KATA__CONV_TILES(KATA__CONV_POOL_1, halves_pool_1, 1, KATA__CONV_HALVES, true)
-KATA__CONV_TILES(KATA__CONV_POOL_2, depthwise_pool_2, 2, KATA__CONV_DEPTHWISE, true)
-KATA__CONV_TILES(KATA__CONV_POOL_1, depthwise_pool_1, 1, KATA__CONV_DEPTHWISE, true)
+KATA__CONV_PAIRS(KATA__CONV_TILE, two, 2, KATA__CONV_BROADCAST, false)
+KATA__CONV_SINGLES(KATA__CONV_TILE, one, 1, KATA__CONV_BROADCAST, false)
+KATA__CONV_SINGLES(KATA__CONV_TILE, depthwise, 1, KATA__CONV_DEPTHWISE, false)
+KATA__CONV_POOL_PAIRS(KATA__CONV_TILE, pool_two, 2, KATA__CONV_BROADCAST, true)
+KATA__CONV_POOL_SINGLES(KATA__CONV_TILE, pool_one, 1, KATA__CONV_BROADCAST, true)
+KATA__CONV_POOL_SINGLES(KATA__CONV_TILE, pool_depthwise, 1, KATA__CONV_DEPTHWISE, true)
+KATA__CONV_SHARED(KATA__CONV_SHARED_TILE, shared_3, 3, false)
+KATA__CONV_SHARED(KATA__CONV_SHARED_TILE, shared_5, 5, false)
+KATA__CONV_POOL_SHARED(KATA__CONV_SHARED_TILE, pool_shared_3, 3, true)
+KATA__CONV_POOL_SHARED(KATA__CONV_SHARED_TILE, pool_shared_5, 5, true)
+KATA__CONV_TILES(KATA__CONV_PAIRS, two)
+KATA__CONV_TILES(KATA__CONV_SINGLES, one)
+KATA__CONV_TILES(KATA__CONV_SINGLES, depthwise)
+KATA__CONV_TILES(KATA__CONV_POOL_PAIRS, pool_two)
+KATA__CONV_TILES(KATA__CONV_POOL_SINGLES, pool_one)
+KATA__CONV_TILES(KATA__CONV_POOL_SINGLES, pool_depthwise)
+KATA__CONV_TILES(KATA__CONV_SHARED, shared_3)
+KATA__CONV_TILES(KATA__CONV_SHARED, shared_5)
+KATA__CONV_TILES(KATA__CONV_POOL_SHARED, pool_shared_3)
+KATA__CONV_TILES(KATA__CONV_POOL_SHARED, pool_shared_5)
+
+/* Which tile is next where `left` units (pixels or windows of four) remain: parts as even as the
+ * sizes allow. */
+static int NAME(conv_pick)(const NAME(conv_tiles) *tiles, int64_t left, int unit) {
+    const int64_t largest = tiles->pixels[0] / unit, parts = (left + largest - 1) / largest;
+    int64_t wanted = (left + parts - 1) / parts * unit;
+    for (;;) {
+        for (int i = 0; i < tiles->n; i++) {
+            if (tiles->pixels[i] == wanted) {
+                return i;
+            }
+        }
+        wanted = (wanted / unit + 1) / 2 * unit;
+    }
+}
 
 /* A walk over the tiles of a piece. The taps of column kx lie inside the picture for the output
  * columns low[kx] .. high[kx] - 1. */
@@ -324,22 +510,20 @@ typedef struct NAME(conv_walk) {
     const kata__conv *conv;
     const REAL *x; /* the image's first channel of the group */
     bool merge;    /* the taps of a row are neighbours in x */
-    bool inside;   /* all runs so far are */
-    uint32_t full; /* all pixels of the tile */
+    bool inside;   /* no tap of the tile's is on padding */
     int64_t *low, *high;
     uint32_t *row_mask, *column_mask;
     NAME(conv_segment) *whole, *part;
     int64_t n_whole;
     int64_t *offset;
-    int64_t channels; /* in a segment for each tap */
     NAME(conv_tile) tile;
     int64_t residual_at[KATA__CONV_PIXELS];
 } NAME(conv_walk);
 
 /* Pixels bit, bit + 1, ... of the tile are `count` neighbours of output row oy from column ox on.
  */
-static void NAME(conv_add_run)(NAME(conv_walk) *walk, int bit, int64_t count, int64_t oy,
-                               int64_t ox) {
+KATA__LOCAL void NAME(conv_add_run)(NAME(conv_walk) *walk, int bit, int64_t count, int64_t oy,
+                                    int64_t ox) {
     const kata__conv *g = walk->conv;
     const int64_t y = oy * g->stride_h - g->pad_top, x = ox * g->stride_w - g->pad_left;
     const int64_t step = g->stride_w * g->c;
@@ -357,11 +541,11 @@ static void NAME(conv_add_run)(NAME(conv_walk) *walk, int bit, int64_t count, in
 }
 
 /* As above, the masks of it. */
-static void NAME(conv_mask_run)(NAME(conv_walk) *walk, int bit, int64_t count, int64_t oy,
-                                int64_t ox) {
+KATA__LOCAL void NAME(conv_mask_run)(NAME(conv_walk) *walk, int bit, int64_t count, int64_t oy,
+                                     int64_t ox) {
     const kata__conv *g = walk->conv;
     const int64_t y = oy * g->stride_h - g->pad_top;
-    const uint32_t all = (uint32_t)(((uint64_t)1 << count) - 1) << bit;
+    const uint32_t all = ((1u << count) - 1) << bit;
     for (int64_t i = 0; i < g->kh; i++) {
         const int64_t row = y + i * g->dilation_h;
         walk->row_mask[i] |= row >= 0 && row < g->h ? all : 0;
@@ -370,23 +554,25 @@ static void NAME(conv_mask_run)(NAME(conv_walk) *walk, int bit, int64_t count, i
         const int64_t low = walk->low[j] > ox ? walk->low[j] - ox : 0;
         const int64_t high = walk->high[j] - ox < count ? walk->high[j] - ox : count;
         if (low < high) {
-            walk->column_mask[j] |= (uint32_t)((((uint64_t)1 << (high - low)) - 1) << (bit + low));
+            walk->column_mask[j] |= ((1u << (high - low)) - 1) << (bit + low);
         }
     }
 }
 
-/* Calls add for the runs of a tile: `count` pixels from column ox of row oy on, or windows. */
-static void NAME(conv_runs)(NAME(conv_walk) *walk,
-                            void (*add)(NAME(conv_walk) *, int, int64_t, int64_t, int64_t),
-                            int64_t count, int64_t width, int64_t oy, int64_t ox, int pixels,
-                            bool pool) {
+/* The runs of a tile: `count` pixels from column ox of row oy on, or windows; their masks, or else
+ * their addresses. */
+KATA__LOCAL void NAME(conv_runs)(NAME(conv_walk) *walk, const bool masks, int64_t count,
+                                 int64_t width, int64_t oy, int64_t ox, int pixels, bool pool) {
     for (int64_t done = 0; done < count;) {
         const int64_t n = width - ox < count - done ? width - ox : count - done;
-        if (pool) {
-            add(walk, (int)(2 * done), 2 * n, 2 * oy, 2 * ox);
-            add(walk, pixels / 2 + (int)(2 * done), 2 * n, 2 * oy + 1, 2 * ox);
-        } else {
-            add(walk, (int)done, n, oy, ox);
+        for (int row = 0; row < (pool ? 2 : 1); row++) {
+            const int bit = pool ? row * pixels / 2 + (int)(2 * done) : (int)done;
+            const int64_t y = pool ? 2 * oy + row : oy, x = pool ? 2 * ox : ox;
+            if (masks) {
+                NAME(conv_mask_run)(walk, bit, pool ? 2 * n : n, y, x);
+            } else {
+                NAME(conv_add_run)(walk, bit, pool ? 2 * n : n, y, x);
+            }
         }
         done += n;
         ox = 0;
@@ -394,11 +580,11 @@ static void NAME(conv_runs)(NAME(conv_walk) *walk,
     }
 }
 
-/* Segments for a tile that reaches over the border or is not full. */
+/* Segments for a tile that reaches over the border. */
 static void NAME(conv_part_segments)(NAME(conv_walk) *walk) {
     const kata__conv *g = walk->conv;
     NAME(conv_segment) *s = walk->part;
-    const int64_t channels = walk->channels;
+    const int64_t channels = walk->tile.channels;
     for (int64_t i = 0; i < g->kh; i++) {
         const int64_t row = i * g->dilation_h * g->w * g->c;
         uint32_t last = 0;
@@ -420,11 +606,69 @@ static void NAME(conv_part_segments)(NAME(conv_walk) *walk) {
     walk->tile.offset = NULL;
 }
 
+/* Sets the tile's addresses and segments: `count` pixels or windows from column ox of row oy on. */
+static void NAME(conv_place)(NAME(conv_walk) *walk, int64_t count, int64_t width, int64_t oy,
+                             int64_t ox, int pixels, bool pool) {
+    NAME(conv_tile) *t = &walk->tile;
+    walk->inside = true;
+    NAME(conv_runs)(walk, false, count, width, oy, ox, pixels, pool);
+    if (walk->inside) {
+        t->offset = walk->offset;
+        t->segments = walk->whole;
+        t->n_segments = walk->n_whole;
+        for (int64_t s = 0; s < walk->n_whole; s++) {
+            walk->whole[s].mask = (1u << pixels) - 1;
+        }
+    } else {
+        const kata__conv *g = walk->conv;
+        memset(walk->row_mask, 0, (size_t)(g->kh + g->kw) * sizeof(uint32_t));
+        NAME(conv_runs)(walk, true, count, width, oy, ox, pixels, pool);
+        NAME(conv_part_segments)(walk);
+    }
+}
+
+/* The same for shared taps: input pixels and their masks, `columns` of row oy (pool: and of the
+ * next). */
+static void NAME(conv_place_shared)(NAME(conv_walk) *walk, int64_t columns, int64_t oy, int64_t ox,
+                                    bool pool) {
+    const kata__conv *g = walk->conv;
+    NAME(conv_tile) *t = &walk->tile;
+    const int64_t inputs = columns + g->kw - 1, y = oy - g->pad_top, x = ox - g->pad_left;
+    const int64_t low = x < 0 ? (-x < inputs ? -x : inputs) : 0;
+    const int64_t high = g->w - x < inputs ? (g->w - x > low ? g->w - x : low) : inputs;
+    const uint32_t mask = (uint32_t)((((uint64_t)1 << (high - low)) - 1) << low);
+    const int rows = pool ? 2 : 1;
+    for (int row = 0; row < rows; row++) {
+        const REAL *at = walk->x + ((y + row * g->stride_h) * g->w + x) * g->c;
+        for (int64_t i = 0; i < inputs; i++) {
+            t->x[row * inputs + i] = at + i * g->c;
+        }
+        for (int64_t i = 0; t->residual_at && i < columns; i++) {
+            walk->residual_at[row * columns + i] = ((oy + row) * g->ow + ox + i) * g->f;
+        }
+    }
+    NAME(conv_segment) *s = walk->part;
+    for (int64_t i = 0; i < g->kh; i++) {
+        const int64_t from = y + i * g->dilation_h;
+        const uint32_t first = from >= 0 && from < g->h ? mask : 0;
+        const uint32_t second =
+            pool && from + 1 >= 0 && from + 1 < g->h ? (uint32_t)((uint64_t)mask << inputs) : 0;
+        if (first | second) {
+            *s++ = (NAME(conv_segment)){.x = i * g->dilation_h * g->w * g->c,
+                                        .weight = i * g->kw * t->channels,
+                                        .length = (int32_t)t->channels,
+                                        .mask = first | second};
+        }
+    }
+    t->segments = walk->part;
+    t->n_segments = s - walk->part;
+}
+
 /* What does not depend on the tile: limits of the columns, segments or offsets of a tile inside. */
 static void NAME(conv_walk_begin)(NAME(conv_walk) *walk, bool depthwise, int64_t *scratch) {
     const kata__conv *g = walk->conv;
-    const int64_t taps = g->kh * g->kw;
-    walk->channels = depthwise ? 1 : g->c / g->groups;
+    const int64_t taps = g->kh * g->kw, channels = depthwise ? 1 : g->c / g->groups;
+    walk->tile.channels = channels;
     walk->merge = !depthwise && g->groups == 1 && g->dilation_w == 1;
     walk->low = scratch;
     walk->high = walk->low + g->kw;
@@ -438,14 +682,14 @@ static void NAME(conv_walk_begin)(NAME(conv_walk) *walk, bool depthwise, int64_t
         walk->low[j] = x >= 0 ? 0 : (-x + g->stride_w - 1) / g->stride_w;
         walk->high[j] = x >= g->w ? 0 : (g->w - 1 - x) / g->stride_w + 1;
     }
-    const int64_t run = walk->merge ? g->kw * walk->channels : walk->channels;
+    const int64_t run = walk->merge ? g->kw * channels : channels;
     walk->offset = NULL;
     if (run < KATA__CONV_SHORT_RUN) {
         walk->offset = offset;
         for (int64_t t = 0; t < taps; t++) {
             const int64_t at =
                 (t / g->kw * g->dilation_h * g->w + t % g->kw * g->dilation_w) * g->c;
-            for (int64_t c = 0; c < walk->channels; c++) {
+            for (int64_t c = 0; c < channels; c++) {
                 *offset++ = at + c;
             }
         }
@@ -455,24 +699,29 @@ static void NAME(conv_walk_begin)(NAME(conv_walk) *walk, bool depthwise, int64_t
         for (int64_t j = 0; j < (walk->merge ? 1 : g->kw); j++) {
             *s++ = (NAME(conv_segment)){
                 .x = (i * g->dilation_h * g->w + j * g->dilation_w) * g->c,
-                .weight = (i * g->kw + j) * walk->channels,
+                .weight = (i * g->kw + j) * channels,
                 .length = (int32_t)run,
             };
         }
     }
     walk->n_whole = s - walk->whole;
-    walk->tile.terms = taps * walk->channels;
-    walk->tile.step = g->stride_w * g->c;
+    walk->tile.terms = taps * channels;
 }
 
 static void NAME(conv_last_rows)(const kata__conv_last_piece *piece, const bool depthwise) {
     const kata__conv *g = piece->conv;
     const kata__conv_store *store = piece->store;
-    const int64_t groups = depthwise ? 1 : g->groups, fg = g->f / groups, cg = g->c / groups;
-    const int64_t panel_channels = 2 * LANES, panels = (fg + panel_channels - 1) / panel_channels;
+    const int64_t groups = depthwise ? 1 : g->groups, fg = g->f / groups, cg = g->c / g->groups;
+    const int64_t most = depthwise ? LANES : 2 * LANES, panels = (fg + most - 1) / most;
     const int64_t rounded = (fg + LANES - 1) / LANES * LANES;
     const bool pool = store->pool;
+    const int unit = pool ? 4 : 1;
     const int64_t width = pool ? g->ow / 2 : g->ow;
+    const bool padded =
+        g->pad_left > 0 ||
+        (g->ow - 1) * g->stride_w + (g->kw - 1) * g->dilation_w - g->pad_left >= g->w;
+    const bool shareable = !depthwise && (g->kw == 3 || g->kw == 5) && g->stride_h == 1 &&
+                           g->stride_w == 1 && g->dilation_w == 1;
     NAME(conv_walk) walk = {.conv = g};
     NAME(conv_tile) *t = &walk.tile;
     NAME(conv_walk_begin)(&walk, depthwise, piece->scratch);
@@ -483,8 +732,8 @@ static void NAME(conv_last_rows)(const kata__conv_last_piece *piece, const bool 
     }
 
     for (int64_t p = piece->first_panel; p < piece->last_panel; p++) {
-        const int64_t group = p / panels, in_group = p % panels * panel_channels;
-        const int64_t channels = fg - in_group < panel_channels ? fg - in_group : panel_channels;
+        const int64_t group = p / panels, in_group = p % panels * most;
+        const int64_t channels = fg - in_group < most ? fg - in_group : most;
         const int64_t f = group * fg + in_group;
         const int vectors = channels > LANES ? 2 : 1;
         walk.x = piece->x + (depthwise ? f : group * cg);
@@ -494,60 +743,37 @@ static void NAME(conv_last_rows)(const kata__conv_last_piece *piece, const bool 
         t->residual = piece->residual ? piece->residual + f : NULL;
         t->relu_mask = piece->mask ? piece->mask + f : NULL;
 
-        /* Halves want their pixels in a row, or rows that follow each other without a gap. */
-        const bool gapless = !pool && g->stride_h * g->w == g->stride_w * g->ow;
-        bool in_row = false;
         const NAME(conv_tiles) *tiles;
+        const bool shared = shareable && vectors == 1;
         if (depthwise) {
-            tiles =
-                vectors == 2
-                    ? (pool ? &NAME(conv_tiles_depthwise_pool_2) : &NAME(conv_tiles_depthwise_2))
-                    : (pool ? &NAME(conv_tiles_depthwise_pool_1) : &NAME(conv_tiles_depthwise_1));
+            tiles = pool ? &NAME(conv_tiles_pool_depthwise) : &NAME(conv_tiles_depthwise);
+        } else if (shared && g->kw == 3) {
+            tiles = pool ? &NAME(conv_tiles_pool_shared_3) : &NAME(conv_tiles_shared_3);
+        } else if (shared) {
+            tiles = pool ? &NAME(conv_tiles_pool_shared_5) : &NAME(conv_tiles_shared_5);
         } else if (vectors == 2) {
-            tiles = pool ? &NAME(conv_tiles_any_pool_2) : &NAME(conv_tiles_any_2);
-        } else if (pool || gapless || width >= KATA__CONV_PIXELS / 4) {
-            tiles = pool ? &NAME(conv_tiles_halves_pool_1) : &NAME(conv_tiles_halves_1);
-            in_row = !gapless;
+            tiles = pool ? &NAME(conv_tiles_pool_two) : &NAME(conv_tiles_two);
         } else {
-            tiles = &NAME(conv_tiles_any_1);
+            tiles = pool ? &NAME(conv_tiles_pool_one) : &NAME(conv_tiles_one);
         }
-        const int64_t most = pool ? tiles->pixels[0] / 4 : tiles->pixels[0];
-        const int64_t parts = (width + most - 1) / most, share = (width + parts - 1) / parts;
-
-        int64_t oy = piece->first_row, ox = 0, left = (piece->last_row - oy) * width;
-        while (left > 0) {
-            int64_t count = left < most ? left : most;
-            if (in_row) {
-                count = width - ox < share ? width - ox : share;
-            }
-            const int64_t wanted = pool ? 4 * count : count;
-            int size = 0;
-            while (tiles->pixels[size + 1] >= wanted) {
-                size++;
-            }
+        /* Tiles that reach around a row's end have masks that are slow, but for two narrow rows. */
+        const bool in_row = shared || (padded && 2 * width * unit != tiles->pixels[0] &&
+                                       width * unit >= tiles->pixels[0] / 2);
+        int64_t oy = piece->first_row, ox = 0;
+        while (width > 0 && oy < piece->last_row) {
+            const int64_t left = in_row ? width - ox : (piece->last_row - oy) * width - ox;
+            const int size = NAME(conv_pick)(tiles, left, unit);
             const int pixels = tiles->pixels[size];
-            walk.full = (uint32_t)(((uint64_t)1 << pixels) - 1);
-            walk.inside = pixels == wanted;
-            NAME(conv_runs)
-            (&walk, NAME(conv_add_run), count, width, oy, ox, pixels, pool);
-            if (walk.inside) {
-                t->offset = walk.offset;
-                t->segments = walk.whole;
-                t->n_segments = walk.n_whole;
-                for (int64_t s = 0; s < walk.n_whole; s++) {
-                    walk.whole[s].mask = walk.full;
-                }
+            const int64_t count = pixels / unit;
+            if (shared) {
+                NAME(conv_place_shared)
+                (&walk, pool ? 2 * count : count, pool ? 2 * oy : oy, pool ? 2 * ox : ox, pool);
             } else {
-                memset(walk.row_mask, 0, (size_t)(g->kh + g->kw) * sizeof(uint32_t));
-                NAME(conv_runs)
-                (&walk, NAME(conv_mask_run), count, width, oy, ox, pixels, pool);
-                NAME(conv_part_segments)(&walk);
+                NAME(conv_place)(&walk, count, width, oy, ox, pixels, pool);
             }
-            t->count = (int)wanted;
             t->y = piece->y + (oy * width + ox) * g->f + f;
             t->index = piece->index ? piece->index + (oy * width + ox) * g->f + f : NULL;
             tiles->function[size](t);
-            left -= count;
             ox += count;
             while (ox >= width) {
                 ox -= width;
