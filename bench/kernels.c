@@ -270,6 +270,7 @@ static void bench_all_last(void) {
         bench_last(n, 64, 8, 64, 3, 1, 1, 1, true);
     }
     bench_last(1, 3, 224, 64, 3, 1, 1, 1, false);
+    bench_last(1, 3, 224, 64, 3, 1, 1, 1, true);
     bench_last(1, 64, 224, 64, 3, 1, 1, 1, true);
     bench_last(1, 256, 56, 256, 3, 1, 1, 1, false);
     bench_last(1, 512, 14, 512, 3, 1, 1, 1, false);

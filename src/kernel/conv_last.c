@@ -8,9 +8,7 @@
 #include "base/context.h"
 #include "base/parallel.h"
 #include "kernel/table.h"
-
-#include <assert.h>
-#include <string.h>
+#include "kernel/winograd.h"
 
 enum {
     CHUNK_FLOPS = 500000,
@@ -32,8 +30,7 @@ static int64_t most(int64_t a, int64_t b) {
 }
 
 kata__conv_algorithm kata__conv_last_algorithm(const kata__conv *conv) {
-    (void)conv;
-    return KATA__CONV_DIRECT;
+    return kata__winograd_pays(conv, KATA__CONV_FORWARD);
 }
 
 /* How the weight and the work are cut. */
@@ -78,8 +75,9 @@ static struct plan make_plan(kata_context *context, const kata__conv *g, bool po
 
 int64_t kata__conv_last_packed(kata_context *context, const kata__conv *conv,
                                kata__conv_algorithm algorithm) {
-    assert(algorithm == KATA__CONV_DIRECT);
-    (void)algorithm;
+    if (algorithm != KATA__CONV_DIRECT) {
+        return kata__winograd_packed(context, conv, algorithm);
+    }
     const struct plan p = make_plan(context, conv, false);
     return p.groups * p.taps * p.rounded;
 }
@@ -126,8 +124,10 @@ static void pack_chunk(void *argument, int64_t chunk, int worker) {
 void kata__conv_last_pack(kata_context *context, const kata__conv *conv,
                           kata__conv_algorithm algorithm, bool turned, const float *weight,
                           float *packed) {
-    assert(algorithm == KATA__CONV_DIRECT);
-    (void)algorithm;
+    if (algorithm != KATA__CONV_DIRECT) {
+        kata__winograd_pack(context, conv, algorithm, turned, weight, packed);
+        return;
+    }
     const struct plan p = make_plan(context, conv, false);
     struct pack job = {&p, conv, turned, weight, packed};
     kata__parallel(context, p.groups * p.panels, pack_chunk, &job);
@@ -135,9 +135,9 @@ void kata__conv_last_pack(kata_context *context, const kata__conv *conv,
 
 size_t kata__conv_last_workspace(kata_context *context, const kata__conv *conv,
                                  kata__conv_algorithm algorithm, const kata__conv_store *store) {
-    assert(algorithm == KATA__CONV_DIRECT);
-    (void)algorithm;
-    (void)store;
+    if (algorithm != KATA__CONV_DIRECT) {
+        return kata__winograd_workspace(context, conv, algorithm, store);
+    }
     return (size_t)kata__conv_last_scratch(conv) * sizeof(int64_t) *
            (size_t)kata_context_threads(context);
 }
@@ -182,9 +182,10 @@ static void direct_chunk(void *argument, int64_t chunk, int worker) {
 void kata__conv_last(kata_context *context, const kata__conv *conv, kata__conv_algorithm algorithm,
                      const float *x, const float *packed, const kata__conv_store *store, float *y,
                      void *workspace) {
-    /* Winograd's functions are called from here once there are some. */
-    assert(algorithm == KATA__CONV_DIRECT);
-    (void)algorithm;
+    if (algorithm != KATA__CONV_DIRECT) {
+        kata__winograd_run(context, conv, algorithm, x, packed, store, y, workspace);
+        return;
+    }
     const int64_t window = store->pool ? 2 : 1;
     if (conv->n <= 0 || conv->f <= 0 || conv->oh < window || conv->ow < window) {
         return;

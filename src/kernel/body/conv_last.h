@@ -773,6 +773,12 @@ static void NAME(conv_last_rows)(const kata__conv_last_piece *piece, const bool 
             }
             t->y = piece->y + (oy * width + ox) * g->f + f;
             t->index = piece->index ? piece->index + (oy * width + ox) * g->f + f : NULL;
+            const int64_t outputs = pool ? count : pixels;
+            for (int64_t i = 0; i < outputs; i++) {
+                for (int v = 0; v < vectors; v++) {
+                    __builtin_prefetch(t->y + i * g->f + v * LANES, 1, 2);
+                }
+            }
             tiles->function[size](t);
             ox += count;
             while (ox >= width) {
