@@ -19,6 +19,7 @@
 #include "kernel/chunks.h"
 #include "kernel/conv_last.h"
 #include "kernel/table.h"
+#include "kernel/winograd.h"
 
 #include <string.h>
 
@@ -177,7 +178,9 @@ static struct plan make_plan(kata_context *context, const kata__conv *conv, bool
 
 size_t kata__conv_last_weight_workspace(kata_context *context, const kata__conv *conv,
                                         kata__conv_algorithm algorithm, bool pooled) {
-    (void)algorithm;
+    if (algorithm != KATA__CONV_DIRECT) {
+        return kata__winograd_weight_workspace(context, conv, algorithm, pooled);
+    }
     const struct plan p = make_plan(context, conv, pooled);
     return (size_t)(p.parts * p.part_numbers +
                     (p.x_numbers + p.dy_numbers) * kata_context_threads(context)) *
@@ -447,7 +450,10 @@ static void sum_chunk(void *argument, int64_t chunk, int worker) {
 void kata__conv_last_weight(kata_context *context, const kata__conv *conv,
                             kata__conv_algorithm algorithm, const float *x, const float *dy,
                             const uint8_t *index, float *dw, float *db, void *workspace) {
-    (void)algorithm; /* the direct way serves every problem */
+    if (algorithm != KATA__CONV_DIRECT) {
+        kata__winograd_weight(context, conv, algorithm, x, dy, index, dw, db, workspace);
+        return;
+    }
     if (conv->f <= 0 || conv->c <= 0 || conv->kh <= 0 || conv->kw <= 0) {
         return;
     }
