@@ -397,7 +397,7 @@ static int run(kata__tool *tool, int argc, char **argv) {
     if (list == NULL || chosen == NULL) {
         return kata__tool_failed(tool);
     }
-    kata__bench_add_start(list); /* first, while this process is small: see bench_data.c */
+    kata__bench_add_start(list);
     kata__bench_add_machine(list);
     kata__bench_add_kernels(list);
     kata__bench_add_networks(list);

@@ -92,7 +92,7 @@ double kata__bench_session_flops(const kata_session *session) {
 
 typedef struct training {
     kata_session *session;
-    float *lr, *t;
+    float *t; /* number of the step, an input */
     uint64_t step;
 } training;
 
@@ -128,31 +128,55 @@ static kata_status memory_text(char *text, size_t size, kata_model *model, doubl
     return KATA_OK;
 }
 
-static kata_status measure_training(kata__bench *bench, const char *name, kata_model *model,
-                                    const kata_dataset *dataset, double before) {
+/* The session of a training step with its inputs filled. */
+static kata_status prepare(training *out, kata_model *model, const kata_dataset *dataset,
+                           int64_t batch, kata_session **session) {
     struct kata__trainer *trainer = NULL;
     kata__program *program;
-    char more[320];
     KATA__TRY(kata__trainer_get(&trainer, model));
-    KATA__TRY(kata__program_get(trainer, KATA__PROGRAM_TRAIN, BATCH, dataset, false, &program));
+    KATA__TRY(kata__program_get(trainer, KATA__PROGRAM_TRAIN, batch, dataset, false, &program));
     kata__program_fill(program, dataset, NULL, 0, NULL, 0, 0);
     int n_inputs = kata_graph_n_inputs(program->graph);
-    training t = {.session = program->session,
-                  .lr = kata_session_input(program->session, n_inputs - 2).data,
-                  .t = kata_session_input(program->session, n_inputs - 1).data};
-    *t.lr = (float)trainer->options.optimizer.lr;
+    *session = program->session;
+    *out = (training){.session = program->session,
+                      .t = kata_session_input(program->session, n_inputs - 1).data};
+    *(float *)kata_session_input(program->session, n_inputs - 2).data =
+        (float)trainer->options.optimizer.lr;
+    return KATA_OK;
+}
+
+/* A step of one sample, so that the code is in memory before the data's share is measured. */
+static kata_status warm_up(kata__bench *bench, const char *network, const kata_dataset *dataset) {
+    kata_model *model;
+    kata_session *session;
+    training t;
+    KATA__TRY(kata__bench_network(&model, bench, network));
+    kata_status status = prepare(&t, model, dataset, 1, &session);
+    if (status == KATA_OK) {
+        status = run_step(&t);
+    }
+    kata_model_free(model);
+    return status;
+}
+
+static kata_status measure_training(kata__bench *bench, const char *name, kata_model *model,
+                                    const kata_dataset *dataset, double before) {
+    kata_session *session;
+    training t;
+    char more[320];
+    KATA__TRY(prepare(&t, model, dataset, BATCH, &session));
     for (int i = 0; i < 3; i++) {
         KATA__TRY(run_step(&t));
     }
     KATA__TRY(memory_text(more, sizeof more, model, before));
-    double variables = (double)kata_session_variable_bytes(program->session);
-    kata_tensor x = kata_session_input(program->session, 0);
+    double variables = (double)kata_session_variable_bytes(session);
+    kata_tensor x = kata_session_input(session, 0);
     kata__bench_work work = {
         .call = run_step,
         .user = &t,
-        .flops = kata__bench_session_flops(program->session),
+        .flops = kata__bench_session_flops(session),
         .bytes = 2 * variables + (double)kata_tensor_bytes(&x), /* weights and states, in and out */
-        .footprint = variables + (double)kata_session_arena_bytes(program->session),
+        .footprint = variables + (double)kata_session_arena_bytes(session),
         .items = BATCH,
         .unit = "sample",
         .batch = BATCH,
@@ -163,10 +187,13 @@ static kata_status measure_training(kata__bench *bench, const char *name, kata_m
 static kata_status run_train(kata__bench *bench, const kata__bench_entry *entry) {
     kata_model *model = NULL;
     kata_dataset *dataset;
+    const char *network = kata_model_ready_list()[entry->index].name;
     KATA__TRY(kata__bench_samples(&dataset, bench, BATCH, KATA_F32));
+    kata_status status = warm_up(bench, network, dataset);
     double before = resident();
-    kata_status status =
-        kata__bench_network(&model, bench, kata_model_ready_list()[entry->index].name);
+    if (status == KATA_OK) {
+        status = kata__bench_network(&model, bench, network);
+    }
     if (status == KATA_OK) {
         status = measure_training(bench, entry->name, model, dataset, before);
     }
