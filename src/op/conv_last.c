@@ -243,7 +243,13 @@ static kata_kernel weight_choose(const kata_call *call) {
     kata__conv v = {0};
     bool is_read =
         weight_problem(&v, call->op, call->attributes, &call->inputs[0].shape) == KATA_OK;
-    return is_read && is_fast(call, &v) ? weight_fast : NULL;
+    return is_read && is_fast(call, &v) &&
+                   call->attributes[WEIGHT_PACKED].i >=
+                       kata__conv_last_packed(
+                           call->context, &v,
+                           (kata__conv_algorithm)call->attributes[LAST_ALGORITHM].i)
+               ? weight_fast
+               : NULL;
 }
 
 const kata_op kata__op_kata_ConvLastWeight = {
