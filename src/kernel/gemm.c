@@ -1,47 +1,47 @@
 /* Matrix product: which way a product is computed, how it is cut into chunks, and its workspace.
  *
- * Three ways:
+ * Two ways:
  *   DOT     few rows against rows, both contiguous in k: dot products along k;
- *   DIRECT  few rows, or not many and B's rows short: B (not transposed) is read where it is;
- *   PACKED  everything else: B is packed once into panels, then each chunk of C runs over them.
- * A product with few elements and many terms is cut in k as well: the parts go to places of their
- * own and are added in order. The way and the chunks are functions of the sizes and the instruction
- * set alone. */
+ *   PIECES  everything else: each chunk is a piece of C, computed by tiles. B is read where it is,
+ * or a chunk packs what it needs of it into scratch of its worker, block by block. A product with
+ * few elements and many terms is cut in k as well: the parts go to places of their own and are
+ * added in order. The way and the chunks are functions of the sizes and the instruction set alone.
+ */
 #include "kernel/gemm.h"
 #include "base/parallel.h"
 #include "kernel/table.h"
 
+#include <math.h>
 #include <string.h>
 
 /* A chunk should last some microseconds, and there should be enough of them for many threads. */
 enum {
     CHUNK_FLOPS = 500000,
-    MOST_CHUNKS = 64,
-    PACK_CHUNK = 16384, /* numbers packed by a chunk */
     FEW_CHUNKS = 16,
-    PANELS_BYTES = 512 << 10, /* of B that a chunk runs over: stays in the second-level cache */
-    FETCH_BYTES = 256 << 10,  /* more than this is slow to fetch for every chunk again ... */
-    REUSE_ROWS = 64,    /* ... unless each chunk has so many rows (or columns) to use it for */
-    FEWEST_TERMS = 384, /* of a part */
-    DENSE_ROWS = 256,   /* up to so many rows, B with rows of at most so many bytes is not packed */
-    DENSE_BYTES = 512,
-    TAIL_TERMS = 48,        /* fewer are not worth a way of their own for the last columns */
-    PARTS_NUMBERS = 1 << 20 /* the most numbers that partial sums may take */
+    SQUARE_FLOPS = 1 << 28,  /* a product of 512 by 512 by 512 */
+    SQUARE_CHUNKS = 4,       /* of it */
+    FETCH_BYTES = 256 << 10, /* of both operands; with more, parts of k fetch each number once */
+    FEWEST_TERMS = 384,      /* of a part */
+    FEWEST_VECTORS = 4,      /* of a chunk's columns */
+    PACK_ROWS = 384,         /* a chunk with so many rows packs B */
+    TAIL_TERMS = 48,         /* fewer are not worth a way of their own for the last columns */
+    PARTS_NUMBERS = 1 << 20, /* the most numbers that partial sums may take */
+    CROWDED_BYTES = 2048     /* rows a multiple of this apart fall on few places of the caches */
 };
 
-enum way { DOT, DIRECT, PACKED };
+enum way { DOT, PIECES };
 
 struct plan {
     const kata__gemm_table *table;
     enum way way;
-    kata__gemm g;    /* batch at least 1; k is 0 if alpha is */
-    size_t size;     /* of a number */
-    bool swap;       /* DOT: C^T = op(B)^T op(A)^T, because n < m */
-    int64_t columns; /* of a chunk: a multiple of the panel */
+    kata__gemm g; /* batch at least 1; k is 0 if alpha is */
+    size_t size;  /* of a number */
+    bool swap;    /* DOT: C^T = op(B)^T op(A)^T, because n < m */
+    bool pack;
+    int64_t n_vectors;                                            /* of C's columns */
     int64_t row_chunks, column_chunks, parts, items, item_chunks; /* items: of the batch, a chunk */
-    int64_t panels;
-    int64_t packed_numbers; /* of one B */
-    int64_t packed_items;   /* 1 if the batch shares B */
+    int n_threads;
+    size_t space_bytes, scratch_bytes; /* for a worker */
     /* The last columns, if they would leave most of a vector empty, are not among g.n: they are
      * computed with vectors along k, or along m where A is transposed. */
     int64_t tail;
@@ -58,6 +58,10 @@ static int64_t least(int64_t a, int64_t b) {
 
 static int64_t most(int64_t a, int64_t b) {
     return a > b ? a : b;
+}
+
+static size_t lines(size_t n_bytes) {
+    return (n_bytes + 63) / 64 * 64;
 }
 
 /* y = A^T x with y contiguous is the row product x^T A, which reads A in order. */
@@ -92,7 +96,6 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype,
                      .column_chunks = 1,
                      .items = 1};
     kata__gemm *g = &p.g;
-    const int64_t rows = p.table->rows, panel = p.table->columns, k_block = p.table->k_block;
     g->batch = most(g->batch, 1);
     if (g->alpha == 0) {
         g->k = 0;
@@ -103,114 +106,98 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype,
     turn_column_product(g);
     const bool b_rows = g->transpose_b || (g->n == 1 && g->ldb == 1);
     const bool a_rows = !g->transpose_a || (g->m == 1 && g->lda == 1);
-    if (a_rows && b_rows && least(g->m, g->n) <= 4) {
-        p.way = DOT;
-        p.swap = g->n < g->m;
-    } else if (!g->transpose_b && (g->m <= 2 * rows || (g->m <= DENSE_ROWS &&
-                                                        g->ldb * (int64_t)p.size <= DENSE_BYTES))) {
-        p.way = DIRECT;
-    } else {
-        p.way = PACKED;
-    }
+    p.way = a_rows && b_rows && least(g->m, g->n) <= 4 ? DOT : PIECES;
+    p.swap = p.way == DOT && g->n < g->m;
 
-    const int64_t tail = g->n % p.table->lanes;
-    if (p.way != DOT && tail * 4 <= p.table->lanes && g->n > tail && g->k >= TAIL_TERMS &&
-        g->m >= p.table->lanes) {
+    const int64_t lanes = p.table->lanes, tail = g->n % lanes;
+    if (p.way != DOT && tail * 4 <= lanes && g->n > tail && g->k >= TAIL_TERMS && g->m >= lanes) {
         p.tail = tail;
         g->n -= tail;
         p.tail_numbers = g->transpose_a ? tail * g->m : g->transpose_b ? 0 : tail * g->k;
     }
+    p.n_vectors = ceil_div(g->n, lanes);
 
     const double flops = 2.0 * (double)g->m * (double)g->n * (double)most(g->k, 1);
-    const double chunk = flops * (double)g->batch / MOST_CHUNKS > CHUNK_FLOPS
-                             ? flops * (double)g->batch / MOST_CHUNKS
-                             : CHUNK_FLOPS;
-    p.panels = ceil_div(g->n, panel);
-    const int64_t row_tiles = ceil_div(g->m, rows);
-    if (p.way == DOT && p.swap) { /* the long side of C is m */
-        p.row_chunks = most(1, least(g->m, (int64_t)(flops / chunk + 0.5)));
-        p.columns = g->n;
-    } else if (flops < 1.5 * chunk) {
-        p.columns = p.panels * panel;
-    } else {
-        /* Terms first: if both operands are large beside C, parts of k fetch each number once. Then
-         * columns: as many as the second-level cache holds of a block of B. Then rows to fit the
-         * chunk, but enough to use again what was fetched of B if that is much; in the end, if all
-         * the rows are too many, fewer columns. */
-        const int64_t size = (int64_t)p.size, block = least(g->k, k_block);
-        const int64_t want = least((int64_t)(flops / chunk + 0.5), FEW_CHUNKS);
-        if (p.way != DOT && g->batch == 1 && g->k >= 2 * FEWEST_TERMS &&
-            (g->m + g->n) * g->k * size > 2 * FETCH_BYTES &&
+    const double all = flops * (double)g->batch;
+    const double chunks = all / CHUNK_FLOPS < FEW_CHUNKS ? all / CHUNK_FLOPS : FEW_CHUNKS;
+    int64_t want = (int64_t)(chunks / (double)g->batch + 0.5); /* chunks of one product */
+    if (p.swap) {                                              /* the long side of C is m */
+        p.row_chunks = most(1, least(g->m, want));
+    } else if (p.way == DOT) {
+        p.column_chunks = most(1, least(p.n_vectors, want));
+    } else if (want > 1) {
+        /* Terms first: if both operands are large beside C, parts of k fetch each number once. */
+        if (g->batch == 1 && g->k >= 2 * FEWEST_TERMS &&
+            (g->m + g->n) * g->k * (int64_t)p.size > 2 * FETCH_BYTES &&
             g->m * g->n * 8 < (g->m + g->n) * g->k) {
             p.parts = least(want, g->k / FEWEST_TERMS);
             p.parts = most(1, least(p.parts, PARTS_NUMBERS / (g->m * g->n)));
+            want /= p.parts;
         }
-        const int64_t terms = ceil_div(g->k, p.parts);
-        const int64_t most_panels = most(PANELS_BYTES / size / block / panel, 4);
-        int64_t panels = ceil_div(p.panels, ceil_div(p.panels, most_panels));
-        const double panel_flops = 2.0 * (double)panel * (double)terms;
-        const double tile_flops = panel_flops * (double)panels * (double)g->m / (double)row_tiles;
-        int64_t tiles = most(1, (int64_t)(chunk / tile_flops + 0.5));
-        if (terms * panels * panel * size > FETCH_BYTES) {
-            tiles = most(tiles, ceil_div(REUSE_ROWS, rows));
+        /* Every chunk of rows fetches B again, every chunk of columns A: the chunks are about as
+         * many rows high as columns wide, and fewer where both sides are cut. */
+        const int64_t most_rows = most(1, g->m / (2 * p.table->rows));
+        const int64_t most_columns = most(1, p.n_vectors / FEWEST_VECTORS);
+        double even = sqrt((double)want * (double)g->m / (double)g->n);
+        if (even >= 1.5 && (double)want / even >= 1.5) {
+            const int64_t side = (int64_t)(SQUARE_CHUNKS * cbrt(flops / SQUARE_FLOPS) + 0.5);
+            want = most(SQUARE_CHUNKS, side);
+            even = sqrt((double)want * (double)g->m / (double)g->n);
         }
-        tiles = least(tiles, row_tiles);
-        p.row_chunks = ceil_div(row_tiles, tiles);
-        if (p.parts * p.row_chunks * ceil_div(p.panels, panels) < want) {
-            const int64_t fewest =
-                g->m * terms * size > FETCH_BYTES ? ceil_div(REUSE_ROWS, panel) : 1;
-            const double chunk_panels =
-                chunk / (panel_flops * (double)g->m / (double)p.row_chunks) + 0.5;
-            panels = least(panels, most(fewest, (int64_t)chunk_panels));
-        }
-        p.columns = panels * panel;
-        p.column_chunks = ceil_div(p.panels, panels);
+        p.row_chunks = least(least(most_rows, want), most(1, (int64_t)(even + 0.5)));
+        p.column_chunks = least(most_columns, most(1, want / p.row_chunks));
+        p.row_chunks = most(1, least(most_rows, want / p.column_chunks));
     }
     if (p.row_chunks * p.column_chunks == 1) {
-        p.items = least(g->batch, most(1, (int64_t)(chunk / flops)));
+        p.items = least(g->batch, most(1, (int64_t)((double)g->batch / chunks)));
     }
     p.item_chunks = ceil_div(g->batch, p.items);
-    if (p.way == PACKED) {
-        p.packed_numbers = p.panels * panel * g->k;
-        p.packed_items = g->stride_b == 0 ? 1 : g->batch;
+    const int64_t rows = g->m / p.row_chunks;
+    const bool crowded = g->ldb * (int64_t)p.size % CROWDED_BYTES == 0;
+    p.pack = p.way == PIECES && g->k > 0 &&
+             (g->transpose_b || rows >= PACK_ROWS || (crowded && rows > 2 * p.table->rows));
+    p.n_threads = kata_context_threads(context);
+    p.space_bytes = p.way == PIECES ? lines(p.table->piece_space() * p.size) : 0;
+    if (p.pack) {
+        const int64_t vectors = ceil_div(p.n_vectors, p.column_chunks) + 2;
+        const int64_t numbers =
+            least(g->k, p.table->k_block) * least(vectors, p.table->block_vectors + 2) * lanes;
+        p.scratch_bytes = lines((size_t)numbers * p.size);
     }
     return p;
 }
 
-/* The workspace: packed B, what the last columns need, parts; each begins on a cache line. */
-static size_t packed_bytes(const struct plan *p) {
-    return ((size_t)(p->packed_items * p->packed_numbers) * p->size + 63) / 64 * 64;
+/* The workspace: for each worker space and scratch, then what the last columns need, then parts;
+ * each begins on a cache line. */
+static size_t worker_bytes(const struct plan *p) {
+    return p->space_bytes + p->scratch_bytes;
 }
 
 static size_t tail_bytes(const struct plan *p) {
-    return ((size_t)(p->g.batch * p->tail_numbers) * p->size + 63) / 64 * 64;
+    return lines((size_t)(p->g.batch * p->tail_numbers) * p->size);
 }
 
 size_t kata__gemm_workspace(kata_context *context, kata_dtype dtype, const kata__gemm *gemm) {
     const struct plan p = make_plan(context, dtype, gemm);
     const size_t parts = p.parts > 1 ? (size_t)(p.parts * p.g.m * p.g.n) * p.size : 0;
-    return packed_bytes(&p) + tail_bytes(&p) + parts;
+    return worker_bytes(&p) * (size_t)p.n_threads + tail_bytes(&p) + parts;
 }
 
 struct job {
     const struct plan *plan;
-    char *packed, *tails, *parts;
-    int64_t pack_panels, pack_chunks; /* of one B */
+    char *workers, *tails, *parts;
 };
 
 static const void *at(const struct plan *p, const void *base, int64_t index) {
     return base ? (const char *)base + index * (int64_t)p->size : NULL;
 }
 
-static void pack_chunk(void *argument, int64_t chunk, int worker) {
-    (void)worker;
-    const struct job *job = argument;
-    const struct plan *p = job->plan;
-    const int64_t item = chunk / job->pack_chunks, part = chunk % job->pack_chunks;
-    const int64_t first = part * job->pack_panels;
-    p->table->pack_b(at(p, p->g.b, item * p->g.stride_b), p->g.ldb, p->g.transpose_b, p->g.k,
-                     p->g.n, first, least(first + job->pack_panels, p->panels),
-                     job->packed + (size_t)(item * p->packed_numbers) * p->size);
+/* The first column of chunk `chunk`: whole pairs of vectors, but for the end. */
+static int64_t chunk_column(const struct plan *p, int64_t chunk) {
+    return p->way == DOT ? p->g.n * chunk / p->column_chunks
+           : chunk == p->column_chunks
+               ? p->g.n
+               : p->n_vectors * chunk / p->column_chunks / 2 * 2 * p->table->lanes;
 }
 
 static void dot_chunk(const struct plan *p, int64_t item, int64_t i0, int64_t i1, int64_t j0,
@@ -232,6 +219,7 @@ static void dot_chunk(const struct plan *p, int64_t item, int64_t i0, int64_t i1
         .bias_column = at(p, g->bias_column, j0),
         .bias_row = at(p, g->bias_row, i0),
         .relu = g->relu,
+        .mask = at(p, g->mask, item * g->stride_c + i0 * g->ldc + j0),
     };
     if (p->swap) {
         kata__gemm_dot t = dot;
@@ -249,8 +237,8 @@ static void dot_chunk(const struct plan *p, int64_t item, int64_t i0, int64_t i1
     p->table->dot(&dot);
 }
 
-static void piece_chunk(const struct job *job, int64_t item, int64_t part, int64_t i0, int64_t i1,
-                        int64_t j0, int64_t j1) {
+static void piece_chunk(const struct job *job, int worker, int64_t item, int64_t part, int64_t i0,
+                        int64_t i1, int64_t j0, int64_t j1) {
     const struct plan *p = job->plan;
     const kata__gemm *g = &p->g;
     const int64_t k0 = g->k * part / p->parts, k1 = g->k * (part + 1) / p->parts;
@@ -259,20 +247,18 @@ static void piece_chunk(const struct job *job, int64_t item, int64_t part, int64
         .n = j1 - j0,
         .k = k1 - k0,
         .transpose_a = g->transpose_a,
+        .transpose_b = g->transpose_b,
         .a = at(p, g->a,
                 item * g->stride_a + (g->transpose_a ? k0 * g->lda + i0 : i0 * g->lda + k0)),
         .lda = g->lda,
+        .b = at(p, g->b,
+                item * g->stride_b + (g->transpose_b ? j0 * g->ldb + k0 : k0 * g->ldb + j0)),
+        .ldb = g->ldb,
+        .b_rows = g->k - k0,
+        .space = job->workers + (size_t)worker * worker_bytes(p),
+        .scratch =
+            p->pack ? job->workers + (size_t)worker * worker_bytes(p) + p->space_bytes : NULL,
     };
-    if (p->way == PACKED) {
-        const int64_t panel = p->table->columns;
-        piece.packed_b = true;
-        piece.panel_step = panel * g->k;
-        piece.b = at(p, job->packed,
-                     (p->packed_items > 1 ? item * p->packed_numbers : 0) + j0 * g->k + k0 * panel);
-    } else {
-        piece.b = at(p, g->b, item * g->stride_b + k0 * g->ldb + j0);
-        piece.ldb = g->ldb;
-    }
     if (p->parts > 1) {
         piece.alpha = 1;
         piece.c = job->parts + (size_t)((part * g->m + i0) * g->n + j0) * p->size;
@@ -283,6 +269,7 @@ static void piece_chunk(const struct job *job, int64_t item, int64_t part, int64
         piece.bias_column = at(p, g->bias_column, j0);
         piece.bias_row = at(p, g->bias_row, i0);
         piece.relu = g->relu;
+        piece.mask = at(p, g->mask, item * g->stride_c + i0 * g->ldc + j0);
         piece.c = (char *)g->c + (item * g->stride_c + i0 * g->ldc + j0) * (int64_t)p->size;
         piece.ldc = g->ldc;
     }
@@ -297,15 +284,22 @@ static void turn_tail(const struct job *job) {
         char *to = job->tails + (size_t)(item * p->tail_numbers) * p->size;
         for (int64_t j = 0; j < p->tail; j++) {
             const char *from = at(p, g->b, item * g->stride_b + g->n + j);
-            for (int64_t k = 0; k < g->k; k++, to += p->size) {
-                memcpy(to, from + (size_t)(k * g->ldb) * p->size, p->size);
+            if (p->size == sizeof(float)) {
+                for (int64_t k = 0; k < g->k; k++) {
+                    ((float *)to)[k] = ((const float *)from)[k * g->ldb];
+                }
+            } else {
+                for (int64_t k = 0; k < g->k; k++) {
+                    ((double *)to)[k] = ((const double *)from)[k * g->ldb];
+                }
             }
+            to += (size_t)g->k * p->size;
         }
     }
 }
 
 /* The last columns of rows [i0, i1): C^T = B^T A^T, so that vectors go along the long side. */
-static void tail_chunk(const struct job *job, int64_t item, int64_t i0, int64_t i1) {
+static void tail_chunk(const struct job *job, int worker, int64_t item, int64_t i0, int64_t i1) {
     const struct plan *p = job->plan;
     const kata__gemm *g = &p->g;
     const int64_t b_row = g->transpose_b ? g->n * g->ldb : g->n;
@@ -315,6 +309,7 @@ static void tail_chunk(const struct job *job, int64_t item, int64_t i0, int64_t 
         .alpha = g->alpha,
         .beta = g->beta,
         .relu = g->relu,
+        .mask = at(p, g->mask, item * g->stride_c + i0 * g->ldc + g->n),
     };
     if (g->transpose_a) {
         char *product = job->tails + (size_t)(item * p->tail_numbers + i0) * p->size;
@@ -327,6 +322,8 @@ static void tail_chunk(const struct job *job, int64_t item, int64_t i0, int64_t 
             .lda = g->ldb,
             .b = at(p, g->a, item * g->stride_a + i0),
             .ldb = g->lda,
+            .b_rows = g->k,
+            .space = job->workers + (size_t)worker * worker_bytes(p),
             .c = product,
             .ldc = g->m,
             .alpha = 1,
@@ -361,7 +358,6 @@ static void tail_chunk(const struct job *job, int64_t item, int64_t i0, int64_t 
 
 /* Chunks run through the rows first, so that neighbours use the same panels of B. */
 static void run_chunk(void *argument, int64_t chunk, int worker) {
-    (void)worker;
     const struct job *job = argument;
     const struct plan *p = job->plan;
     const kata__gemm *g = &p->g;
@@ -369,15 +365,15 @@ static void run_chunk(void *argument, int64_t chunk, int worker) {
     const int64_t column = rest % p->column_chunks, rest2 = rest / p->column_chunks;
     const int64_t part = rest2 % p->parts, item_chunk = rest2 / p->parts;
     const int64_t i0 = g->m * row / p->row_chunks, i1 = g->m * (row + 1) / p->row_chunks;
-    const int64_t j0 = column * p->columns, j1 = least(j0 + p->columns, g->n);
+    const int64_t j0 = chunk_column(p, column), j1 = chunk_column(p, column + 1);
     const int64_t last = least((item_chunk + 1) * p->items, g->batch);
     for (int64_t item = item_chunk * p->items; item < last; item++) {
         if (p->way == DOT) {
             dot_chunk(p, item, i0, i1, j0, j1);
         } else {
-            piece_chunk(job, item, part, i0, i1, j0, j1);
+            piece_chunk(job, worker, item, part, i0, i1, j0, j1);
             if (p->tail > 0 && part == 0 && column == 0) {
-                tail_chunk(job, item, i0, i1);
+                tail_chunk(job, worker, item, i0, i1);
             }
         }
     }
@@ -398,6 +394,7 @@ static void parts_chunk(void *argument, int64_t chunk, int worker) {
         .bias_column = g->bias_column,
         .bias_row = g->bias_row,
         .relu = g->relu,
+        .mask = g->mask,
     };
     const int64_t chunks = least(g->m, p->parts);
     p->table->sum_parts(&piece, job->parts, p->parts, g->m * g->n, g->m * chunk / chunks,
@@ -410,13 +407,8 @@ void kata__gemm_run(kata_context *context, kata_dtype dtype, const kata__gemm *g
     if (p.g.m <= 0 || p.g.n <= 0) {
         return;
     }
-    struct job job = {.plan = &p, .packed = workspace, .pack_panels = p.panels, .pack_chunks = 1};
-    job.tails = (char *)workspace + packed_bytes(&p);
-    if (p.way == PACKED && p.g.k > 0) {
-        job.pack_panels = most(1, PACK_CHUNK / (p.table->columns * p.g.k));
-        job.pack_chunks = ceil_div(p.panels, job.pack_panels);
-        kata__parallel(context, p.packed_items * job.pack_chunks, pack_chunk, &job);
-    }
+    struct job job = {.plan = &p, .workers = workspace};
+    job.tails = job.workers + worker_bytes(&p) * (size_t)p.n_threads;
     if (p.tail > 0 && !p.g.transpose_a && !p.g.transpose_b) {
         turn_tail(&job);
     }

@@ -19,7 +19,9 @@ typedef struct kata__gemm {
     const void *bias_column; /* NULL, or n numbers: bias_column[j] is added to column j */
     const void *bias_row;    /* NULL, or m numbers: bias_row[i] is added to row i */
     bool relu;               /* max(0, .) in the store */
-    int64_t batch;           /* 0 and 1: one product */
+    const void *mask; /* NULL, or numbers that lie like C (ldc, stride_c): the result is 0 where
+                         mask <= 0, the gradient of a relu whose output was mask */
+    int64_t batch;    /* 0 and 1: one product */
     int64_t stride_a, stride_b, stride_c;
 } kata__gemm;
 

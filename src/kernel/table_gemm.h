@@ -8,22 +8,25 @@
 
 #include "kernel/conv.h"
 
-/* A piece of a product: C (m,n) = alpha op(A) op(B) + beta C + bias, then relu; see gemm.h. */
+/* A piece of a product: C (m,n) = alpha op(A) op(B) + beta C + bias, then relu and mask; see
+ * gemm.h. */
 typedef struct kata__gemm_piece {
     int64_t m, n, k;
-    bool transpose_a;
+    bool transpose_a, transpose_b;
     const void *a;
     int64_t lda;
-    const void
-        *b; /* (k,n) row-major, or panels made by pack_b, the first at this piece's column 0 */
+    const void *b;
     int64_t ldb;
-    bool packed_b;
-    int64_t panel_step; /* packed: numbers from panel to panel */
+    int64_t b_rows; /* B may be read as if it were whole rows but for the last of b_rows >= k */
+    void *scratch;  /* blocks of B are packed into it; NULL, if B is not transposed: B is read where
+                       it is. k_block * (block_vectors + 2) * lanes numbers are enough. */
+    void *space;    /* piece_space() numbers, for tiles of A */
     void *c;
     int64_t ldc;
     double alpha, beta;
     const void *bias_column, *bias_row; /* NULL or this piece's first */
     bool relu;
+    const void *mask; /* NULL or this piece's first */
 } kata__gemm_piece;
 
 /* The products of a dot-product kernel: C (m,n) as above with A (m,k) and B (n,k), rows contiguous
@@ -39,6 +42,7 @@ typedef struct kata__gemm_dot {
     double alpha, beta;
     const void *bias_column, *bias_row;
     bool relu;
+    const void *mask; /* lies like C */
 } kata__gemm_dot;
 
 /* A correlation of planes, what all convolutions come down to. `source` holds zero-padded planes;
@@ -101,19 +105,17 @@ typedef struct kata__conv_pad {
 typedef struct kata__gemm_table {
     int rows, columns; /* the largest tile: A rows, B columns (the width of a panel) */
     int lanes;         /* numbers in a vector */
+    int block_vectors; /* of columns that are worked through together */
     int k_block; /* products longer than this are cut into blocks of at most this many terms */
 
+    size_t (*piece_space)(void); /* numbers of kata__gemm_piece.space */
     void (*piece)(const kata__gemm_piece *piece);
     void (*dot)(const kata__gemm_dot *dot);
     /* The end of a dot (a, b and k are not read): element (i,j) of the product is
      * product[j step + i]. */
     void (*store_turned)(const kata__gemm_dot *dot, const void *product, int64_t step);
-    /* Packs panels [first, last) of op(B) (k,n): panel p holds columns p * columns and on, as
-     * to[(p k + i) columns + j], columns beyond n are zero. */
-    void (*pack_b)(const void *b, int64_t ldb, bool transpose_b, int64_t k, int64_t n,
-                   int64_t first, int64_t last, void *to);
-    /* c = alpha (sum over s of part[s]) + beta c + bias, relu for rows [first, last): parts (m,n)
-     * are part_step apart. */
+    /* c = alpha (sum over s of part[s]) + beta c + bias, relu, mask for rows [first, last): parts
+     * (m,n) are part_step apart. */
     void (*sum_parts)(const kata__gemm_piece *piece, const void *part, int64_t n_parts,
                       int64_t part_step, int64_t first, int64_t last);
 

@@ -129,7 +129,9 @@ static inline void reference_gemm(kata_dtype dtype, const kata__gemm *g, double 
                 }
                 sum += g->bias_column ? kata_load(dtype, g->bias_column, j) : 0;
                 sum += g->bias_row ? kata_load(dtype, g->bias_row, i) : 0;
-                *to = g->relu && sum < 0 ? 0 : sum;
+                sum = g->relu && sum < 0 ? 0 : sum;
+                const int64_t at = s * g->stride_c + i * g->ldc + j;
+                *to = g->mask && kata_load(dtype, g->mask, at) <= 0 ? 0 : sum;
             }
         }
     }

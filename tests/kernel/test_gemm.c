@@ -8,7 +8,7 @@ struct shape {
     int64_t m, n, k;
     bool transpose_a, transpose_b;
     double alpha, beta;
-    bool bias_column, bias_row, relu;
+    bool bias_column, bias_row, relu, mask;
     int64_t batch, pad; /* pad: numbers between the rows */
     bool share_a, share_b;
 };
@@ -47,6 +47,11 @@ static void check(kata_dtype dtype, const struct shape *s) {
     g.b = b;
     g.bias_column = s->bias_column ? bias_column : NULL;
     g.bias_row = s->bias_row ? bias_row : NULL;
+    void *mask = reference_numbers(dtype, c_size * batch); /* half of them below 0, some 0 */
+    for (int64_t i = 0; i < c_size * batch; i += 3) {
+        kata_store(dtype, mask, i, 0);
+    }
+    g.mask = s->mask ? mask : NULL;
     const size_t c_bytes = (size_t)(c_size * batch) * kata_dtype_size(dtype);
     double *expected = reference_buffer((size_t)(c_size * batch) * sizeof(double));
     for (int64_t i = 0; i < c_size * batch; i++) {
@@ -76,10 +81,10 @@ static void check(kata_dtype dtype, const struct shape *s) {
             char what[256];
             snprintf(what, sizeof what,
                      "%s %s m %lld n %lld k %lld ta %d tb %d alpha %g beta %g bias %d %d relu %d "
-                     "batch %lld pad %lld",
+                     "mask %d batch %lld pad %lld",
                      reference_levels[level], kata_dtype_name(dtype), (long long)s->m,
                      (long long)s->n, (long long)s->k, s->transpose_a, s->transpose_b, s->alpha,
-                     s->beta, s->bias_column, s->bias_row, s->relu, (long long)s->batch,
+                     s->beta, s->bias_column, s->bias_row, s->relu, s->mask, (long long)s->batch,
                      (long long)s->pad);
             reference_compare(what, dtype, c, expected, c_size * batch,
                               reference_tolerance(dtype, s->k));
@@ -92,6 +97,7 @@ static void check(kata_dtype dtype, const struct shape *s) {
     free(bias_column);
     free(bias_row);
     free(c0);
+    free(mask);
 }
 
 static void test_sizes(void **state) {
@@ -110,6 +116,7 @@ static void test_sizes(void **state) {
             .bias_column = reference_bits() % 2,
             .bias_row = reference_bits() % 2,
             .relu = reference_bits() % 2,
+            .mask = reference_bits() % 2,
             .batch = reference_bits() % 4 ? 0 : reference_range(1, 5),
             .pad = reference_bits() % 2 ? 0 : reference_range(1, 20),
             .share_a = reference_bits() % 2,
@@ -127,6 +134,7 @@ static void test_blocks(void **state) {
         {432, 100, 100}, {100, 432, 100}, {1, 50, 784},    {1, 100, 4320},   {50, 1, 784},
         {3, 700, 400},   {7, 3, 3000},    {10, 10, 20011}, {1, 1, 10007},    {131, 127, 1031},
         {67, 1201, 33},  {1201, 67, 33},  {64, 64, 512},   {45, 1100, 1024}, {2, 3, 9000},
+        {256, 300, 530}, {400, 80, 70},   {300, 1024, 90}, {1024, 40, 600},
     };
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         for (int transpose = 0; transpose < 4; transpose++) {
@@ -139,7 +147,8 @@ static void test_blocks(void **state) {
                                     .beta = i % 3 ? 0 : 1,
                                     .bias_column = i % 4 == 1,
                                     .bias_row = i % 4 == 2,
-                                    .relu = i % 5 == 0};
+                                    .relu = i % 5 == 0,
+                                    .mask = i % 3 == 2};
             check(KATA_F32, &s);
             check(KATA_F64, &s);
         }

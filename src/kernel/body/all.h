@@ -1,6 +1,7 @@
 /* The bodies in the order in which they build on each other; no include guard: once for each type.
  */
 #include "kernel/body/tile.h"
+#include "kernel/body/product.h"
 #include "kernel/body/gemm.h"
 #include "kernel/body/conv.h"
 #include "kernel/body/pool.h"

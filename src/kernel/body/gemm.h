@@ -1,10 +1,12 @@
-/* Products of a piece of C on one thread, packing, dot products. Built on body/tile.h. */
+/* Products of a piece of C on one thread, packing, dot products. Built on body/product.h. */
 
 #ifndef KATA__K_BLOCK_F32
-/* A tile's rows of one k block (21 kB for 14 rows) stay in the first-level cache while the panels
- * of B run past them. */
-#define KATA__K_BLOCK_F32 384
+/* Terms of a block of k: a long block saves reading and writing C again for the next, a short one
+ * keeps more columns of B in the second-level cache. */
+#define KATA__K_BLOCK_F32 512
 #define KATA__K_BLOCK_F64 256
+/* Columns of a block, in vectors: 512 terms of them take 640 KiB of the second-level cache. */
+#define KATA__BLOCK_VECTORS (1280 / KATA__VECTOR_BYTES)
 #endif
 #undef KATA__K_BLOCK
 #if REAL_BITS == 32
@@ -87,119 +89,278 @@ static void NAME(pack_transposed)(const REAL *from, int64_t from_step, int64_t k
     }
 }
 
-/* to[p to_step + j] = from[p from_step + j] for p < k, j < n, and 0 up to a multiple of LANES. */
-static void NAME(pack_straight)(const REAL *from, int64_t from_step, int64_t k, int64_t n, REAL *to,
-                                int64_t to_step) {
-    if (n == KATA__PANEL) {
-        for (int64_t p = 0; p < k; p++) {
-            KATA__UNROLL
-            for (int v = 0; v < KATA__TILE_VECTORS; v++) {
-                NAME(store)
-                (to + p * to_step + v * LANES, NAME(load)(from + p * from_step + v * LANES));
-            }
+/* ---- packing ---- */
+
+/* The panel of B that begins at vector v has two vectors, or three if that leaves none over. */
+KATA__LOCAL int NAME(panel_vectors)(int64_t v, int64_t n_vectors) {
+    return n_vectors - v <= 3 ? (int)(n_vectors - v) : 2;
+}
+
+/* Packs columns [0, n) of k rows of op(B) into panels, one behind the other, each as rows of its
+ * vectors; zero beyond n. */
+static void NAME(pack_block)(const REAL *b, int64_t ldb, bool transpose_b, int64_t k, int64_t n,
+                             REAL *to) {
+    const int64_t n_vectors = (n + LANES - 1) / LANES;
+    if (transpose_b) {
+        for (int64_t v = 0; v < n_vectors; v += 2) {
+            const int width = NAME(panel_vectors)(v, n_vectors) * LANES;
+            const int64_t j = v * LANES;
+            NAME(pack_transposed)
+            (b + j * ldb, ldb, k, n - j < width ? n - j : width, to + j * k, width);
+            v += width > 2 * LANES;
         }
         return;
     }
-    for (int64_t p = 0; p < k; p++) {
-        int64_t j = 0;
-        for (; j + LANES <= n; j += LANES) {
-            NAME(store)(to + p * to_step + j, NAME(load)(from + p * from_step + j));
-        }
-        if (j < n) {
-            NAME(store)
-            (to + p * to_step + j, NAME(load_first)(from + p * from_step + j, (int)(n - j)));
-        }
-    }
-}
-
-static void NAME(pack_b)(const void *b, int64_t ldb, bool transpose_b, int64_t k, int64_t n,
-                         int64_t first, int64_t last, void *to) {
-    for (int64_t panel = first; panel < last; panel++) {
-        const int64_t j = panel * KATA__PANEL;
-        const int64_t columns = n - j < KATA__PANEL ? n - j : KATA__PANEL;
-        REAL *t = (REAL *)to + j * k;
-        if (transpose_b) {
-            NAME(pack_transposed)((const REAL *)b + j * ldb, ldb, k, columns, t, KATA__PANEL);
-        } else {
-            NAME(pack_straight)((const REAL *)b + j, ldb, k, columns, t, KATA__PANEL);
+    /* Some rows at a time, so that what is read lies together. */
+    enum { ROWS = 8 };
+    for (int64_t p = 0; p < k; p += ROWS) {
+        const int rows = k - p < ROWS ? (int)(k - p) : ROWS;
+        for (int64_t v = 0; v < n_vectors;) {
+            const int vectors = NAME(panel_vectors)(v, n_vectors);
+            const REAL *f = b + p * ldb + v * LANES;
+            REAL *t = to + v * LANES * k + p * vectors * LANES;
+            const int64_t columns = n - v * LANES;
+            if (vectors == 2 && columns >= 2 * LANES) {
+                for (int r = 0; r < rows; r++, f += ldb, t += 2 * LANES) {
+                    NAME(store)(t, NAME(load)(f));
+                    NAME(store)(t + LANES, NAME(load)(f + LANES));
+                }
+            } else {
+                for (int r = 0; r < rows; r++, f += ldb) {
+                    for (int w = 0; w < vectors; w++, t += LANES) {
+                        const int64_t count = columns - w * LANES;
+                        NAME(store)
+                        (t, count >= LANES ? NAME(load)(f + w * LANES)
+                                           : NAME(load_first)(f + w * LANES, (int)count));
+                    }
+                }
+            }
+            v += vectors;
         }
     }
 }
 
 /* ---- a piece of C ---- */
 
+/* Memory that will be needed soon: rows of n_bytes. */
+#ifndef KATA__REGION
+#define KATA__REGION
+typedef struct kata__region {
+    const char *at;
+    int64_t n_bytes, step, rows;
+    int64_t taken; /* of the rows, if they are short */
+} kata__region;
+
+/* Takes a row of the region, or a line of as many short rows as there are terms, to be fetched
+ * during k terms. */
+KATA__LOCAL kata__fetch kata__region_take(kata__region *r, int64_t k) {
+    if (r->n_bytes <= 6 * KATA__LINE) {
+        const kata__fetch fetch = {r->at + r->taken * r->step, r->step};
+        r->taken += k;
+        if (r->taken >= r->rows) {
+            r->taken = 0;
+            r->at += KATA__LINE;
+            r->n_bytes -= KATA__LINE;
+            r->rows = r->n_bytes > 0 ? r->rows : 0;
+        }
+        return fetch;
+    }
+    const kata__fetch fetch = {r->at, (r->n_bytes + k - 1) / k};
+    r->at += r->step;
+    r->rows--;
+    return fetch;
+}
+#endif
+
 /* Rows of A that lie a multiple of this many bytes apart fall on few places of the caches: they are
  * copied closer together if they will be read more than twice. */
-enum { NAME(crowded_step) = 512 };
+enum {
+    NAME(crowded_step) = 2048,
+    NAME(rows_step) = KATA__K_BLOCK + LANES,
+    NAME(term_step) = (KATA__PRODUCT_ROWS + LANES - 1) / LANES * LANES,
+    NAME(group) = 4 /* tiles of A transposed that are copied together: more of each line */
+};
 
-/* Sets t->a and t->a_step for `rows` rows of op(A) from row i, terms p..p+k; may copy to `space`
- * (KATA__TILE_ROWS * (KATA__K_BLOCK + LANES) numbers). */
-KATA__LOCAL void NAME(take_rows)(NAME(tile) *t, const kata__gemm_piece *g, int64_t i, int rows,
-                                 int64_t p, REAL *space) {
-    const int64_t k = t->k;
-    const int64_t panels = (g->n + KATA__PANEL - 1) / KATA__PANEL;
+static size_t NAME(piece_space)(void) {
+    const int64_t by_row = KATA__PRODUCT_ROWS * NAME(rows_step);
+    const int64_t by_term = NAME(group) *KATA__K_BLOCK * NAME(term_step);
+    return (size_t)(by_row > by_term ? by_row : by_term);
+}
+
+/* The first row of tile `tile` of row_tiles. */
+KATA__LOCAL int64_t NAME(tile_row)(const kata__gemm_piece *g, int64_t tile, int64_t row_tiles) {
+    return g->m * (tile < row_tiles ? tile : row_tiles) / row_tiles;
+}
+
+/* Sets t->a and t->a_step for a tile of op(A), terms p..p + t->k; may copy it, or a group of tiles,
+ * to g->space. `panels` of B will read it. */
+KATA__LOCAL void NAME(take_rows)(NAME(product) *t, const kata__gemm_piece *g, int64_t tile,
+                                 int64_t row_tiles, int64_t p, int64_t panels) {
+    const int64_t k = t->k, i = NAME(tile_row)(g, tile, row_tiles);
     const bool crowded = g->lda * (int64_t)sizeof(REAL) % NAME(crowded_step) == 0;
-    if (g->transpose_a) {
-        const REAL *a = (const REAL *)g->a + p * g->lda + i;
-        if (panels > (crowded ? 2 : 3)) {
-            for (int64_t q = 0; q < k; q++) {
-                for (int r = 0; r < rows; r += LANES) {
-                    const int count = rows - r < LANES ? rows - r : LANES;
-                    NAME(store_first)
-                    (space + q * KATA__TILE_ROWS + r, NAME(load_first)(a + q * g->lda + r, count),
-                     count);
-                }
+    REAL *space = g->space;
+    t->by_term = g->transpose_a;
+    t->a_step = g->lda;
+    if (!g->transpose_a) {
+        t->a = (const REAL *)g->a + i * g->lda + p;
+        if (crowded && panels > 2) {
+            const int rows = (int)(NAME(tile_row)(g, tile + 1, row_tiles) - i);
+            for (int r = 0; r < rows; r++) {
+                memcpy(space + r * NAME(rows_step), t->a + r * g->lda, (size_t)k * sizeof(REAL));
             }
             t->a = space;
-            t->a_step = KATA__TILE_ROWS;
-        } else {
-            t->a = a;
-            t->a_step = g->lda;
+            t->a_step = NAME(rows_step);
         }
-        t->mode = KATA__BY_TERM;
         return;
     }
-    const REAL *a = (const REAL *)g->a + i * g->lda + p;
-    t->mode = KATA__BY_ROW;
-    if (crowded && panels > 2) {
-        for (int r = 0; r < rows; r++) {
-            memcpy(space + r * (KATA__K_BLOCK + LANES), a + r * g->lda, (size_t)k * sizeof(REAL));
+    t->a = (const REAL *)g->a + p * g->lda + i;
+    if (panels <= (crowded ? 2 : 3)) {
+        return;
+    }
+    const int64_t each = KATA__K_BLOCK * NAME(term_step);
+    if (tile % NAME(group) == 0) {
+        for (int64_t q = 0; q < k; q++) {
+            int64_t from = i;
+            for (int64_t s = 0; s < NAME(group) &&tile + s < row_tiles; s++) {
+                const int64_t end = NAME(tile_row)(g, tile + s + 1, row_tiles);
+                const REAL *a = (const REAL *)g->a + (p + q) * g->lda + from;
+                REAL *to = space + s * each + q * NAME(term_step);
+                KATA__UNROLL
+                for (int r = 0; r < NAME(term_step); r += LANES) {
+                    const int64_t count = end - from - r < LANES ? end - from - r : LANES;
+                    NAME(store)
+                    (to + r, count > 0 ? NAME(load_first)(a + r, (int)count) : (VEC){0});
+                }
+                from = end;
+            }
         }
-        t->a = space;
-        t->a_step = KATA__K_BLOCK + LANES;
-    } else {
-        t->a = a;
-        t->a_step = g->lda;
+    }
+    t->a = space + tile % NAME(group) *each;
+    t->a_step = NAME(term_step);
+}
+
+/* Rows [i, i + rows) and terms [p, p + k) of op(A). */
+KATA__LOCAL kata__region NAME(rows_region)(const kata__gemm_piece *g, int64_t i, int64_t rows,
+                                           int64_t p, int64_t k) {
+    const int64_t size = (int64_t)sizeof(REAL);
+    const char *a = g->a;
+    return g->transpose_a
+               ? (kata__region){a + (p * g->lda + i) * size, rows * size, g->lda * size, k, 0}
+               : (kata__region){a + (i * g->lda + p) * size, k * size, g->lda * size, rows, 0};
+}
+
+/* Columns [j, j + n) and terms [p, p + k) of op(B). */
+KATA__LOCAL kata__region NAME(columns_region)(const kata__gemm_piece *g, int64_t j, int64_t n,
+                                              int64_t p, int64_t k) {
+    const int64_t size = (int64_t)sizeof(REAL);
+    const char *b = g->b;
+    if (!g->transpose_b && n == g->ldb) { /* as lines that lie behind each other */
+        return (kata__region){b + p * g->ldb * size, KATA__LINE, KATA__LINE,
+                              (n * k * size + KATA__LINE - 1) / KATA__LINE, 0};
+    }
+    return g->transpose_b
+               ? (kata__region){b + (j * g->ldb + p) * size, k * size, g->ldb * size, n, 0}
+               : (kata__region){b + (p * g->ldb + j) * size, n * size, g->ldb * size, k, 0};
+}
+
+/* One block of columns and terms: C's columns [j0, j0 + n), terms p..p + t->k. `next` is what will
+ * be needed after it. */
+static void NAME(gemm_block)(const kata__gemm_piece *g, NAME(product) *t, int64_t j0, int64_t n,
+                             int64_t p, kata__region next) {
+    const REAL *packed = g->scratch;
+    const int64_t n_vectors = (n + LANES - 1) / LANES;
+    const int64_t panels = n_vectors > 3 ? n_vectors / 2 : 1;
+    const int most_rows = n_vectors == 3 ? KATA__PRODUCT_ROWS_OF_3 : KATA__PRODUCT_ROWS;
+    const int64_t row_tiles = (g->m + most_rows - 1) / most_rows;
+    const bool end = p + t->k >= g->k;
+    const int64_t k = t->k, whole_rows = LANES / (g->ldb > 0 ? g->ldb : 1) + 1;
+    kata__region rows_next = {0};
+    for (int64_t tile = 0; tile < row_tiles; tile++) {
+        const int64_t i = NAME(tile_row)(g, tile, row_tiles);
+        const int64_t i_end = NAME(tile_row)(g, tile + 1, row_tiles);
+        const int rows = (int)(i_end - i);
+        NAME(take_rows)(t, g, tile, row_tiles, p, panels);
+        const REAL *a = t->a;
+        if (!g->transpose_a) {
+            const int64_t after = NAME(tile_row)(g, tile + 2, row_tiles);
+            rows_next = NAME(rows_region)(g, i_end, after - i_end, p, k);
+        } else if (tile % NAME(group) == 0) {
+            const int64_t group = NAME(tile_row)(g, tile + NAME(group), row_tiles);
+            const int64_t after = NAME(tile_row)(g, tile + 2 * NAME(group), row_tiles);
+            rows_next = NAME(rows_region)(g, group, after - group, p, k);
+        }
+        for (int64_t v = 0; v < n_vectors;) {
+            const int vectors = NAME(panel_vectors)(v, n_vectors);
+            const int64_t j = j0 + v * LANES, columns = n - v * LANES;
+            const int64_t here = columns < vectors * LANES ? columns : vectors * LANES;
+            t->last = (int)(here - (vectors - 1) * LANES);
+            t->bias_column = end && g->bias_column ? (const REAL *)g->bias_column + j : NULL;
+            if (packed) {
+                t->b = packed + v * LANES * k;
+                t->b_step = vectors * LANES;
+                t->whole = k;
+            } else {
+                t->b = (const REAL *)g->b + p * g->ldb + j;
+                t->b_step = g->ldb;
+                t->whole = t->last == LANES || p + k + whole_rows <= g->b_rows ? k
+                           : k > whole_rows                                    ? k - whole_rows
+                                                                               : 0;
+            }
+            /* C with enough time to come, then what is needed next. */
+            REAL *const c = (REAL *)g->c + i * g->ldc + j;
+            t->c_soon = k >= 128                  ? c
+                        : v + vectors < n_vectors ? c + vectors * LANES
+                                                  : (REAL *)g->c + i_end * g->ldc + j0;
+            t->fetch = rows_next.rows > 0 ? kata__region_take(&rows_next, k)
+                       : next.rows > 0    ? kata__region_take(&next, k)
+                                          : (kata__fetch){(const char *)t, 0};
+
+            const int most = vectors == 3 ? KATA__PRODUCT_ROWS_OF_3 : KATA__PRODUCT_ROWS;
+            const int parts = (rows + most - 1) / most;
+            for (int part = 0; part < parts; part++) {
+                const int r = rows * part / parts, count = rows * (part + 1) / parts - r;
+                t->a = a + (t->by_term ? r : r * t->a_step);
+                t->c = c + r * g->ldc;
+                t->bias_row = end && g->bias_row ? (const REAL *)g->bias_row + i + r : NULL;
+                t->mask = end && g->mask ? (const REAL *)g->mask + (i + r) * g->ldc + j : NULL;
+                NAME(product_functions)[vectors - 1][count - 1](t);
+            }
+            v += vectors;
+        }
     }
 }
 
 static void NAME(gemm_piece)(const kata__gemm_piece *g) {
-    REAL space[KATA__TILE_ROWS * (KATA__K_BLOCK + LANES)];
-    NAME(tile) t = {.runs = 1, .ldc = g->ldc, .alpha = (REAL)g->alpha};
+    NAME(product) t;
+    t.ldc = g->ldc;
+    t.alpha = (REAL)g->alpha;
     const int64_t k_blocks = g->k > 0 ? (g->k + KATA__K_BLOCK - 1) / KATA__K_BLOCK : 1;
-    const int64_t row_tiles = (g->m + KATA__TILE_ROWS - 1) / KATA__TILE_ROWS;
-    t.b_step = g->packed_b ? KATA__PANEL : g->ldb;
-    for (int64_t block = 0; block < k_blocks; block++) {
-        const int64_t p = g->k * block / k_blocks;
-        const bool end = block == k_blocks - 1;
-        t.k = g->k * (block + 1) / k_blocks - p;
-        t.beta = block == 0 ? (REAL)g->beta : 1;
-        t.relu = end && g->relu;
-        for (int64_t tile = 0; tile < row_tiles; tile++) {
-            const int64_t i = g->m * tile / row_tiles;
-            const int rows = (int)(g->m * (tile + 1) / row_tiles - i);
-            NAME(take_rows)(&t, g, i, rows, p, space);
-            t.bias_row = end && g->bias_row ? (const REAL *)g->bias_row + i : NULL;
-            for (int64_t j = 0; j < g->n; j += KATA__PANEL) {
-                NAME(set_columns)(&t, g->n - j < KATA__PANEL ? g->n - j : KATA__PANEL);
-                t.b = g->packed_b
-                          ? (const REAL *)g->b + j / KATA__PANEL * g->panel_step + p * KATA__PANEL
-                          : (const REAL *)g->b + p * g->ldb + j;
-                t.tail = !g->packed_b && t.last != LANES;
-                t.bias_column = end && g->bias_column ? (const REAL *)g->bias_column + j : NULL;
-                t.c = (REAL *)g->c + i * g->ldc + j;
-                NAME(run_tile)(&t, rows);
+    const int64_t n_vectors = (g->n + LANES - 1) / LANES;
+    const int64_t blocks = (n_vectors + KATA__BLOCK_VECTORS - 1) / KATA__BLOCK_VECTORS;
+    for (int64_t block = 0; block < blocks; block++) {
+        const int64_t j = n_vectors * block / blocks / 2 * 2 * LANES;
+        const int64_t j_end =
+            block == blocks - 1 ? g->n : n_vectors * (block + 1) / blocks / 2 * 2 * LANES;
+        const int64_t j_next = n_vectors * (block + 2) / blocks / 2 * 2 * LANES;
+        for (int64_t part = 0; part < k_blocks; part++) {
+            const int64_t p = g->k * part / k_blocks, p_end = g->k * (part + 1) / k_blocks;
+            kata__region next = {0};
+            if (part + 1 < k_blocks) {
+                next = NAME(columns_region)(g, j, j_end - j, p_end,
+                                            g->k * (part + 2) / k_blocks - p_end);
+            } else if (block + 1 < blocks) {
+                next = NAME(columns_region)(g, j_end, (block + 2 == blocks ? g->n : j_next) - j_end,
+                                            0, g->k / k_blocks);
             }
+            t.k = p_end - p;
+            t.beta = part == 0 ? (REAL)g->beta : 1;
+            t.relu = part == k_blocks - 1 && g->relu;
+            if (g->scratch) {
+                NAME(pack_block)
+                ((const REAL *)g->b + (g->transpose_b ? j * g->ldb + p : p * g->ldb + j), g->ldb,
+                 g->transpose_b, t.k, j_end - j, g->scratch);
+            }
+            NAME(gemm_block)(g, &t, j, j_end - j, p, next);
         }
     }
 }
@@ -219,7 +380,8 @@ KATA__LOCAL void NAME(dot_store)(const kata__gemm_dot *g, int64_t i, int64_t j, 
     if (g->bias_column) {
         x += ((const REAL *)g->bias_column)[j];
     }
-    *c = g->relu && x < 0 ? 0 : x;
+    x = g->relu && x < 0 ? 0 : x;
+    *c = g->mask && ((const REAL *)g->mask)[i * g->c_row + j * g->c_column] <= 0 ? 0 : x;
 }
 
 KATA__LOCAL void NAME(dot_tile)(const kata__gemm_dot *g, int64_t i, int64_t j, const int rows,
@@ -321,6 +483,10 @@ static void NAME(sum_parts)(const kata__gemm_piece *g, const void *part, int64_t
             }
             if (g->relu) {
                 x = NAME(maximum)(x, (VEC){0});
+            }
+            if (g->mask) {
+                const REAL *mask = (const REAL *)g->mask + i * g->ldc + j;
+                x = NAME(select)(NAME(load_first)(mask, count) <= 0, (VEC){0}, x);
             }
             NAME(store_first)(c, x, count);
         }

@@ -2,13 +2,14 @@
 
 static const kata__gemm_table NAME(kata__gemm) = {
     .rows = KATA__TILE_ROWS,
+    .block_vectors = KATA__BLOCK_VECTORS,
     .columns = KATA__PANEL,
     .lanes = LANES,
     .k_block = KATA__K_BLOCK,
+    .piece_space = NAME(piece_space),
     .piece = NAME(gemm_piece),
     .dot = NAME(gemm_dot),
     .store_turned = NAME(store_turned),
-    .pack_b = NAME(pack_b),
     .sum_parts = NAME(sum_parts),
     .conv_panel = NAME(conv_panel),
     .conv_pad = NAME(conv_pad),

@@ -1,0 +1,195 @@
+/* The register kernel of matrix products: a few rows by 1 to 3 vectors of C stay in registers while
+ * k runs; what the next calls will need is fetched on the way.
+ *
+ * Each element is one chain of multiply-adds over k in order, so an element's bits do not depend on
+ * the tile that computes it. */
+
+#ifndef KATA__PRODUCT_ROWS
+/* Most rows by the number of vectors: rows * vectors sums, the vectors of B and one of A must fit
+ * the registers (32 with AVX-512, 16 else; without FMA one more holds the product). */
+#if KATA__VECTOR_BYTES == 64
+#define KATA__PRODUCT_ROWS 14
+#define KATA__PRODUCT_ROWS_OF_3 9
+#elif KATA__VECTOR_BYTES == 32
+#define KATA__PRODUCT_ROWS 6
+#define KATA__PRODUCT_ROWS_OF_3 4
+#else
+#define KATA__PRODUCT_ROWS 4
+#define KATA__PRODUCT_ROWS_OF_3 3
+#endif
+
+enum { KATA__LINE = 64 };
+
+/* Memory to bring near, a place each term: at, at + step, ... */
+typedef struct kata__fetch {
+    const char *at;
+    int64_t step;
+} kata__fetch;
+#endif
+
+/* C (rows, vectors) = alpha A B + beta C + bias, relu, mask. Element (i,p) of A is a[i a_step + p]
+ * or, by_term, a[p a_step + i]; row p of B begins at b + p b_step. `last` numbers of the last
+ * vector are C's; only they may be read of the last k - whole rows of B. */
+typedef struct NAME(product) {
+    int64_t k, whole;
+    const REAL *a, *b;
+    int64_t a_step, b_step;
+    REAL *c;
+    int64_t ldc;
+    int last;
+    bool by_term, relu;
+    REAL alpha, beta;
+    const REAL *bias_column, *bias_row, *mask; /* each NULL or at this tile's first */
+    const REAL *c_soon; /* the tile of C to fetch first: this one, or one that comes after it */
+    kata__fetch fetch;
+} NAME(product);
+
+#define KATA__EACH_SUM(statement)                                                                  \
+    KATA__UNROLL                                                                                   \
+    for (int i = 0; i < rows; i++) {                                                               \
+        KATA__UNROLL                                                                               \
+        for (int v = 0; v < vectors; v++) {                                                        \
+            statement;                                                                             \
+        }                                                                                          \
+    }
+
+/* The numbers of vector v of a row of C, or of what lies like it. */
+KATA__LOCAL VEC NAME(product_load)(const REAL *p, int v, int vectors, int last, bool cut) {
+    return cut && v == vectors - 1 ? NAME(load_first)(p + v * LANES, last)
+                                   : NAME(load)(p + v * LANES);
+}
+
+KATA__LOCAL void NAME(product_body)(const NAME(product) *t, const int rows, const int vectors,
+                                    const bool by_term) {
+    VEC acc[KATA__PRODUCT_ROWS][3];
+    const REAL *a = t->a, *b = t->b;
+    const int64_t a_step = t->a_step, b_step = t->b_step, a_step_3 = 3 * a_step;
+    const int last = t->last;
+    KATA__EACH_SUM(acc[i][v] = (VEC){0})
+    KATA__EACH_SUM(__builtin_prefetch(t->c_soon + i * t->ldc + v * LANES))
+
+/* A's element of row i. Rows are reached from three places, so that each is one of these plus a
+ * multiple of one of two other registers. */
+#define KATA__A(i)                                                                                 \
+    (by_term ? a[i]                                                                                \
+             : ((i) < 5    ? a                                                                     \
+                : (i) < 10 ? a_5                                                                   \
+                           : a_10)[(i) % 5 == 3 ? a_step_3 : (i) % 5 * a_step])
+/* One term. The loop holds no more than one: it fits the processor's loop buffer, which is faster
+ * than four. */
+#define KATA__PRODUCT_TERM(load_last)                                                              \
+    do {                                                                                           \
+        VEC bv[3];                                                                                 \
+        KATA__UNROLL                                                                               \
+        for (int v = 0; v < vectors; v++) {                                                        \
+            bv[v] = NAME(product_load)(b, v, vectors, last, load_last);                            \
+        }                                                                                          \
+        KATA__UNROLL                                                                               \
+        for (int i = 0; i < rows; i++) {                                                           \
+            const VEC av = NAME(splat)(KATA__A(i));                                                \
+            KATA__UNROLL                                                                           \
+            for (int v = 0; v < vectors; v++) {                                                    \
+                acc[i][v] += av * bv[v];                                                           \
+            }                                                                                      \
+        }                                                                                          \
+        b += b_step;                                                                               \
+        a += by_term ? a_step : 1;                                                                 \
+        a_5++;                                                                                     \
+        a_10++;                                                                                    \
+    } while (0)
+
+    {
+        const REAL *a_5 = a + 5 * a_step, *a_10 = a + 10 * a_step;
+        const char *fetch = t->fetch.at;
+        const int64_t fetch_step = t->fetch.step;
+        for (int64_t left = t->whole; left > 0; left--) {
+            __builtin_prefetch(fetch);
+            fetch += fetch_step;
+            KATA__PRODUCT_TERM(false);
+        }
+        for (int64_t p = t->k - t->whole; p > 0; p--) {
+            KATA__PRODUCT_TERM(true);
+        }
+    }
+
+    if (t->alpha != 1) {
+        const VEC alpha = NAME(splat)(t->alpha);
+        KATA__EACH_SUM(acc[i][v] *= alpha)
+    }
+    REAL *c = t->c;
+    const int64_t ldc = t->ldc;
+    const bool cut = last != LANES;
+    if (t->beta != 0) {
+        const VEC beta = NAME(splat)(t->beta);
+        if (cut) {
+            KATA__EACH_SUM(acc[i][v] +=
+                           beta * NAME(product_load)(c + i * ldc, v, vectors, last, true))
+        } else {
+            KATA__EACH_SUM(acc[i][v] += beta * NAME(load)(c + i * ldc + v * LANES))
+        }
+    }
+    if (t->bias_row) {
+        KATA__EACH_SUM(acc[i][v] += NAME(splat)(t->bias_row[i]))
+    }
+    if (t->bias_column) {
+        VEC bias[3];
+        KATA__UNROLL
+        for (int v = 0; v < vectors; v++) {
+            bias[v] = NAME(product_load)(t->bias_column, v, vectors, last, true);
+        }
+        KATA__EACH_SUM(acc[i][v] += bias[v])
+    }
+    if (t->relu) {
+        KATA__EACH_SUM(acc[i][v] = NAME(maximum)(acc[i][v], (VEC){0}))
+    }
+    if (t->mask) {
+        const REAL *mask = t->mask;
+        KATA__EACH_SUM(acc[i][v] = NAME(select)(
+                           NAME(product_load)(mask + i * ldc, v, vectors, last, true) <= 0,
+                           (VEC){0}, acc[i][v]))
+    }
+    if (!cut) {
+        KATA__EACH_SUM(NAME(store)(c + i * ldc + v * LANES, acc[i][v]))
+    } else {
+        KATA__UNROLL
+        for (int i = 0; i < rows; i++) {
+            KATA__UNROLL
+            for (int v = 0; v < vectors - 1; v++) {
+                NAME(store)(c + i * ldc + v * LANES, acc[i][v]);
+            }
+            NAME(store_first)(c + i * ldc + (vectors - 1) * LANES, acc[i][vectors - 1], last);
+        }
+    }
+}
+
+typedef void (*NAME(product_function))(const NAME(product) *t);
+
+#undef KATA__PRODUCT_FUNCTION
+#define KATA__PRODUCT_FUNCTION(rows, vectors)                                                      \
+    static void NAME(product_##rows##_##vectors)(const NAME(product) *t) {                         \
+        if (t->by_term) {                                                                          \
+            NAME(product_body)(t, rows, vectors, true);                                            \
+        } else {                                                                                   \
+            NAME(product_body)(t, rows, vectors, false);                                           \
+        }                                                                                          \
+    }
+#if KATA__VECTOR_BYTES == 64
+#define KATA__PRODUCT_ALL(f)                                                                       \
+    f(1, 1) f(2, 1) f(3, 1) f(4, 1) f(5, 1) f(6, 1) f(7, 1) f(8, 1) f(9, 1) f(10, 1) f(11, 1)      \
+        f(12, 1) f(13, 1) f(14, 1) f(1, 2) f(2, 2) f(3, 2) f(4, 2) f(5, 2) f(6, 2) f(7, 2) f(8, 2) \
+            f(9, 2) f(10, 2) f(11, 2) f(12, 2) f(13, 2) f(14, 2) f(1, 3) f(2, 3) f(3, 3) f(4, 3)   \
+                f(5, 3) f(6, 3) f(7, 3) f(8, 3) f(9, 3)
+#elif KATA__VECTOR_BYTES == 32
+#define KATA__PRODUCT_ALL(f)                                                                       \
+    f(1, 1) f(2, 1) f(3, 1) f(4, 1) f(5, 1) f(6, 1) f(1, 2) f(2, 2) f(3, 2) f(4, 2) f(5, 2)        \
+        f(6, 2) f(1, 3) f(2, 3) f(3, 3) f(4, 3)
+#else
+#define KATA__PRODUCT_ALL(f)                                                                       \
+    f(1, 1) f(2, 1) f(3, 1) f(4, 1) f(1, 2) f(2, 2) f(3, 2) f(4, 2) f(1, 3) f(2, 3) f(3, 3)
+#endif
+KATA__PRODUCT_ALL(KATA__PRODUCT_FUNCTION)
+
+#define KATA__PRODUCT_ENTRY(rows, vectors)                                                         \
+    [(vectors)-1][(rows)-1] = NAME(product_##rows##_##vectors),
+static const NAME(product_function)
+    NAME(product_functions)[3][KATA__PRODUCT_ROWS] = {KATA__PRODUCT_ALL(KATA__PRODUCT_ENTRY)};
