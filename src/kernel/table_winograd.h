@@ -2,8 +2,8 @@
  * bodies are body/winograd.h.
  *
  * With m = size outputs in a direction (2 or 4) a tile has P = m + 2 points in it, K = P P in both.
- * A tile's numbers lie `step` apart from point to point, tiles (or channels) are rows of `pitch`
- * numbers, a multiple of the vector. An element's bits depend on the problem's sizes and the
+ * What is transformed lies as (K; vectors of channels; tiles; lanes), `step` numbers from point to
+ * point and `block` from vector to vector. An element's bits depend on the problem's sizes and the
  * instruction set, never on where a piece begins or ends. */
 #ifndef KATA_KERNEL_TABLE_WINOGRAD_H
 #define KATA_KERNEL_TABLE_WINOGRAD_H
@@ -20,22 +20,26 @@ typedef struct kata__winograd_piece {
     int64_t rows, columns; /* of an image, in tiles */
     int64_t first, count;
     int64_t channel, channels;
-    const float *zeros; /* as many as a tensor's channels: what lies outside */
-    int64_t pitch, step;
+    int64_t block, step;
 } kata__winograd_piece;
 
-/* K products, `points` of them, of matrices (m,k) and (k, vectors): with point q and element a
- *   forward  c[q][i] = sum over p of a[q][i][p] b[q][vector][p]      for tiles i, channels p
- *   weight   c[q][i] += sum over p of a[q][p][i] b[q][p][vector]     for channels i, tiles p */
+/* K products, `points` of them; a, b and c are `step` apart from point to point:
+ *   forward  c[vector][i] = sum over channels p of a[p / lanes][i][p % lanes] b[vector][p]
+ *            for m tiles i; c may lie over a if there are at most two vectors, and not more than
+ *            those of a, at the same step and block
+ *   weight   c[i][vector] += sum over tiles p of a[i / lanes][p][i % lanes] b[vector][p]
+ *            for m channels i, whole vectors; = instead of += if fresh
+ * with k terms; block is the distance from vector to vector, in the weight's c from i to i. */
 typedef struct kata__winograd_product {
     int points;
     int64_t m, k, vectors;
     const float *a;
-    int64_t a_step, a_pitch;
+    int64_t a_step, a_block;
     const float *b;
-    int64_t b_step, b_pitch; /* forward: from vector to vector; weight: from tile to tile */
+    int64_t b_step, b_block;
     float *c;
-    int64_t c_step, c_pitch;
+    int64_t c_step, c_block;
+    bool fresh;
 } kata__winograd_product;
 
 typedef struct kata__winograd_table {

@@ -16,11 +16,12 @@
 enum {
     CHUNK_FLOPS = 400000, /* of products */
     MOST_CHUNKS = 64,
-    RUN_BYTES = 1 << 18, /* of a run's transforms: it is to stay in the second-level cache */
-    RUN_TILES = 28,      /* but so many tiles for each time that the packed weight is read */
+    ENOUGH_CHUNKS = 16,
+    NEAR_BYTES = 1 << 17, /* of a packed weight that is quickly read again */
     WEIGHT_CHANNELS = 64,
     WEIGHT_TILES = 32,
     MOST_PARTS = 32,
+    PART_TILES = 64, /* the least that are worth a sum of their own */
     PARTS_BYTES = 16 << 20,
     PACK_NUMBERS = 16384, /* of weight, to a chunk */
     LINE = 64
@@ -55,6 +56,7 @@ struct plan {
     int64_t rows, columns, tiles; /* of an image; of all */
     int64_t c_pitch, f_vectors;
     int64_t run;            /* most tiles at a time */
+    bool in_place;          /* forward: a run's products lie over its patches */
     int64_t blocks;         /* forward: runs; weight: parts */
     int64_t f_parts;        /* forward: shares of the output channels; weight: blocks */
     int64_t c_parts;        /* weight: blocks of the input channels */
@@ -62,7 +64,7 @@ struct plan {
     int64_t v_step, m_step; /* distance of the points of a run's transforms */
     int64_t u_step;         /* weight: and of their products */
     int64_t sum_pitch, part_numbers;
-    size_t zero_bytes, parts_bytes, db_bytes;
+    size_t parts_bytes, db_bytes;
     size_t v_bytes, m_bytes, u_bytes; /* of a worker */
 };
 
@@ -81,7 +83,6 @@ static struct plan plan_tiles(kata_context *context, const kata__conv *conv,
     p.tiles = conv->n * p.rows * p.columns;
     p.c_pitch = ceil_div(conv->c, p.table->lanes) * p.table->lanes;
     p.f_vectors = ceil_div(conv->f, p.table->lanes);
-    p.zero_bytes = lines((size_t)most(conv->c, conv->f) * sizeof(float));
     return p;
 }
 
@@ -129,33 +130,43 @@ void kata__winograd_pack(kata_context *context, const kata__conv *conv,
 
 /* ---- forward ---- */
 
+/* Tiles at a time: few, so that what is transformed stays in the caches, but the more the larger
+ * the packed weight is, which is read once for all of them. */
+static int64_t run_tiles(const struct plan *p, int64_t weight_bytes) {
+    const int64_t tiles = weight_bytes > NEAR_BYTES ? 28 : 14;
+    return ceil_div(tiles, p->table->rows) * p->table->rows;
+}
+
 static struct plan plan_forward(kata_context *context, const kata__conv *conv,
                                 kata__conv_algorithm algorithm, bool pool) {
     struct plan p = plan_tiles(context, conv, algorithm, pool);
-    const int64_t height = p.table->rows * ceil_div(14, p.table->rows); /* of whole tiles */
     const int64_t f_pitch = p.f_vectors * p.table->lanes;
-    const double flops = 2.0 * p.points * (double)p.tiles * (double)conv->c * (double)f_pitch;
+    const int64_t weight_numbers = p.points * conv->c * f_pitch;
+    const double flops = 2.0 * (double)weight_numbers * (double)p.tiles;
     const int64_t want = most(1, least(MOST_CHUNKS, (int64_t)(flops / CHUNK_FLOPS)));
-    const int64_t tile_bytes = p.points * (p.c_pitch + f_pitch) * (int64_t)sizeof(float);
-
-    p.run = most(RUN_BYTES / most(tile_bytes, 1), RUN_TILES) / height * height;
-    p.run = most(height, least(p.run, ceil_div(ceil_div(p.tiles, want), height) * height));
-    p.blocks = most(1, ceil_div(p.tiles, p.run));
+    const int64_t run = run_tiles(&p, weight_numbers * (int64_t)sizeof(float));
+    p.blocks = most(1, least(want, ceil_div(p.tiles, run)));
     p.run = ceil_div(p.tiles, p.blocks);
-    /* By less than two vectors a share would read its tiles too often. */
-    p.f_parts = most(1, least(want / p.blocks, p.f_vectors / 2));
+    p.run = ceil_div(p.run, most(1, ceil_div(p.run, run)));
+    /* A share reads and transforms its tiles anew: not for less than two vectors. */
+    p.f_parts = most(1, least(least(want, ENOUGH_CHUNKS) / p.blocks, p.f_vectors / 2));
     p.f_part = ceil_div(p.f_vectors, p.f_parts) * p.table->lanes;
     p.v_step = point_step(p.run * p.c_pitch);
     p.m_step = point_step(p.run * p.f_part);
     p.v_bytes = lines((size_t)(p.points * p.v_step) * sizeof(float));
     p.m_bytes = lines((size_t)(p.points * p.m_step) * sizeof(float));
+    p.in_place = p.f_part <= p.c_pitch && p.f_part <= 2 * p.table->lanes;
+    if (p.in_place) {
+        p.m_step = p.v_step;
+        p.m_bytes = 0;
+    }
     return p;
 }
 
 size_t kata__winograd_workspace(kata_context *context, const kata__conv *conv,
                                 kata__conv_algorithm algorithm, const kata__conv_store *store) {
     const struct plan p = plan_forward(context, conv, algorithm, store->pool);
-    return p.zero_bytes + (p.v_bytes + p.m_bytes) * (size_t)kata_context_threads(context);
+    return (p.v_bytes + p.m_bytes) * (size_t)kata_context_threads(context);
 }
 
 struct forward_job {
@@ -164,7 +175,6 @@ struct forward_job {
     const kata__conv_store *store;
     const float *x, *packed;
     float *y;
-    const float *zeros;
     char *scratch;
 };
 
@@ -175,39 +185,40 @@ static void forward_chunk(void *argument, int64_t chunk, int worker) {
     const int64_t block = chunk / p->f_parts, share = chunk % p->f_parts;
     const int64_t lanes = p->table->lanes;
     char *scratch = job->scratch + (size_t)worker * (p->v_bytes + p->m_bytes);
-    float *v = (float *)scratch, *m = (float *)(scratch + p->v_bytes);
-    const int64_t first = p->f_vectors * share / p->f_parts;
-    const int64_t last = p->f_vectors * (share + 1) / p->f_parts;
-    kata__winograd_piece piece = {.conv = g,
-                                  .size = p->size,
-                                  .rows = p->rows,
-                                  .columns = p->columns,
-                                  .first = p->tiles * block / p->blocks,
-                                  .channels = g->c,
-                                  .zeros = job->zeros,
-                                  .pitch = p->c_pitch,
-                                  .step = p->v_step};
-    piece.count = p->tiles * (block + 1) / p->blocks - piece.first;
-    p->table->input(&piece, job->x, v);
-    const kata__winograd_product product = {.points = p->points,
-                                            .m = piece.count,
-                                            .k = g->c,
-                                            .vectors = last - first,
-                                            .a = v,
-                                            .a_step = p->v_step,
-                                            .a_pitch = p->c_pitch,
-                                            .b = job->packed + first * g->c * lanes,
-                                            .b_step = p->f_vectors * g->c * lanes,
-                                            .b_pitch = g->c * lanes,
-                                            .c = m,
-                                            .c_step = p->m_step,
-                                            .c_pitch = p->f_part};
-    p->table->product(&product);
-    piece.channel = first * lanes;
-    piece.channels = least(last * lanes, g->f) - piece.channel;
-    piece.pitch = p->f_part;
-    piece.step = p->m_step;
-    p->table->output(&piece, m, job->store, job->y);
+    float *v = (float *)scratch, *m = p->in_place ? v : (float *)(scratch + p->v_bytes);
+    const int64_t f_first = p->f_vectors * share / p->f_parts;
+    const int64_t f_last = p->f_vectors * (share + 1) / p->f_parts;
+    const int64_t last = p->tiles * (block + 1) / p->blocks;
+    for (int64_t first = p->tiles * block / p->blocks; first < last; first += p->run) {
+        kata__winograd_piece piece = {.conv = g,
+                                      .size = p->size,
+                                      .rows = p->rows,
+                                      .columns = p->columns,
+                                      .first = first,
+                                      .count = least(p->run, last - first),
+                                      .channels = g->c,
+                                      .block = p->run * lanes,
+                                      .step = p->v_step};
+        p->table->input(&piece, job->x, v);
+        const kata__winograd_product product = {.points = p->points,
+                                                .m = piece.count,
+                                                .k = g->c,
+                                                .vectors = f_last - f_first,
+                                                .a = v,
+                                                .a_step = p->v_step,
+                                                .a_block = p->run * lanes,
+                                                .b = job->packed + f_first * g->c * lanes,
+                                                .b_step = p->f_vectors * g->c * lanes,
+                                                .b_block = g->c * lanes,
+                                                .c = m,
+                                                .c_step = p->m_step,
+                                                .c_block = p->run * lanes};
+        p->table->product(&product);
+        piece.channel = f_first * lanes;
+        piece.channels = least(f_last * lanes, g->f) - piece.channel;
+        piece.step = p->m_step;
+        p->table->output(&piece, m, job->store, job->y);
+    }
 }
 
 void kata__winograd_run(kata_context *context, const kata__conv *conv,
@@ -217,15 +228,13 @@ void kata__winograd_run(kata_context *context, const kata__conv *conv,
     if (p.tiles <= 0 || conv->f <= 0) {
         return;
     }
-    memset(workspace, 0, p.zero_bytes);
     struct forward_job job = {.plan = &p,
                               .conv = conv,
                               .store = store,
                               .x = x,
                               .packed = packed,
                               .y = y,
-                              .zeros = workspace,
-                              .scratch = (char *)workspace + p.zero_bytes};
+                              .scratch = (char *)workspace};
     kata__run_chunks(context, p.blocks * p.f_parts, forward_chunk, &job);
 }
 
@@ -247,7 +256,7 @@ static struct plan plan_weight(kata_context *context, const kata__conv *conv,
     const int64_t want = most(1, least(MOST_PARTS, (int64_t)(flops / CHUNK_FLOPS)));
     p.blocks = ceil_div(want, p.c_parts * p.f_parts);
     p.blocks = least(p.blocks, most(PARTS_BYTES / part_bytes, 1));
-    p.blocks = most(1, least(p.blocks, p.tiles));
+    p.blocks = most(1, least(p.blocks, p.tiles / PART_TILES));
     p.run = most(1, least(WEIGHT_TILES, ceil_div(p.tiles, p.blocks)));
 
     p.v_step = point_step(p.run * p.c_part);
@@ -264,7 +273,7 @@ static struct plan plan_weight(kata_context *context, const kata__conv *conv,
 size_t kata__winograd_weight_workspace(kata_context *context, const kata__conv *conv,
                                        kata__conv_algorithm algorithm, bool pooled) {
     const struct plan p = plan_weight(context, conv, algorithm, pooled);
-    return p.zero_bytes + p.parts_bytes + p.db_bytes +
+    return p.parts_bytes + p.db_bytes +
            (p.v_bytes + p.m_bytes + p.u_bytes) * (size_t)kata_context_threads(context);
 }
 
@@ -275,7 +284,6 @@ struct weight_job {
     const uint8_t *index;
     float *dw;
     bool with_db;
-    const float *zeros;
     float *parts, *db_parts;
     char *scratch;
 };
@@ -299,22 +307,22 @@ static void weight_chunk(void *argument, int64_t chunk, int worker) {
         db = job->db_parts + block * p->sum_pitch + f_first * lanes;
         memset(db, 0, (size_t)((f_last - f_first) * lanes) * sizeof(float));
     }
-    memset(u, 0, p->u_bytes);
 
     const kata__winograd_product product = {.points = p->points,
-                                            .m = c_end - c,
+                                            .m = ceil_div(c_end - c, lanes) * lanes,
                                             .vectors = f_last - f_first,
                                             .a = v,
                                             .a_step = p->v_step,
-                                            .a_pitch = p->c_part,
+                                            .a_block = p->run * lanes,
                                             .b = d,
                                             .b_step = p->m_step,
-                                            .b_pitch = p->f_part,
+                                            .b_block = p->run * lanes,
                                             .c = u,
                                             .c_step = p->u_step,
-                                            .c_pitch = p->f_part};
+                                            .c_block = p->f_part};
+    const int64_t first_of_all = p->tiles * block / p->blocks;
     const int64_t last = p->tiles * (block + 1) / p->blocks;
-    for (int64_t first = p->tiles * block / p->blocks; first < last; first += p->run) {
+    for (int64_t first = first_of_all; first < last; first += p->run) {
         kata__winograd_piece piece = {.conv = g,
                                       .size = p->size,
                                       .rows = p->rows,
@@ -323,17 +331,16 @@ static void weight_chunk(void *argument, int64_t chunk, int worker) {
                                       .count = least(p->run, last - first),
                                       .channel = c,
                                       .channels = c_end - c,
-                                      .zeros = job->zeros,
-                                      .pitch = p->c_part,
+                                      .block = p->run * lanes,
                                       .step = p->v_step};
         p->table->input(&piece, job->x, v);
         piece.channel = f_first * lanes;
         piece.channels = least(f_last * lanes, g->f) - piece.channel;
-        piece.pitch = p->f_part;
         piece.step = p->m_step;
         p->table->gradient(&piece, job->dy, job->index, d, db);
         kata__winograd_product some = product;
         some.k = piece.count;
+        some.fresh = first == first_of_all;
         p->table->product_weight(&some);
     }
     p->table->weight_end(p->size, c_end - c, f_last - f_first, u, p->f_part, p->u_step,
@@ -368,7 +375,6 @@ void kata__winograd_weight(kata_context *context, const kata__conv *conv,
         return;
     }
     char *at = workspace;
-    memset(at, 0, p.zero_bytes);
     struct weight_job job = {.plan = &p,
                              .conv = conv,
                              .x = x,
@@ -376,10 +382,9 @@ void kata__winograd_weight(kata_context *context, const kata__conv *conv,
                              .index = index,
                              .dw = dw,
                              .with_db = db != NULL,
-                             .zeros = workspace,
-                             .parts = (float *)(at + p.zero_bytes),
-                             .db_parts = (float *)(at + p.zero_bytes + p.parts_bytes),
-                             .scratch = at + p.zero_bytes + p.parts_bytes + p.db_bytes};
+                             .parts = (float *)at,
+                             .db_parts = (float *)(at + p.parts_bytes),
+                             .scratch = at + p.parts_bytes + p.db_bytes};
     kata__run_chunks(context, p.blocks * p.c_parts * p.f_parts, weight_chunk, &job);
     const int64_t rows = kata__chunk_size(9 * p.sum_pitch * p.blocks);
     kata__run_chunks(context, kata__chunk_count(conv->c, rows), weight_sum_chunk, &job);
