@@ -28,8 +28,8 @@ enum {
     WANTED_CHUNKS = 16,
     MOST_PARTS = 20,
     PARTS_BYTES = 768 << 10, /* of all parts' dw, beyond which there are fewer of them */
-    BAND_BYTES = 128 << 10,
-    MERGED_BAND_BYTES = 32 << 10,
+    BAND_BYTES = 192 << 10,
+    MERGED_BAND_BYTES = 64 << 10,
     MERGED_CHANNELS = 8, /* with fewer, a row of taps is merged */
     SHARE_CHANNELS = 16, /* the fewest input channels that a chunk has */
     SUM_NUMBERS = 16384, /* of dw, for a chunk of the sum */
@@ -130,12 +130,23 @@ static struct plan make_plan(kata_context *context, const kata__conv *conv, bool
     const int64_t most_parts =
         most(1, least(want < WANTED_CHUNKS ? want : MOST_PARTS, PARTS_BYTES / most(dw_bytes, 1)));
 
-    /* Bands: of at least four rows where they only serve to have enough parts. */
-    const int64_t budget = p.way == MERGED ? MERGED_BAND_BYTES : BAND_BYTES;
-    const int64_t image_bytes =
-        (g->h * g->w * g->c + g->oh * g->ow * p.groups * p.ld) * (int64_t)sizeof(float);
-    p.bands = most(1, least(p.rows, ceil_div(image_bytes, budget)));
-    p.bands = most(p.bands, least(ceil_div(most_parts, most(g->n, 1)), p.rows / 4));
+    /* Shares of the channels, if there are too few images for enough parts. */
+    const int64_t first_parts = most(1, least(most_parts, g->n * most(1, p.rows / 4)));
+    p.f_units = p.groups > 1 ? p.groups : p.way == DEPTHWISE ? p.vectors : ceil_div(p.vectors, 2);
+    p.f_chunks = least(p.f_units, ceil_div(want, first_parts));
+    if (p.way == PLAIN) {
+        p.c_chunks =
+            most(1, least(p.cg / SHARE_CHANNELS, ceil_div(want, first_parts * p.f_chunks)));
+    }
+
+    /* Bands: of what a chunk reads of x and dy. Of at least four rows where they only serve to have
+     * enough parts. */
+    const int64_t budget = (p.way == MERGED ? MERGED_BAND_BYTES : BAND_BYTES) / (int)sizeof(float);
+    const int64_t image_numbers =
+        g->h * g->w * g->c / p.c_chunks / (p.groups > 1 || p.way == DEPTHWISE ? p.f_chunks : 1) +
+        g->oh * g->ow * p.groups * p.ld / p.f_chunks;
+    p.bands = most(1, least(p.rows, ceil_div(image_numbers, budget)));
+    p.bands = most(p.bands, least(ceil_div(first_parts, most(g->n, 1)), p.rows / 4));
     p.band_rows = most(1, ceil_div(p.rows, p.bands));
     if (pooled) {
         p.band_rows += p.band_rows % 2;
@@ -147,12 +158,7 @@ static struct plan make_plan(kata_context *context, const kata__conv *conv, bool
         p.parts = equal_parts(p.n_items, p.parts);
     }
     if (p.bands == 1) {
-        p.images = most(1, least(ceil_div(g->n, p.parts), budget / most(image_bytes, 1)));
-    }
-    p.f_units = p.groups > 1 ? p.groups : p.way == DEPTHWISE ? p.vectors : ceil_div(p.vectors, 2);
-    p.f_chunks = least(p.f_units, ceil_div(want, p.parts));
-    if (p.way == PLAIN) {
-        p.c_chunks = most(1, least(p.cg / SHARE_CHANNELS, ceil_div(want, p.parts * p.f_chunks)));
+        p.images = most(1, least(ceil_div(g->n, p.parts), budget / most(image_numbers, 1)));
     }
 
     if (p.padded) {

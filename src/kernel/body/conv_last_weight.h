@@ -6,41 +6,46 @@
  * together) and are broadcast; its vectors are those of dy: neighbouring vectors of output
  * channels, and the same vector at the pixels that other taps ky pair with the same x. */
 
-/* The most rows of a tile of 1, 2, 3, 4 vectors: the accumulators, the vectors and a broadcast fit
- * the registers (32 with AVX-512, else 16; without FMA one more holds the product). */
+/* A tile takes `taps` neighbouring ky by `each` vectors of output channels. The most rows that it
+ * then has, [taps][each]: the accumulators, the vectors and a broadcast fit the registers (32 with
+ * AVX-512, else 16; without FMA one more holds the product). */
+#define KATA__WEIGHT_TAPS 3
 #if KATA__VECTOR_BYTES == 64
-#define KATA__WEIGHT_VECTORS 4
+#define KATA__WEIGHT_EACH 4
 #define KATA__WEIGHT_ROWS 14
-static const int kata__weight_rows[] = {0, 14, 14, 9, 6};
+static const int kata__weight_rows[4][5] = {{0}, {0, 14, 14, 0, 6}, {0, 14, 6}, {0, 9}};
 #elif KATA__VECTOR_BYTES == 32
-#define KATA__WEIGHT_VECTORS 3
+#define KATA__WEIGHT_EACH 2
 #define KATA__WEIGHT_ROWS 10
-static const int kata__weight_rows[] = {0, 10, 6, 4};
+static const int kata__weight_rows[4][3] = {{0}, {0, 10, 6}, {0, 6}, {0, 4}};
 #else
-#define KATA__WEIGHT_VECTORS 3
+#define KATA__WEIGHT_EACH 2
 #define KATA__WEIGHT_ROWS 8
-static const int kata__weight_rows[] = {0, 8, 4, 3};
+static const int kata__weight_rows[4][3] = {{0}, {0, 8, 4}, {0, 4}, {0, 3}};
 #endif
 
-/* Up to so many rows, four vectors make a better tile than two. */
-enum { KATA__WEIGHT_FEW = 6 };
+enum {
+    KATA__WEIGHT_FEW = 6, /* rows for which four vectors are better */
+    KATA__WEIGHT_STRETCHES = 2 * KATA__WEIGHT_TAPS - 1,
+    KATA__WEIGHT_LINE = 16 /* numbers in a cache line */
+};
 
-enum { KATA__WEIGHT_LINE = 16 }; /* numbers in a cache line */
-
-/* One tile: rows of pixels that lie x_pixel and dy_pixel apart, of several images; from the last
- * pixel of a row to the first of the next it is x_row, from the last of an image to the next
- * x_image, dy likewise. Vector v of dy is dy_step[v] behind the first, its sums are at sum[v], a
- * row's ld apart. With each pixel a cache line is fetched that the next band reads: at `ahead`,
- * then ahead_step further on. */
+/* One tile. Its rows of pixels come in stretches: one at which only the first tap has a row of dy,
+ * then the first two, ..., all, ..., only the last; rows[s] of them. Pixels lie x_pixel apart, rows
+ * x_row, images x_image, and from a row's last pixel on to the next row it is x_gap; dy likewise.
+ * Vector v of tap k is v LANES - k dy_tap behind the first of dy, its sums are at sum + k sum_tap +
+ * v LANES, rows ld apart.
+ *
+ * With each pixel a cache line is fetched that the next band reads: at `ahead`, then ahead_step
+ * further on. */
 typedef struct kata__weight_tile {
-    int64_t pixels, rows, images;
+    int64_t pixels, rows[KATA__WEIGHT_STRETCHES], images;
     const float *x;
-    int64_t x_pixel, x_row, x_image;
+    int64_t x_pixel, x_row, x_gap, x_image;
     const float *dy;
-    int64_t dy_pixel, dy_row, dy_image;
-    int64_t dy_step[KATA__WEIGHT_VECTORS];
-    float *sum[KATA__WEIGHT_VECTORS];
-    int64_t ld;
+    int64_t dy_pixel, dy_row, dy_gap, dy_image, dy_tap;
+    float *sum;
+    int64_t sum_tap, ld;
     const float *ahead;
     int64_t ahead_step;
 } kata__weight_tile;
@@ -55,162 +60,206 @@ typedef struct kata__weight_tile {
 #define KATA__WEIGHT_KEEP(vector) (void)0
 #endif
 
-KATA__LOCAL void kata__weight_tile_body(const kata__weight_tile *t, const int rows,
-                                        const int vectors) {
-    VEC acc[KATA__WEIGHT_ROWS][KATA__WEIGHT_VECTORS];
+/* Keeps the compiler from computing where a pointer will be at the end of a row, and from keeping
+ * what is read through it: with too few registers it would keep such numbers in vector registers,
+ * and the next row's addresses would wait for the multiply-adds. */
+#define KATA__WEIGHT_HIDE(pointer) __asm__("" : "+r"(pointer))
+
+/* A pixel: acc[set][i][v] += x[i] dy_v for the vectors first <= v < last. */
+#define KATA__WEIGHT_PIXEL(set)                                                                    \
+    do {                                                                                           \
+        VEC d[KATA__WEIGHT_VECTORS];                                                               \
+        KATA__UNROLL                                                                               \
+        for (int v = first; v < last; v++) {                                                       \
+            d[v] = NAME(load)(dy + step[v]);                                                       \
+            KATA__WEIGHT_KEEP(d[v]);                                                               \
+        }                                                                                          \
+        __builtin_prefetch(ahead, 0, 2);                                                           \
+        KATA__UNROLL                                                                               \
+        for (int i = 0; i < rows; i++) {                                                           \
+            const VEC a = NAME(splat)(x[i]);                                                       \
+            KATA__UNROLL                                                                           \
+            for (int v = first; v < last; v++) {                                                   \
+                acc[set][i][v] += a * d[v];                                                        \
+            }                                                                                      \
+        }                                                                                          \
+        ahead += ahead_step;                                                                       \
+        x += x_pixel;                                                                              \
+        dy += dy_pixel;                                                                            \
+        KATA__WEIGHT_HIDE(x);                                                                      \
+        KATA__WEIGHT_HIDE(dy);                                                                     \
+        KATA__WEIGHT_HIDE(ahead);                                                                  \
+    } while (0)
+
+#define KATA__WEIGHT_VECTORS 4 /* taps * each is never more */
+
+KATA__LOCAL void kata__weight_tile_body(const kata__weight_tile *t, const int rows, const int taps,
+                                        const int each) {
+    /* So few sums that the next pixel would wait for them are kept twice. */
+    const bool twice = rows * taps * each <= 10;
+    const int vectors = taps * each;
+    VEC acc[2][KATA__WEIGHT_ROWS][KATA__WEIGHT_VECTORS];
     int64_t step[KATA__WEIGHT_VECTORS];
-    const int64_t x_pixel = t->x_pixel, dy_pixel = t->dy_pixel, pixels = t->pixels;
-    const int64_t x_row = t->x_row, dy_row = t->dy_row;
+    const int64_t x_pixel = t->x_pixel, dy_pixel = t->dy_pixel;
     const int64_t ahead_step = t->ahead_step;
-    const float *x = t->x, *dy = t->dy, *ahead = t->ahead;
     KATA__UNROLL
     for (int v = 0; v < vectors; v++) {
-        step[v] = v > 0 ? t->dy_step[v] : 0;
+        step[v] = v == 0 ? 0 : v % each * LANES - v / each * t->dy_tap;
         KATA__UNROLL
         for (int i = 0; i < rows; i++) {
-            acc[i][v] = (VEC){0};
+            acc[0][i][v] = (VEC){0};
+            acc[1][i][v] = (VEC){0};
         }
     }
-    for (int64_t image = t->images; image > 0; image--) {
-        for (int64_t row = t->rows; row > 0; row--) {
-            for (int64_t p = pixels; p > 0; p--) {
-                VEC d[KATA__WEIGHT_VECTORS];
-                KATA__UNROLL
-                for (int v = 0; v < vectors; v++) {
-                    d[v] = NAME(load)(dy + step[v]);
-                    KATA__WEIGHT_KEEP(d[v]);
-                }
-                __builtin_prefetch(ahead, 0, 2);
-                ahead += ahead_step;
-                KATA__UNROLL
-                for (int i = 0; i < rows; i++) {
-                    const VEC a = NAME(splat)(x[i]);
-                    KATA__UNROLL
-                    for (int v = 0; v < vectors; v++) {
-                        acc[i][v] += a * d[v];
+    const float *x = t->x, *dy = t->dy, *ahead = t->ahead;
+    KATA__UNROLL
+    for (int s = 0; s < 2 * taps - 1; s++) {
+        const int first = (s < taps ? 0 : s - taps + 1) * each;
+        const int last = (s < taps ? s + 1 : taps) * each;
+        if (t->rows[s] == 0) {
+            continue;
+        }
+        for (int64_t image = t->images; image > 0; image--) {
+            for (int64_t row = t->rows[s]; row > 0; row--) {
+                int64_t p = t->pixels;
+                if (twice) {
+                    for (; p >= 2; p -= 2) {
+                        KATA__WEIGHT_PIXEL(0);
+                        KATA__WEIGHT_PIXEL(1);
                     }
                 }
-                x += x_pixel;
-                dy += dy_pixel;
+                for (; p > 0; p--) {
+                    KATA__WEIGHT_PIXEL(0);
+                }
+                KATA__WEIGHT_HIDE(t);
+                x += t->x_gap;
+                dy += t->dy_gap;
             }
-            x += x_row;
-            dy += dy_row;
+            x += t->x_image - t->rows[s] * t->x_row;
+            dy += t->dy_image - t->rows[s] * t->dy_row;
         }
-        x += t->x_image;
-        dy += t->dy_image;
+        x += t->rows[s] * t->x_row - t->images * t->x_image;
+        dy += t->rows[s] * t->dy_row - t->images * t->dy_image;
     }
-    const int64_t ld = t->ld;
-    float *sum[KATA__WEIGHT_VECTORS];
+    const int64_t ld = t->ld, sum_tap = t->sum_tap;
+    float *sum = t->sum;
     KATA__UNROLL
-    for (int v = 0; v < vectors; v++) {
-        sum[v] = t->sum[v];
-    }
-    KATA__UNROLL
-    for (int i = 0; i < rows; i++) {
+    for (int i = 0; i < rows; i++, sum += ld) {
         KATA__UNROLL
         for (int v = 0; v < vectors; v++) {
-            NAME(store)(sum[v], NAME(load)(sum[v]) + acc[i][v]);
-            sum[v] += ld;
+            float *to = sum + v / each * sum_tap + v % each * LANES;
+            const VEC got = twice ? acc[0][i][v] + acc[1][i][v] : acc[0][i][v];
+            NAME(store)(to, NAME(load)(to) + got);
         }
     }
 }
 
-#define KATA__WEIGHT_FUNCTION(rows, vectors)                                                       \
-    static void kata__weight_tile_##rows##_##vectors(const kata__weight_tile *t) {                 \
-        kata__weight_tile_body(t, rows, vectors);                                                  \
+#define KATA__WEIGHT_FUNCTION(rows, taps, each)                                                    \
+    static void kata__weight_tile_##rows##_##taps##_##each(const kata__weight_tile *t) {           \
+        kata__weight_tile_body(t, rows, taps, each);                                               \
     }
-#define KATA__WEIGHT_FUNCTIONS(rows)                                                               \
-    KATA__WEIGHT_FUNCTION(rows, 1)                                                                 \
-    KATA__WEIGHT_FUNCTION(rows, 2)                                                                 \
-    KATA__WEIGHT_FUNCTION(rows, 3)
-KATA__WEIGHT_FUNCTIONS(1)
-KATA__WEIGHT_FUNCTIONS(2)
-KATA__WEIGHT_FUNCTIONS(3)
-KATA__WEIGHT_FUNCTION(4, 1)
-KATA__WEIGHT_FUNCTION(4, 2)
-KATA__WEIGHT_FUNCTION(5, 1)
-KATA__WEIGHT_FUNCTION(6, 1)
-KATA__WEIGHT_FUNCTION(7, 1)
-KATA__WEIGHT_FUNCTION(8, 1)
-#if KATA__VECTOR_BYTES >= 32
-KATA__WEIGHT_FUNCTION(4, 3)
-KATA__WEIGHT_FUNCTION(5, 2)
-KATA__WEIGHT_FUNCTION(6, 2)
-KATA__WEIGHT_FUNCTION(9, 1)
-KATA__WEIGHT_FUNCTION(10, 1)
-#endif
+/* F(rows, taps, each) for all tiles. */
+#define KATA__WEIGHT_SMALL(F)                                                                      \
+    F(1, 1, 1)                                                                                     \
+    F(2, 1, 1)                                                                                     \
+    F(3, 1, 1)                                                                                     \
+    F(4, 1, 1)                                                                                     \
+    F(5, 1, 1)                                                                                     \
+    F(6, 1, 1)                                                                                     \
+    F(7, 1, 1)                                                                                     \
+    F(8, 1, 1)                                                                                     \
+    F(1, 1, 2)                                                                                     \
+    F(2, 1, 2)                                                                                     \
+    F(3, 1, 2)                                                                                     \
+    F(4, 1, 2)                                                                                     \
+    F(1, 2, 1)                                                                                     \
+    F(2, 2, 1)                                                                                     \
+    F(3, 2, 1)                                                                                     \
+    F(4, 2, 1)                                                                                     \
+    F(1, 3, 1)                                                                                     \
+    F(2, 3, 1)                                                                                     \
+    F(3, 3, 1)
+#define KATA__WEIGHT_MEDIUM(F)                                                                     \
+    F(9, 1, 1)                                                                                     \
+    F(10, 1, 1)                                                                                    \
+    F(5, 1, 2)                                                                                     \
+    F(6, 1, 2)                                                                                     \
+    F(5, 2, 1)                                                                                     \
+    F(6, 2, 1)                                                                                     \
+    F(4, 3, 1)
+#define KATA__WEIGHT_LARGE(F)                                                                      \
+    F(11, 1, 1)                                                                                    \
+    F(12, 1, 1)                                                                                    \
+    F(13, 1, 1)                                                                                    \
+    F(14, 1, 1)                                                                                    \
+    F(7, 1, 2)                                                                                     \
+    F(8, 1, 2)                                                                                     \
+    F(9, 1, 2)                                                                                     \
+    F(10, 1, 2)                                                                                    \
+    F(11, 1, 2)                                                                                    \
+    F(12, 1, 2)                                                                                    \
+    F(13, 1, 2)                                                                                    \
+    F(14, 1, 2)                                                                                    \
+    F(1, 1, 4)                                                                                     \
+    F(2, 1, 4)                                                                                     \
+    F(3, 1, 4)                                                                                     \
+    F(4, 1, 4)                                                                                     \
+    F(5, 1, 4)                                                                                     \
+    F(6, 1, 4)                                                                                     \
+    F(7, 2, 1)                                                                                     \
+    F(8, 2, 1)                                                                                     \
+    F(9, 2, 1)                                                                                     \
+    F(10, 2, 1)                                                                                    \
+    F(11, 2, 1)                                                                                    \
+    F(12, 2, 1)                                                                                    \
+    F(13, 2, 1)                                                                                    \
+    F(14, 2, 1)                                                                                    \
+    F(1, 2, 2)                                                                                     \
+    F(2, 2, 2)                                                                                     \
+    F(3, 2, 2)                                                                                     \
+    F(4, 2, 2)                                                                                     \
+    F(5, 2, 2)                                                                                     \
+    F(6, 2, 2)                                                                                     \
+    F(5, 3, 1)                                                                                     \
+    F(6, 3, 1)                                                                                     \
+    F(7, 3, 1)                                                                                     \
+    F(8, 3, 1)                                                                                     \
+    F(9, 3, 1)
 #if KATA__VECTOR_BYTES == 64
-KATA__WEIGHT_FUNCTION(1, 4)
-KATA__WEIGHT_FUNCTION(2, 4)
-KATA__WEIGHT_FUNCTION(3, 4)
-KATA__WEIGHT_FUNCTION(4, 4)
-KATA__WEIGHT_FUNCTION(5, 3)
-KATA__WEIGHT_FUNCTION(5, 4)
-KATA__WEIGHT_FUNCTION(6, 3)
-KATA__WEIGHT_FUNCTION(6, 4)
-KATA__WEIGHT_FUNCTION(7, 2)
-KATA__WEIGHT_FUNCTION(7, 3)
-KATA__WEIGHT_FUNCTION(8, 2)
-KATA__WEIGHT_FUNCTION(8, 3)
-KATA__WEIGHT_FUNCTION(9, 2)
-KATA__WEIGHT_FUNCTION(9, 3)
-KATA__WEIGHT_FUNCTION(10, 2)
-KATA__WEIGHT_FUNCTION(11, 1)
-KATA__WEIGHT_FUNCTION(11, 2)
-KATA__WEIGHT_FUNCTION(12, 1)
-KATA__WEIGHT_FUNCTION(12, 2)
-KATA__WEIGHT_FUNCTION(13, 1)
-KATA__WEIGHT_FUNCTION(13, 2)
-KATA__WEIGHT_FUNCTION(14, 1)
-KATA__WEIGHT_FUNCTION(14, 2)
+#define KATA__WEIGHT_ALL(F) KATA__WEIGHT_SMALL(F) KATA__WEIGHT_MEDIUM(F) KATA__WEIGHT_LARGE(F)
+#elif KATA__VECTOR_BYTES == 32
+#define KATA__WEIGHT_ALL(F) KATA__WEIGHT_SMALL(F) KATA__WEIGHT_MEDIUM(F)
+#else
+#define KATA__WEIGHT_ALL(F) KATA__WEIGHT_SMALL(F)
 #endif
+KATA__WEIGHT_ALL(KATA__WEIGHT_FUNCTION)
 
 typedef void (*kata__weight_tile_function)(const kata__weight_tile *t);
-#define KATA__WEIGHT_ENTRY(rows, vectors) [vectors][rows] = kata__weight_tile_##rows##_##vectors
+#define KATA__WEIGHT_ENTRY(rows, taps, each)                                                       \
+    [taps][each][rows] = kata__weight_tile_##rows##_##taps##_##each,
 static const kata__weight_tile_function
-    kata__weight_tile_functions[KATA__WEIGHT_VECTORS + 1][KATA__WEIGHT_ROWS + 1] = {
-        KATA__WEIGHT_ENTRY(1, 1),  KATA__WEIGHT_ENTRY(2, 1),  KATA__WEIGHT_ENTRY(3, 1),
-        KATA__WEIGHT_ENTRY(4, 1),  KATA__WEIGHT_ENTRY(5, 1),  KATA__WEIGHT_ENTRY(6, 1),
-        KATA__WEIGHT_ENTRY(7, 1),  KATA__WEIGHT_ENTRY(8, 1),  KATA__WEIGHT_ENTRY(1, 2),
-        KATA__WEIGHT_ENTRY(2, 2),  KATA__WEIGHT_ENTRY(3, 2),  KATA__WEIGHT_ENTRY(4, 2),
-        KATA__WEIGHT_ENTRY(1, 3),  KATA__WEIGHT_ENTRY(2, 3),  KATA__WEIGHT_ENTRY(3, 3),
-#if KATA__VECTOR_BYTES >= 32
-        KATA__WEIGHT_ENTRY(9, 1),  KATA__WEIGHT_ENTRY(10, 1), KATA__WEIGHT_ENTRY(5, 2),
-        KATA__WEIGHT_ENTRY(6, 2),  KATA__WEIGHT_ENTRY(4, 3),
-#endif
-#if KATA__VECTOR_BYTES == 64
-        KATA__WEIGHT_ENTRY(11, 1), KATA__WEIGHT_ENTRY(12, 1), KATA__WEIGHT_ENTRY(13, 1),
-        KATA__WEIGHT_ENTRY(14, 1), KATA__WEIGHT_ENTRY(7, 2),  KATA__WEIGHT_ENTRY(8, 2),
-        KATA__WEIGHT_ENTRY(9, 2),  KATA__WEIGHT_ENTRY(10, 2), KATA__WEIGHT_ENTRY(11, 2),
-        KATA__WEIGHT_ENTRY(12, 2), KATA__WEIGHT_ENTRY(13, 2), KATA__WEIGHT_ENTRY(14, 2),
-        KATA__WEIGHT_ENTRY(5, 3),  KATA__WEIGHT_ENTRY(6, 3),  KATA__WEIGHT_ENTRY(7, 3),
-        KATA__WEIGHT_ENTRY(8, 3),  KATA__WEIGHT_ENTRY(9, 3),  KATA__WEIGHT_ENTRY(1, 4),
-        KATA__WEIGHT_ENTRY(2, 4),  KATA__WEIGHT_ENTRY(3, 4),  KATA__WEIGHT_ENTRY(4, 4),
-        KATA__WEIGHT_ENTRY(5, 4),  KATA__WEIGHT_ENTRY(6, 4),
-#endif
-};
+    kata__weight_tile_functions[KATA__WEIGHT_TAPS + 1][KATA__WEIGHT_EACH + 1]
+                               [KATA__WEIGHT_ROWS + 1] = {KATA__WEIGHT_ALL(KATA__WEIGHT_ENTRY)};
 
 /* ---- from a band to tiles ---- */
 
 static int64_t kata__weight_tap_rows(const kata__conv *g, int64_t run, int64_t vectors) {
-    if (g->stride_h != 1 || g->kh == 1) {
+    if (g->stride_h != 1) {
         return 1;
     }
-    if (vectors > 1 && run <= KATA__WEIGHT_FEW && KATA__WEIGHT_VECTORS >= 4) {
-        return vectors == 2 ? 2 : 1;
+    if (vectors > 1 && run <= KATA__WEIGHT_FEW && KATA__WEIGHT_EACH >= 4) {
+        return vectors <= 2 && g->kh > 1 ? 2 : 1;
     }
-    return g->kh < 3 ? g->kh : 3;
+    return g->kh < KATA__WEIGHT_TAPS ? g->kh : KATA__WEIGHT_TAPS;
 }
 
 /* How many of the `left` vectors of output channels the next tile takes. */
 static int kata__weight_vectors(int64_t tap_rows, int64_t run, int64_t left) {
     if (tap_rows > 1) {
-        return left > 1 && 2 * tap_rows <= KATA__WEIGHT_VECTORS ? 2 : 1;
+        return tap_rows == 2 && run <= KATA__WEIGHT_FEW && left > 1 && KATA__WEIGHT_EACH >= 4 ? 2
+                                                                                              : 1;
     }
-    if (left <= 3) {
-        return (int)left;
-    }
-    return run <= KATA__WEIGHT_FEW && KATA__WEIGHT_VECTORS >= 4 ? 4 : 2;
+    return left >= 4 && run <= KATA__WEIGHT_FEW && KATA__WEIGHT_EACH >= 4 ? 4 : left > 1 ? 2 : 1;
 }
 
 /* Where the next `lines` cache lines that the next band reads begin, in steps of *step; any place
@@ -229,66 +278,70 @@ static const float *kata__weight_fetch(kata__conv_weight_band *b, int64_t lines,
     return b->sum;
 }
 
-/* All rows of tiles for the taps ky .. ky + n_ky - 1, the rows oy = first .. last - 1 (of ky), the
- * vectors from `vector` on. */
-static void kata__weight_rows_of_tiles(kata__conv_weight_band *b, int64_t ky, int n_ky,
-                                       int64_t first, int64_t last, int64_t vector, int n_vectors) {
+/* Which vectors and taps some tiles are for: ky .. ky + taps - 1, of which `each` vectors from
+ * `vector` on; the first row of x, the row of dy that the first tap pairs with it (it may lie
+ * outside if the tap has none there), and how many rows each stretch has. */
+typedef struct kata__weight_rows_of_taps {
+    int64_t ky;
+    int taps;
+    int64_t vector;
+    int each;
+    int64_t x_row, dy_row;
+    int64_t rows[KATA__WEIGHT_STRETCHES];
+} kata__weight_rows_of_taps;
+
+static void kata__weight_tiles(kata__conv_weight_band *b, const kata__weight_rows_of_taps *r) {
     const kata__conv *g = b->g;
-    const int vectors = n_ky * n_vectors;
-    const int most = kata__weight_rows[vectors];
+    const int most = kata__weight_rows[r->taps][r->each];
     const int64_t tiles = (b->run + most - 1) / most;
-    const int64_t row = first * g->stride_h + ky * g->dilation_h - g->pad_top;
-    const float *dy = b->dy + (first - b->dy_top) * b->dy_row + vector * LANES;
     const int64_t columns = b->columns_merged ? 1 : g->kw;
-    kata__weight_tile t = {
-        .ld = b->ld, .x_pixel = g->stride_w * b->x_pixel, .dy_pixel = b->dy_pixel};
+    int64_t rows = 0;
+    for (int s = 0; s < KATA__WEIGHT_STRETCHES; s++) {
+        rows += r->rows[s];
+    }
+    const float *x_first = b->x + (r->x_row - b->x_top) * b->x_row;
+    const float *dy_first = b->dy + (r->dy_row - b->dy_top) * b->dy_row + r->vector * LANES;
+    kata__weight_tile t = {.x_pixel = g->stride_w * b->x_pixel,
+                           .dy_pixel = b->dy_pixel,
+                           .dy_tap = g->dilation_h * b->dy_row,
+                           .sum_tap = g->kw * b->tap_step,
+                           .ld = b->ld};
     for (int64_t kx = 0; kx < columns; kx++) {
         const int64_t offset = kx * g->dilation_w - g->pad_left;
-        int64_t x_first = 0, x_last = g->ow, column = 0;
+        int64_t first = 0, last = g->ow, column = 0;
         if (!b->columns_merged) {
-            kata__conv_inside(offset, g->stride_w, g->w, g->ow, &x_first, &x_last);
-            column = x_first * g->stride_w + offset;
+            kata__conv_inside(offset, g->stride_w, g->w, g->ow, &first, &last);
+            column = first * g->stride_w + offset;
         }
-        if (x_first >= x_last) {
+        if (first >= last) {
             continue;
         }
-        t.pixels = x_last - x_first;
-        t.rows = last - first;
+        t.pixels = last - first;
+        memcpy(t.rows, r->rows, sizeof t.rows);
         t.images = b->images;
         t.x_row = g->stride_h * b->x_row;
         t.x_image = b->x_image;
         t.dy_row = b->dy_row;
         t.dy_image = b->dy_image;
-        if (t.rows == 1 || (t.pixels * t.x_pixel == t.x_row && t.pixels * t.dy_pixel == t.dy_row)) {
+        int64_t n_rows = rows;
+        if (r->taps == 1 &&
+            (rows == 1 || (t.pixels * t.x_pixel == t.x_row && t.pixels * t.dy_pixel == t.dy_row))) {
             /* One row, or rows without a gap. */
             t.x_row = t.x_image;
             t.dy_row = t.dy_image;
-            t.pixels *= t.rows;
-            t.rows = t.images;
+            t.pixels *= rows;
+            n_rows = t.rows[0] = t.images;
             t.images = 1;
-            t.x_image = 0;
-            t.dy_image = 0;
         }
-        t.x_image -= t.rows * t.x_row;
-        t.dy_image -= t.rows * t.dy_row;
-        t.x_row -= t.pixels * t.x_pixel;
-        t.dy_row -= t.pixels * t.dy_pixel;
-        const int64_t lines = t.pixels * t.rows * t.images;
-        const float *x = b->x + (row - b->x_top) * b->x_row + column * b->x_pixel;
-        t.dy = dy + x_first * b->dy_pixel;
-        float *sum = b->sum + (ky * g->kw + kx) * b->tap_step + vector * LANES;
+        t.x_gap = t.x_row - t.pixels * t.x_pixel;
+        t.dy_gap = t.dy_row - t.pixels * t.dy_pixel;
+        t.dy = dy_first + first * b->dy_pixel;
         for (int64_t tile = 0; tile < tiles; tile++) {
             const int64_t c = b->run * tile / tiles;
-            t.x = x + c;
-            for (int k = 0; k < n_ky; k++) {
-                for (int v = 0; v < n_vectors; v++) {
-                    t.dy_step[k * n_vectors + v] = v * LANES - k * g->dilation_h * b->dy_row;
-                    t.sum[k * n_vectors + v] =
-                        sum + k * g->kw * b->tap_step + c * b->ld + v * LANES;
-                }
-            }
-            t.ahead = kata__weight_fetch(b, lines, &t.ahead_step);
-            kata__weight_tile_functions[vectors][b->run * (tile + 1) / tiles - c](&t);
+            t.x = x_first + column * b->x_pixel + c;
+            t.sum = b->sum + (r->ky * g->kw + kx) * b->tap_step + c * b->ld + r->vector * LANES;
+            t.ahead = kata__weight_fetch(b, t.pixels * n_rows * t.images, &t.ahead_step);
+            kata__weight_tile_functions[r->taps][r->each][b->run * (tile + 1) / tiles - c](&t);
         }
     }
 }
@@ -301,52 +354,93 @@ static int64_t kata__weight_smaller(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
-static void kata__weight_band(kata__conv_weight_band *b) {
+/* Taps that each go alone. */
+static void kata__weight_single_taps(kata__conv_weight_band *b, int64_t vector, int each) {
     const kata__conv *g = b->g;
+    for (int64_t ky = 0; ky < g->kh; ky++) {
+        const int64_t offset = ky * g->dilation_h - g->pad_top;
+        int64_t first, last;
+        kata__conv_inside(offset, g->stride_h, g->h, g->oh, &first, &last);
+        first = kata__weight_larger(first, b->first);
+        last = kata__weight_smaller(last, b->last);
+        if (first < last) {
+            const kata__weight_rows_of_taps r = {.ky = ky,
+                                                 .taps = 1,
+                                                 .vector = vector,
+                                                 .each = each,
+                                                 .x_row = first * g->stride_h + offset,
+                                                 .dy_row = first,
+                                                 .rows = {last - first}};
+            kata__weight_tiles(b, &r);
+        }
+    }
+}
+
+/* The taps k0 .. k1 - 1: row u of the padded x meets row u - ky dilation of dy. Which of the taps
+ * have such a row changes only where one of them begins or ends; where that is not the order of a
+ * tile's stretches, a stretch gets tiles of its own. */
+static void kata__weight_group(kata__conv_weight_band *b, int64_t vector, int each, int64_t k0,
+                               int64_t k1) {
+    const kata__conv *g = b->g;
+    const int taps = (int)(k1 - k0);
+    const int64_t end = kata__weight_smaller(b->last, g->pad_top + g->h);
+    kata__weight_rows_of_taps all = {.ky = k0, .taps = taps, .vector = vector, .each = each};
+    int stretch = -1; /* the last one of `all`, -1: none */
+    for (int64_t u = kata__weight_larger(b->first, g->pad_top), next; u < end; u = next) {
+        int64_t first = k1, last = k0;
+        next = end;
+        for (int64_t ky = k0; ky < k1; ky++) {
+            const int64_t from = ky * g->dilation_h, to = from + g->oh;
+            if (from > u) {
+                next = kata__weight_smaller(next, from);
+            } else if (to > u) {
+                next = kata__weight_smaller(next, to);
+                first = kata__weight_smaller(first, ky);
+                last = ky + 1;
+            }
+        }
+        const int this = first == k0 ? (int)(last - k0) - 1 : (int)(first - k0) + taps - 1;
+        const bool fits = first < last && (first == k0 || last == k1);
+        if (stretch >= 0 && (!fits || this <= stretch)) {
+            kata__weight_tiles(b, &all);
+            memset(all.rows, 0, sizeof all.rows);
+            stretch = -1;
+        }
+        if (fits) {
+            if (stretch < 0) {
+                all.x_row = u - g->pad_top;
+                all.dy_row = u - k0 * g->dilation_h;
+            }
+            all.rows[this] = next - u;
+            stretch = this;
+        } else if (first < last) {
+            kata__weight_rows_of_taps own = {.ky = first,
+                                             .taps = (int)(last - first),
+                                             .vector = vector,
+                                             .each = each,
+                                             .x_row = u - g->pad_top,
+                                             .dy_row = u - first * g->dilation_h};
+            own.rows[last - first - 1] = next - u;
+            kata__weight_tiles(b, &own);
+        }
+    }
+    if (stretch >= 0) {
+        kata__weight_tiles(b, &all);
+    }
+}
+
+static void kata__weight_band(kata__conv_weight_band *b) {
+    const int64_t kh = b->g->kh, groups = (kh + b->tap_rows - 1) / b->tap_rows;
     for (int64_t vector = 0; vector < b->vectors;) {
-        const int n_vectors = kata__weight_vectors(b->tap_rows, b->run, b->vectors - vector);
+        const int each = kata__weight_vectors(b->tap_rows, b->run, b->vectors - vector);
         if (b->tap_rows == 1) {
-            for (int64_t ky = 0; ky < g->kh; ky++) {
-                int64_t first, last;
-                kata__conv_inside(ky * g->dilation_h - g->pad_top, g->stride_h, g->h, g->oh, &first,
-                                  &last);
-                first = kata__weight_larger(first, b->first);
-                last = kata__weight_smaller(last, b->last);
-                if (first < last) {
-                    kata__weight_rows_of_tiles(b, ky, 1, first, last, vector, n_vectors);
-                }
-            }
-            vector += n_vectors;
-            continue;
-        }
-        /* Row u of the padded x meets row u - ky dilation of dy: the taps of a group that have such
-         * a row change only where one of them begins or ends. */
-        const int64_t groups = (g->kh + b->tap_rows - 1) / b->tap_rows;
-        const int64_t begin = kata__weight_larger(b->first, g->pad_top);
-        const int64_t end = kata__weight_smaller(b->last, g->pad_top + g->h);
-        for (int64_t group = 0; group < groups; group++) {
-            const int64_t k0 = g->kh * group / groups, k1 = g->kh * (group + 1) / groups;
-            for (int64_t u = begin, next; u < end; u = next) {
-                int64_t first = k1, last = k0;
-                next = end;
-                for (int64_t ky = k0; ky < k1; ky++) {
-                    const int64_t from = ky * g->dilation_h, to = from + g->oh;
-                    if (from > u) {
-                        next = kata__weight_smaller(next, from);
-                    } else if (to > u) {
-                        next = kata__weight_smaller(next, to);
-                        first = kata__weight_smaller(first, ky);
-                        last = ky + 1;
-                    }
-                }
-                if (first < last) {
-                    const int64_t oy = u - first * g->dilation_h;
-                    kata__weight_rows_of_tiles(b, first, (int)(last - first), oy, oy + next - u,
-                                               vector, n_vectors);
-                }
+            kata__weight_single_taps(b, vector, each);
+        } else {
+            for (int64_t group = 0; group < groups; group++) {
+                kata__weight_group(b, vector, each, kh * group / groups, kh * (group + 1) / groups);
             }
         }
-        vector += n_vectors;
+        vector += each;
     }
 }
 
@@ -541,6 +635,25 @@ static void kata__weight_bias(const kata__conv_weight_band *b, int64_t first, in
 
 typedef uint8_t kata__weight_bytes __attribute__((vector_size(LANES)));
 
+/* d in the lanes whose byte is `place`, or less than it; 0 in the others. */
+KATA__LOCAL VEC kata__weight_at(kata__weight_bytes bytes, int place, VEC d) {
+#if KATA__VECTOR_BYTES == 64
+    return (VEC)_mm512_maskz_mov_ps(_mm_cmpeq_epi8_mask((__m128i)bytes, _mm_set1_epi8((char)place)),
+                                    (__m512)d);
+#else
+    return NAME(select)(__builtin_convertvector(bytes, IVEC) == place, d, (VEC){0});
+#endif
+}
+
+KATA__LOCAL VEC kata__weight_below(kata__weight_bytes bytes, int place, VEC d) {
+#if KATA__VECTOR_BYTES == 64
+    return (VEC)_mm512_maskz_mov_ps(_mm_cmplt_epu8_mask((__m128i)bytes, _mm_set1_epi8((char)place)),
+                                    (__m512)d);
+#else
+    return NAME(select)(__builtin_convertvector(bytes, IVEC) < place, d, (VEC){0});
+#endif
+}
+
 static void kata__weight_spread(const float *dy, const uint8_t *index, int64_t pixels,
                                 int64_t channels, int64_t step, int64_t readable, float *to,
                                 int64_t to_pixel, int64_t to_row, float *bias) {
@@ -558,14 +671,12 @@ static void kata__weight_spread(const float *dy, const uint8_t *index, int64_t p
                 memcpy(&bytes, index + p * step + c, sizeof bytes);
                 d = NAME(load)(dy + p * step + c);
             }
-            const IVEC place = __builtin_convertvector(bytes, IVEC);
             float *out = to + 2 * p * to_pixel + c;
-            const VEC zero = {0};
-            NAME(store)(out, NAME(select)(place == 0, d, zero));
-            NAME(store)(out + to_pixel, NAME(select)(place == 1, d, zero));
-            NAME(store)(out + to_row, NAME(select)(place == 2, d, zero));
-            NAME(store)(out + to_row + to_pixel, NAME(select)(place == 3, d, zero));
-            sum += NAME(select)(place < 4, d, zero);
+            NAME(store)(out, kata__weight_at(bytes, 0, d));
+            NAME(store)(out + to_pixel, kata__weight_at(bytes, 1, d));
+            NAME(store)(out + to_row, kata__weight_at(bytes, 2, d));
+            NAME(store)(out + to_row + to_pixel, kata__weight_at(bytes, 3, d));
+            sum += kata__weight_below(bytes, 4, d);
         }
         if (bias) {
             NAME(store)(bias + c, NAME(load)(bias + c) + sum);
@@ -573,21 +684,36 @@ static void kata__weight_spread(const float *dy, const uint8_t *index, int64_t p
     }
 }
 
+enum { KATA__WEIGHT_TURN = 64 };
+
+/* Blocks of up to KATA__WEIGHT_TURN neighbours of a row of dw by a vector of its rows are added up
+ * and then turned, so that dw is written row by row. */
 static void kata__weight_sum(int64_t m, int64_t channels, int64_t taps, int64_t first, int64_t last,
                              const float *part, int64_t ld, int64_t n_parts, int64_t part_step,
                              float *dw) {
+    float block[KATA__WEIGHT_TURN][LANES];
     for (int64_t f = 0; f < m; f += LANES) {
-        const int count = m - f < LANES ? (int)(m - f) : LANES;
-        for (int64_t c = first; c < last; c++) {
-            for (int64_t t = 0; t < taps; t++) {
+        const int rows = m - f < LANES ? (int)(m - f) : LANES;
+        int64_t c = first, t = 0;
+        for (int64_t at = first * taps; at < last * taps; at += KATA__WEIGHT_TURN) {
+            const int64_t left = last * taps - at;
+            const int columns = left < KATA__WEIGHT_TURN ? (int)left : KATA__WEIGHT_TURN;
+            for (int j = 0; j < columns; j++) {
                 const float *from = part + (t * channels + c) * ld + f;
                 VEC x = NAME(load)(from);
                 for (int64_t s = 1; s < n_parts; s++) {
                     x += NAME(load)(from + s * part_step);
                 }
-                float *to = dw + (f * channels + c) * taps + t;
-                for (int i = 0; i < count; i++) {
-                    to[i * channels * taps] = x[i];
+                NAME(store)(block[j], x);
+                if (++t == taps) {
+                    t = 0;
+                    c++;
+                }
+            }
+            for (int i = 0; i < rows; i++) {
+                float *to = dw + (f + i) * channels * taps + at;
+                for (int j = 0; j < columns; j++) {
+                    to[j] = block[j][i];
                 }
             }
         }
