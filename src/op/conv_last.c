@@ -10,7 +10,9 @@
 
 #include "base/check.h"
 #include "kernel/conv_last.h"
+#include "kernel/winograd.h"
 #include "op/infer.h"
+#include "op/problem.h"
 #include "op/rules.h"
 #include "op/window.h"
 
@@ -88,16 +90,13 @@ static kata_status read_problem(kata__conv *conv, const kata_op *op,
         return kata_fail(KATA_SHAPE, "%s: %lld channels do not divide into %lld groups", op->name,
                          (long long)conv->c, (long long)conv->groups);
     }
-    int64_t algorithm = values[LAST_ALGORITHM].i;
-    if (algorithm < KATA__CONV_DIRECT || algorithm > KATA__CONV_WINOGRAD_4) {
-        return kata_fail(KATA_INVALID, "%s: algorithm is %lld, expected 0 to 2", op->name,
-                         (long long)algorithm);
-    }
     return KATA_OK;
 }
 
 /* Takes in the sizes of the weight that the convolution reads, (f, c/groups, kh, kw). */
-static kata_status take_weight(kata__conv *conv, const kata_op *op, const int64_t weight[4]) {
+static kata_status take_weight(kata__conv *conv, const kata_op *op,
+                               const kata_attribute_value *values, const int64_t weight[4]) {
+    int64_t algorithm = values[LAST_ALGORITHM].i;
     conv->f = weight[0];
     conv->kh = weight[2];
     conv->kw = weight[3];
@@ -113,6 +112,12 @@ static kata_status take_weight(kata__conv *conv, const kata_op *op, const int64_
                          "channels in %lld groups",
                          op->name, (long long)weight[0], (long long)weight[1], (long long)weight[2],
                          (long long)weight[3], (long long)conv->c, (long long)conv->groups);
+    }
+    if (algorithm != KATA__CONV_DIRECT &&
+        ((algorithm != KATA__CONV_WINOGRAD_2 && algorithm != KATA__CONV_WINOGRAD_4) ||
+         !kata__winograd_fits(conv))) {
+        return kata_fail(KATA_INVALID, "%s: algorithm %lld is none for this convolution", op->name,
+                         (long long)algorithm);
     }
     return KATA_OK;
 }
@@ -133,8 +138,48 @@ static bool is_fast(const kata_call *call, const kata__conv *v) {
     return call->outputs[0].dtype == KATA_F32 && v->n > 0 && v->c > 0 && v->h > 0 && v->w > 0;
 }
 
+static kata__conv_algorithm algorithm_of(const kata_call *call) {
+    return (kata__conv_algorithm)call->attributes[LAST_ALGORITHM].i;
+}
+
 static double flops(const kata__conv *v) {
     return 2.0 * (double)v->n * (double)v->f * (double)(v->c / v->groups) * kata__window_taps(v);
+}
+
+/* ---- The kernels of an algorithm ---- */
+
+/* Numbers of a plain weight; the largest integer if they cannot be counted. */
+static int64_t plain_numbers(const kata__conv *v) {
+    int64_t n;
+    bool fits = !__builtin_mul_overflow(v->f, v->c / v->groups, &n) &&
+                !__builtin_mul_overflow(n, v->kh, &n) && !__builtin_mul_overflow(n, v->kw, &n);
+    return fits ? n : INT64_MAX;
+}
+
+static int64_t packed_numbers(kata_context *context, const kata__conv *v,
+                              kata__conv_algorithm algorithm) {
+    return algorithm == KATA__CONV_DIRECT ? kata__conv_last_packed(context, v, algorithm)
+                                          : kata__winograd_packed(context, v, algorithm);
+}
+
+int64_t kata__conv_last_numbers(kata_context *context, const kata__conv *conv,
+                                kata__conv_algorithm algorithm) {
+    int64_t packed = packed_numbers(context, conv, algorithm), plain = plain_numbers(conv);
+    return packed > plain ? packed : plain;
+}
+
+/* The fast kernels use a packed weight of this size; both that write and read it see it alike. */
+static bool holds_packed(const kata_call *call, const kata__conv *v, const kata_tensor *packed) {
+    return kata_tensor_count(packed) >= packed_numbers(call->context, v, algorithm_of(call));
+}
+
+static void pack(kata_context *context, const kata__conv *v, kata__conv_algorithm algorithm,
+                 bool turned, const float *weight, float *packed) {
+    if (algorithm == KATA__CONV_DIRECT) {
+        kata__conv_last_pack(context, v, algorithm, turned, weight, packed);
+    } else {
+        kata__winograd_pack(context, v, algorithm, turned, weight, packed);
+    }
 }
 
 /* Where tap (ky,kx) of output (oy,ox) reads; false outside of the input. */
@@ -156,14 +201,6 @@ static int64_t weight_at(const kata__conv *v, bool turned, int64_t f, int64_t c,
     }
     int64_t first = f / group_f * group_c + c;
     return ((first * group_f + f % group_f) * v->kh + v->kh - 1 - ky) * v->kw + v->kw - 1 - kx;
-}
-
-/* Numbers of a plain weight; the largest integer if they cannot be counted. */
-static int64_t plain_numbers(const kata__conv *v) {
-    int64_t n;
-    bool fits = !__builtin_mul_overflow(v->f, v->c / v->groups, &n) &&
-                !__builtin_mul_overflow(n, v->kh, &n) && !__builtin_mul_overflow(n, v->kw, &n);
-    return fits ? n : INT64_MAX;
 }
 
 /* ---- kata:ConvLastWeight (weight) -> packed ---- */
@@ -195,7 +232,7 @@ static kata_status weight_problem(kata__conv *conv, const kata_op *op,
     int64_t sizes[4];
     KATA__TRY(read_problem(conv, op, values, &x));
     weight_sizes(sizes, weight, values[WEIGHT_TURNED].i != 0, conv->groups);
-    return take_weight(conv, op, sizes);
+    return take_weight(conv, op, values, sizes);
 }
 
 static kata_status weight_infer(kata_infer *infer) {
@@ -233,9 +270,8 @@ static kata_status weight_reference(const kata_call *call) {
 static kata_status weight_fast(const kata_call *call) {
     kata__conv v = {0};
     KATA__TRY(weight_problem(&v, call->op, call->attributes, &call->inputs[0].shape));
-    kata__conv_last_pack(
-        call->context, &v, (kata__conv_algorithm)call->attributes[LAST_ALGORITHM].i,
-        call->attributes[WEIGHT_TURNED].i != 0, call->inputs[0].data, call->outputs[0].data);
+    pack(call->context, &v, algorithm_of(call), call->attributes[WEIGHT_TURNED].i != 0,
+         call->inputs[0].data, call->outputs[0].data);
     return KATA_OK;
 }
 
@@ -243,13 +279,8 @@ static kata_kernel weight_choose(const kata_call *call) {
     kata__conv v = {0};
     bool is_read =
         weight_problem(&v, call->op, call->attributes, &call->inputs[0].shape) == KATA_OK;
-    return is_read && is_fast(call, &v) &&
-                   call->attributes[WEIGHT_PACKED].i >=
-                       kata__conv_last_packed(
-                           call->context, &v,
-                           (kata__conv_algorithm)call->attributes[LAST_ALGORITHM].i)
-               ? weight_fast
-               : NULL;
+    return is_read && is_fast(call, &v) && holds_packed(call, &v, &call->outputs[0]) ? weight_fast
+                                                                                     : NULL;
 }
 
 const kata_op kata__op_kata_ConvLastWeight = {
@@ -295,13 +326,13 @@ static kata_status conv_problem(kata__conv *conv, const kata_op *op,
     KATA__TRY(read_problem(conv, op, values, x));
     if (weight->rank == 4) {
         weight_sizes(sizes, weight, values[CONV_TURNED].i != 0, conv->groups);
-        return take_weight(conv, op, sizes);
+        return take_weight(conv, op, values, sizes);
     }
     if (values[CONV_WEIGHT].n != 4) {
         return kata_fail(KATA_INVALID, "%s: weight has %d sizes, expected 4", op->name,
                          values[CONV_WEIGHT].n);
     }
-    return take_weight(conv, op, values[CONV_WEIGHT].ints);
+    return take_weight(conv, op, values, values[CONV_WEIGHT].ints);
 }
 
 static kata_status check_like(const kata_infer *infer, int i, const char *what,
@@ -453,48 +484,55 @@ static kata__conv_store store_of(const kata_call *call) {
     return store;
 }
 
-static kata__conv_algorithm algorithm_of(const kata_call *call) {
-    return (kata__conv_algorithm)call->attributes[LAST_ALGORITHM].i;
-}
-
 /* Bytes in the workspace of a weight that the call packs itself. */
 static size_t packed_bytes(const kata_call *call, const kata__conv *v) {
     if (call->inputs[IN_WEIGHT].shape.rank != 4) {
         return 0;
     }
-    size_t bytes =
-        (size_t)kata__conv_last_packed(call->context, v, algorithm_of(call)) * sizeof(float);
+    size_t bytes = (size_t)packed_numbers(call->context, v, algorithm_of(call)) * sizeof(float);
     return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
 static size_t conv_workspace(const kata_call *call) {
     kata__conv v = conv_of(call);
     kata__conv_store store = store_of(call);
-    return is_fast(call, &v)
-               ? packed_bytes(call, &v) +
-                     kata__conv_last_workspace(call->context, &v, algorithm_of(call), &store)
-               : 0;
+    kata__conv_algorithm algorithm = algorithm_of(call);
+    if (!is_fast(call, &v)) {
+        return 0;
+    }
+    return packed_bytes(call, &v) +
+           (algorithm == KATA__CONV_DIRECT
+                ? kata__conv_last_workspace(call->context, &v, algorithm, &store)
+                : kata__winograd_workspace(call->context, &v, algorithm, &store));
 }
 
 static kata_status conv_fast(const kata_call *call) {
     kata__conv v = conv_of(call);
     kata__conv_store store = store_of(call);
-    const float *packed = call->inputs[IN_WEIGHT].data;
+    kata__conv_algorithm algorithm = algorithm_of(call);
+    const float *x = call->inputs[IN_X].data, *packed = call->inputs[IN_WEIGHT].data;
+    float *y = call->outputs[0].data;
     size_t own = packed_bytes(call, &v);
+    void *workspace = (char *)call->workspace + own;
     if (own > 0) {
         packed = call->workspace;
-        kata__conv_last_pack(call->context, &v, algorithm_of(call),
-                             call->attributes[CONV_TURNED].i != 0, call->inputs[IN_WEIGHT].data,
-                             call->workspace);
+        pack(call->context, &v, algorithm, call->attributes[CONV_TURNED].i != 0,
+             call->inputs[IN_WEIGHT].data, call->workspace);
     }
-    kata__conv_last(call->context, &v, algorithm_of(call), call->inputs[IN_X].data, packed, &store,
-                    call->outputs[0].data, (char *)call->workspace + own);
+    if (algorithm == KATA__CONV_DIRECT) {
+        kata__conv_last(call->context, &v, algorithm, x, packed, &store, y, workspace);
+    } else {
+        kata__winograd_run(call->context, &v, algorithm, x, packed, &store, y, workspace);
+    }
     return KATA_OK;
 }
 
 static kata_kernel conv_choose(const kata_call *call) {
     kata__conv v = conv_of(call);
-    return is_fast(call, &v) ? conv_fast : NULL;
+    const kata_tensor *weight = &call->inputs[IN_WEIGHT];
+    return is_fast(call, &v) && (weight->shape.rank == 4 || holds_packed(call, &v, weight))
+               ? conv_fast
+               : NULL;
 }
 
 static double conv_flops(const kata_call *call) {
@@ -540,7 +578,7 @@ static kata_status grad_problem(kata__conv *conv, const kata_op *op,
     KATA__TRY(read_problem(conv, op, values, x));
     KATA__TRY(read_pair(kernel, op, values, GRAD_KERNEL, 1, 1));
     int64_t weight[] = {dy->dim[3], x->dim[3] / conv->groups, kernel[0], kernel[1]};
-    return take_weight(conv, op, weight);
+    return take_weight(conv, op, values, weight);
 }
 
 static kata_status grad_infer(kata_infer *infer) {
@@ -620,17 +658,27 @@ static kata_status grad_reference(const kata_call *call) {
 
 static size_t grad_workspace(const kata_call *call) {
     kata__conv v = grad_of(call);
-    return is_fast(call, &v) ? kata__conv_last_weight_workspace(
-                                   call->context, &v, algorithm_of(call), kata__call_has(call, 2))
-                             : 0;
+    kata__conv_algorithm algorithm = algorithm_of(call);
+    bool pooled = kata__call_has(call, 2);
+    if (!is_fast(call, &v)) {
+        return 0;
+    }
+    return algorithm == KATA__CONV_DIRECT
+               ? kata__conv_last_weight_workspace(call->context, &v, algorithm, pooled)
+               : kata__winograd_weight_workspace(call->context, &v, algorithm, pooled);
 }
 
 static kata_status grad_fast(const kata_call *call) {
     kata__conv v = grad_of(call);
-    kata__conv_last_weight(
-        call->context, &v, algorithm_of(call), call->inputs[0].data, call->inputs[1].data,
-        kata__call_has(call, 2) ? call->inputs[2].data : NULL, call->outputs[0].data,
-        call->n_outputs > 1 ? call->outputs[1].data : NULL, call->workspace);
+    const float *x = call->inputs[0].data, *dy = call->inputs[1].data;
+    const uint8_t *index = kata__call_has(call, 2) ? call->inputs[2].data : NULL;
+    float *dw = call->outputs[0].data, *db = call->n_outputs > 1 ? call->outputs[1].data : NULL;
+    kata__conv_algorithm algorithm = algorithm_of(call);
+    if (algorithm == KATA__CONV_DIRECT) {
+        kata__conv_last_weight(call->context, &v, algorithm, x, dy, index, dw, db, call->workspace);
+    } else {
+        kata__winograd_weight(call->context, &v, algorithm, x, dy, index, dw, db, call->workspace);
+    }
     return KATA_OK;
 }
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "kernel/conv_last.h"
+#include "kernel/winograd.h"
 #include "op/problem.h"
 #include "pass/fuse.h"
 
@@ -202,12 +202,11 @@ static kata_status packed_weight(layout *l, const kata__node *core, kata_value o
         *out = weight;
         return KATA_OK;
     }
-    int64_t packed = kata__conv_last_packed(l->to->context, v, algorithm);
-    int64_t numbers = v->f * (v->c / v->groups) * v->kh * v->kw;
+    int64_t packed = kata__conv_last_numbers(l->to->context, v, algorithm);
     conv_attributes a;
     set_conv(&a, v, algorithm);
     a.list[a.n++] = (kata_attribute)KATA_INTS_OF("input", a.input, 4);
-    a.list[a.n++] = (kata_attribute)KATA_INT("packed", packed > numbers ? packed : numbers);
+    a.list[a.n++] = (kata_attribute)KATA_INT("packed", packed);
     a.list[a.n++] = (kata_attribute)KATA_INT("turned", turned);
     char name[256];
     snprintf(name, sizeof name, "%.200s/weight", core->name);
@@ -225,7 +224,8 @@ static kata_status copy_conv(layout *l, const kata__group *group) {
     if (turned) {
         (void)kata__turns(&conv, &v);
     }
-    kata__conv_algorithm algorithm = kata__conv_last_algorithm(&v);
+    kata__conv_algorithm algorithm =
+        kata__winograd_pays(&v, turned ? KATA__CONV_INPUT : KATA__CONV_FORWARD);
     KATA__TRY(last(l, core->inputs[0], &inputs[0]));
     KATA__TRY(packed_weight(l, core, core->inputs[1], &v, algorithm, turned, &inputs[1]));
     KATA__TRY(plain(l, core->n_inputs > 2 ? core->inputs[2] : KATA_NONE, &inputs[2]));
@@ -282,7 +282,7 @@ static kata_status copy_weight_gradient(layout *l, const kata__node *node, const
         KATA__TRY(last(l, dy, &inputs[1]));
     }
     conv_attributes a;
-    set_conv(&a, v, kata__conv_last_algorithm(v));
+    set_conv(&a, v, kata__winograd_pays(v, KATA__CONV_WEIGHT));
     a.list[a.n++] = (kata_attribute)KATA_INTS_OF("kernel", a.kernel, 2);
     KATA__TRY(add(l, node->name, "kata:ConvLastGradWeight", inputs, n_inputs, a.list, a.n, outputs,
                   bias != NULL ? 2 : 1));
