@@ -3,6 +3,7 @@
 #include "op/infer.h"
 
 #include "base/check.h"
+#include "kernel/elementwise.h"
 #include "kernel/gemm.h"
 #include "op/loops.h"
 #include "op/rules.h"
@@ -304,13 +305,14 @@ const kata_op kata__op_kata_MatMulTransposed = {
 
 /* ---- Gemm: Y = alpha A' B' + beta C ---- */
 
-enum { GEMM_ALPHA, GEMM_BETA, GEMM_TRANS_A, GEMM_TRANS_B };
-static const kata_attribute_spec gemm_attributes[] = {
-    {.name = "alpha", .type = KATA_ATTRIBUTE_FLOAT, .default_float = 1, .doc = "factor on A' B'"},
-    {.name = "beta", .type = KATA_ATTRIBUTE_FLOAT, .default_float = 1, .doc = "factor on C"},
-    {.name = "transA", .type = KATA_ATTRIBUTE_INT, .doc = "1: A' is A transposed"},
-    {.name = "transB", .type = KATA_ATTRIBUTE_INT, .doc = "1: B' is B transposed"},
-    {0}};
+enum { GEMM_ALPHA, GEMM_BETA, GEMM_TRANS_A, GEMM_TRANS_B, GEMM_RELU };
+#define GEMM_ATTRIBUTES                                                                            \
+    {.name = "alpha", .type = KATA_ATTRIBUTE_FLOAT, .default_float = 1, .doc = "factor on A' B'"}, \
+        {.name = "beta", .type = KATA_ATTRIBUTE_FLOAT, .default_float = 1, .doc = "factor on C"},  \
+        {.name = "transA", .type = KATA_ATTRIBUTE_INT, .doc = "1: A' is A transposed"}, {          \
+        .name = "transB", .type = KATA_ATTRIBUTE_INT, .doc = "1: B' is B transposed"               \
+    }
+static const kata_attribute_spec gemm_attributes[] = {GEMM_ATTRIBUTES, {0}};
 
 static kata_shape swapped_if(const kata_shape *shape, bool swap) {
     return swap ? KATA_SHAPE_OF(shape->dim[1], shape->dim[0]) : *shape;
@@ -432,10 +434,11 @@ static size_t gemm_workspace(const kata_call *call) {
     return is_fast(call) ? kata__gemm_workspace(call->context, call->outputs[0].dtype, &gemm) : 0;
 }
 
-static kata_status gemm_fast(const kata_call *call) {
+static kata_status gemm_run(const kata_call *call, bool relu) {
     kata_tensor *y = &call->outputs[0];
     bool put_c_first;
     kata__gemm gemm = gemm_of(call, &put_c_first);
+    gemm.relu = relu;
     if (put_c_first) {
         kata_tensor c;
         KATA__TRY(kata_tensor_broadcast(&c, &call->inputs[2], &y->shape));
@@ -443,6 +446,10 @@ static kata_status gemm_fast(const kata_call *call) {
     }
     kata__gemm_run(call->context, y->dtype, &gemm, call->workspace);
     return KATA_OK;
+}
+
+static kata_status gemm_fast(const kata_call *call) {
+    return gemm_run(call, false);
 }
 
 static kata_kernel gemm_choose(const kata_call *call) {
@@ -499,4 +506,73 @@ const kata_op kata__op_Gemm = {
     .flops = gemm_flops,
     .tolerance = 1e-5,
     .doc = "alpha A' B' + beta C for matrices; C broadcasts to the product.",
+};
+
+/* ---- kata:GemmFused (A, B, C, mask): Gemm, relu, the gradient of a relu ---- */
+
+static const kata_attribute_spec fused_attributes[] = {
+    GEMM_ATTRIBUTES, {.name = "relu", .type = KATA_ATTRIBUTE_INT, .doc = "1: max(0, .)"}, {0}};
+
+static kata_status fused_infer(kata_infer *infer) {
+    KATA__TRY(kata__infer_float(infer, 0, true));
+    KATA__TRY(kata__rule_same_dtype(infer, 3, 3));
+    KATA__TRY(gemm_infer(infer));
+    const kata_shape *y = &infer->outputs[0].shape, *mask = &infer->inputs[3].shape;
+    if (kata__infer_has(infer, 3) &&
+        (mask->rank != 2 || !kata__size_agrees(mask->dim[0], y->dim[0]) ||
+         !kata__size_agrees(mask->dim[1], y->dim[1]))) {
+        char have[KATA_SHAPE_TEXT_SIZE], want[KATA_SHAPE_TEXT_SIZE];
+        return kata_fail(KATA_SHAPE, "%s: the mask (input 3) has shape %s, expected %s",
+                         infer->op->name, kata_shape_text(mask, have), kata_shape_text(y, want));
+    }
+    return KATA_OK;
+}
+
+static kata_status fused_reference(const kata_call *call) {
+    const kata_tensor *y = &call->outputs[0], *mask = &call->inputs[3];
+    KATA__TRY(gemm_reference(call));
+    for (int64_t i = 0; i < kata_tensor_count(y); i++) {
+        bool off = (call->attributes[GEMM_RELU].i != 0 && kata_load(y->dtype, y->data, i) <= 0) ||
+                   (kata__call_has(call, 3) && !(kata_load(mask->dtype, mask->data, i) > 0));
+        if (off) {
+            kata_store(y->dtype, y->data, i, 0);
+        }
+    }
+    return KATA_OK;
+}
+
+static kata_status fused_fast(const kata_call *call) {
+    const kata_tensor *y = &call->outputs[0];
+    KATA__TRY(gemm_run(call, call->attributes[GEMM_RELU].i != 0));
+    if (kata__call_has(call, 3)) {
+        int64_t one = 1;
+        kata_shape all = KATA_SHAPE_OF(kata_tensor_count(y));
+        kata__binary_run(call->context, y->dtype, KATA__RELU_GRADIENT, &all, y->data, &one,
+                         call->inputs[3].data, &one, y->data);
+    }
+    return KATA_OK;
+}
+
+static kata_kernel fused_choose(const kata_call *call) {
+    return is_fast(call) ? fused_fast : NULL;
+}
+
+const kata_op kata__op_kata_GemmFused = {
+    .name = "GemmFused",
+    .domain = "kata",
+    .since = 1,
+    .min_inputs = 2,
+    .max_inputs = 4,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .attributes = fused_attributes,
+    .infer = fused_infer,
+    .workspace = gemm_workspace,
+    .reference = fused_reference,
+    .choose = fused_choose,
+    .flops = gemm_flops,
+    .flags = KATA_OP_INTERNAL,
+    .tolerance = 1e-5,
+    .doc = "(A, B, C, mask): Gemm, then max(0, .) if relu, then 0 where mask <= 0, the gradient of "
+           "a relu whose output was mask.",
 };

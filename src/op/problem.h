@@ -11,7 +11,8 @@ extern const kata_op kata__op_Conv, kata__op_kata_ConvGradInput, kata__op_kata_C
     kata__op_kata_ConvGradBias, kata__op_MaxPool, kata__op_kata_MaxPoolGrad, kata__op_AveragePool,
     kata__op_kata_AveragePoolGrad, kata__op_GlobalAveragePool, kata__op_Relu,
     kata__op_kata_ReluGrad, kata__op_Add, kata__op_Gemm, kata__op_Expand,
-    kata__op_BatchNormalization;
+    kata__op_BatchNormalization, kata__op_kata_BatchNormGrad, kata__op_Flatten, kata__op_Reshape,
+    kata__op_Mul;
 
 /* Of a Conv, kata:ConvGradInput or kata:ConvGradWeight: the convolution itself. */
 kata__conv kata__conv_problem(const kata_call *call);

@@ -22,8 +22,9 @@ typedef struct layout {
     const kata_graph *from;
     kata_graph *to;
     kata__fusion fusion;
-    twins *twins; /* by value of `from` */
-    bool updates; /* the graph trains: weights change with every run */
+    twins *twins;   /* by value of `from` */
+    bool *deferred; /* by node: made only if somebody asks for its result */
+    bool updates;   /* the graph trains: weights change with every run */
 } layout;
 
 static const kata_type *type_of(const layout *l, kata_value old) {
@@ -147,6 +148,8 @@ static kata_status last(layout *l, kata_value old, kata_value *out) {
     return set_last(l, old, *out);
 }
 
+static kata_status copy_plain(layout *l, const kata__node *node);
+
 /* The plain twin; none for none. Constants are brought over at their first use. */
 static kata_status plain(layout *l, kata_value old, kata_value *out) {
     *out = KATA_NONE;
@@ -159,6 +162,11 @@ static kata_status plain(layout *l, kata_value old, kata_value *out) {
         *out = kata_graph_constant(l->to, NULL, &info->constant);
         KATA__TRY(l->to->status);
         return set_plain(l, old, *out);
+    }
+    if (info->kind == KATA__VALUE_NODE && l->deferred[info->node]) {
+        KATA__TRY(copy_plain(l, &l->from->nodes[info->node]));
+        *out = l->twins[old.id].plain;
+        return KATA_OK;
     }
     kata_value value;
     KATA__TRY(last(l, old, &value));
@@ -292,16 +300,6 @@ static kata_status copy_weight_gradient(layout *l, const kata__node *node, const
     return set_plain(l, node->outputs[0], outputs[0]);
 }
 
-/* --- pools ----------------------------------------------------------------------------------- */
-
-static bool is_max_gradient_of(const layout *l, const kata__node *gradient,
-                               const kata__node *pool) {
-    (void)l;
-    return gradient->op == &kata__op_kata_MaxPoolGrad &&
-           gradient->inputs[0].id == pool->inputs[0].id &&
-           gradient->inputs[1].id == pool->outputs[0].id;
-}
-
 /* Has a twin that is channels-last already, and no plain one. */
 static bool is_last(const layout *l, kata_value old) {
     const twins *t = &l->twins[old.id];
@@ -309,12 +307,149 @@ static bool is_last(const layout *l, kata_value old) {
            (t->last.id != 0 || (old.id != 0 && l->fusion.spread_of[old.id] >= 0));
 }
 
+/* --- products -------------------------------------------------------------------------------- */
+
+static int32_t sole_use(const layout *l, kata_value value) {
+    const kata__fusion *f = &l->fusion;
+    int32_t first = f->first_use[value.id];
+    return f->first_use[value.id + 1] - first == 1 && !f->is_output[value.id] ? f->uses[first] : -1;
+}
+
+/* What leads to a product's operand A by shape and factor alone: `base` is A before that. */
+typedef struct source {
+    kata_value base;
+    double factor;
+} source;
+
+/* Goes one step up from `value` if its node only reshapes or multiplies by a number, for this one
+ * use. */
+static const kata__node *step_up(const layout *l, kata_value value, source *s) {
+    const kata__value_info *info = &l->from->values[value.id];
+    const kata__node *node = info->kind == KATA__VALUE_NODE ? &l->from->nodes[info->node] : NULL;
+    if (node == NULL || sole_use(l, value) < 0 || info->type.dtype != KATA_F32) {
+        return NULL;
+    }
+    if (node->op == &kata__op_Flatten || node->op == &kata__op_Reshape) {
+        s->base = node->inputs[0];
+        return node;
+    }
+    const kata_tensor *number = NULL;
+    int k = 0;
+    for (; node->op == &kata__op_Mul && number == NULL && k < 2; k++) {
+        number = kata__graph_constant_of(l->from, node->inputs[1 - k]);
+    }
+    if (number == NULL || kata_tensor_count(number) != 1 ||
+        !kata_shape_equal(&type_of(l, node->inputs[k - 1])->shape, &info->type.shape)) {
+        return NULL;
+    }
+    s->base = node->inputs[k - 1];
+    s->factor *= kata_load(number->dtype, number->data, 0);
+    return node;
+}
+
+/* Where weights stand still, shape and factor go into the product; in training they would have to
+ * go into the gradients too. */
+static source source_of(layout *l, const kata__node *gemm, bool defer) {
+    source s = {.base = gemm->inputs[0], .factor = 1};
+    const kata__node *node;
+    while (!l->updates && (node = step_up(l, s.base, &s)) != NULL) {
+        if (defer) {
+            l->deferred[node - l->from->nodes] = true;
+        }
+    }
+    return s;
+}
+
+/* The weight of a product with its rows, in the order of (C,H,W), in the order of (H,W,C): so that
+ * channels-last features need not be turned. With transB these are its columns. */
+static kata_status turned_rows(layout *l, const kata__node *gemm, const kata_shape *picture,
+                               bool swap_b, kata_value *weight) {
+    static const int64_t rows_perm[3] = {1, 0, 2}, columns_perm[3] = {0, 2, 1};
+    const kata_shape *shape = &type_of(l, gemm->inputs[1])->shape;
+    int64_t c = picture->dim[1], plane = picture->dim[2] * picture->dim[3];
+    int64_t other = shape->dim[swap_b ? 0 : 1];
+    kata_shape split = swap_b ? KATA_SHAPE_OF(other, c, plane) : KATA_SHAPE_OF(c, plane, other);
+    const kata_attribute perm = KATA_INTS_OF("perm", swap_b ? columns_perm : rows_perm, 3);
+    char name[256];
+    snprintf(name, sizeof name, "%.200s/weight", gemm->name);
+    KATA__TRY(plain(l, gemm->inputs[1], weight));
+    kata_value parts, turned;
+    KATA__TRY(reshape(l, name, *weight, &split, &parts));
+    KATA__TRY(add(l, name, "Transpose", &parts, 1, &perm, 1, &turned, 1));
+    return reshape(l, name, turned, shape, weight);
+}
+
+/* Operand A of a product, and its weight if that must follow. */
+static kata_status product_operands(layout *l, const kata__node *gemm, const source *s, bool swap_a,
+                                    bool swap_b, kata_value *inputs) {
+    const kata_shape *a = &type_of(l, gemm->inputs[0])->shape;
+    const kata_shape *base = &type_of(l, s->base)->shape;
+    kata__value_kind kind = l->from->values[gemm->inputs[1].id].kind;
+    bool stands = kind == KATA__VALUE_VARIABLE || kind == KATA__VALUE_CONSTANT;
+    bool features = base->rank == 4 && a->dim[0] == base->dim[0] && !swap_a;
+    if (stands && features && !l->updates && is_last(l, s->base)) {
+        KATA__TRY(last(l, s->base, &inputs[0]));
+        KATA__TRY(reshape(l, gemm->name, inputs[0], a, &inputs[0]));
+        return turned_rows(l, gemm, base, swap_b, &inputs[1]);
+    }
+    KATA__TRY(plain(l, s->base, &inputs[0]));
+    if (!kata_shape_equal(base, a)) {
+        KATA__TRY(reshape(l, gemm->name, inputs[0], a, &inputs[0]));
+    }
+    return plain(l, gemm->inputs[1], &inputs[1]);
+}
+
+static kata_status copy_gemm(layout *l, const kata__group *group) {
+    const kata__node *core = &l->from->nodes[group->core];
+    kata_value inputs[4] = {KATA_NONE}, out;
+    kata_attribute list[8];
+    int n_inputs = 2, n = 0, n_given = kata__node_attributes(core, list);
+    double alpha = 1;
+    bool swap_a = false, swap_b = false;
+    for (int i = 0; i < n_given; i++) {
+        swap_a = swap_a || (strcmp(list[i].name, "transA") == 0 && list[i].i != 0);
+        swap_b = swap_b || (strcmp(list[i].name, "transB") == 0 && list[i].i != 0);
+        if (strcmp(list[i].name, "alpha") == 0) {
+            alpha = list[i].f;
+        } else {
+            list[n++] = list[i];
+        }
+    }
+    source s = source_of(l, core, false);
+    KATA__TRY(product_operands(l, core, &s, swap_a, swap_b, inputs));
+    if (core->n_inputs > 2) {
+        KATA__TRY(plain(l, core->inputs[2], &inputs[2]));
+        n_inputs = 3;
+    }
+    alpha *= s.factor;
+    list[n++] = (kata_attribute)KATA_FLOAT("alpha", alpha);
+    if (!group->relu && group->mask.id == 0 && s.factor == 1) {
+        KATA__TRY(add(l, core->name, "Gemm", inputs, n_inputs, list, n, &out, 1));
+        return set_plain(l, group->result, out);
+    }
+    list[n++] = (kata_attribute)KATA_INT("relu", group->relu);
+    if (group->mask.id != 0) {
+        KATA__TRY(plain(l, group->mask, &inputs[3]));
+        n_inputs = 4;
+    }
+    KATA__TRY(add(l, core->name, "kata:GemmFused", inputs, n_inputs, list, n, &out, 1));
+    return set_plain(l, group->result, out);
+}
+
+/* --- pools ----------------------------------------------------------------------------------- */
+
+static bool is_max_gradient_of(const kata__node *gradient, const kata__node *pool) {
+    return gradient->op == &kata__op_kata_MaxPoolGrad &&
+           gradient->inputs[0].id == pool->inputs[0].id &&
+           gradient->inputs[1].id == pool->outputs[0].id;
+}
+
 static kata_status copy_max_pool(layout *l, const kata__node *node, const kata__conv *v) {
     const kata__fusion *f = &l->fusion;
     int32_t result = node->outputs[0].id;
     bool has_gradient = false;
     for (int32_t i = f->first_use[result]; i < f->first_use[result + 1]; i++) {
-        has_gradient = has_gradient || is_max_gradient_of(l, &l->from->nodes[f->uses[i]], node);
+        has_gradient = has_gradient || is_max_gradient_of(&l->from->nodes[f->uses[i]], node);
     }
     kata_value x, outputs[2];
     pool_attributes a;
@@ -466,6 +601,39 @@ static kata_status copy_last(layout *l, const kata__node *node) {
     return set_last(l, node->outputs[0], out);
 }
 
+/* Batch normalisation looks at a value (N,H,W,C) as rows of C numbers, (N H W, C). Its inputs 0
+ * and, in the gradient, of the same shape, and its output 0 are channels-last; the others are
+ * vectors. */
+static bool is_batch_norm(const layout *l, const kata__node *node) {
+    const kata_type *type = type_of(l, node->outputs[0]);
+    return (node->op == &kata__op_BatchNormalization || node->op == &kata__op_kata_BatchNormGrad) &&
+           type->shape.rank == 4 && kata_shape_count(&type->shape) > 0 &&
+           (is_last(l, node->inputs[0]) || is_last(l, node->inputs[1]));
+}
+
+static kata_status copy_batch_norm(layout *l, const kata__node *node) {
+    const kata_shape *shape = &type_of(l, node->outputs[0])->shape;
+    kata_shape rows = KATA_SHAPE_OF(shape->dim[0] * shape->dim[2] * shape->dim[3], shape->dim[1]);
+    kata_shape whole = last_shape(shape);
+    kata_value inputs[KATA_MAX_INPUTS], outputs[KATA_MAX_OUTPUTS];
+    for (int k = 0; k < node->n_inputs; k++) {
+        if (node->inputs[k].id != 0 &&
+            kata_shape_equal(&type_of(l, node->inputs[k])->shape, shape)) {
+            KATA__TRY(last(l, node->inputs[k], &inputs[k]));
+            KATA__TRY(reshape(l, node->name, inputs[k], &rows, &inputs[k]));
+        } else {
+            KATA__TRY(plain(l, node->inputs[k], &inputs[k]));
+        }
+    }
+    KATA__TRY(add_same(l, node, inputs, outputs));
+    for (int k = 1; k < node->n_outputs; k++) {
+        KATA__TRY(set_plain(l, node->outputs[k], outputs[k]));
+    }
+    kata_value y;
+    KATA__TRY(reshape(l, node->name, outputs[0], &whole, &y));
+    return set_last(l, node->outputs[0], y);
+}
+
 static kata_status copy_node(layout *l, int32_t i) {
     const kata__node *node = &l->from->nodes[i];
     kata__conv conv;
@@ -473,10 +641,11 @@ static kata_status copy_node(layout *l, int32_t i) {
     int32_t g = l->fusion.group_of[i];
     if (g >= 0) {
         const kata__group *group = &l->fusion.groups[g];
-        if (l->from->nodes[group->core].op == &kata__op_Gemm) {
-            return copy_plain(l, node);
-        }
-        return group->last == i ? copy_conv(l, group) : KATA_OK;
+        bool is_gemm = l->from->nodes[group->core].op == &kata__op_Gemm;
+        return group->last != i ? KATA_OK : is_gemm ? copy_gemm(l, group) : copy_conv(l, group);
+    }
+    if (l->deferred[i]) {
+        return KATA_OK;
     }
     if (node->op == &kata__op_kata_ConvGradWeight && kata__is_picture_conv(l->from, node, &conv)) {
         return copy_weight_gradient(l, node, &conv);
@@ -491,6 +660,9 @@ static kata_status copy_node(layout *l, int32_t i) {
     if (node->op == &kata__op_GlobalAveragePool && is_last(l, node->inputs[0]) &&
         type_of(l, node->inputs[0])->dtype == KATA_F32) {
         return copy_global_pool(l, node);
+    }
+    if (is_batch_norm(l, node)) {
+        return copy_batch_norm(l, node);
     }
     return runs_last(l, node) ? copy_last(l, node) : copy_plain(l, node);
 }
@@ -511,6 +683,12 @@ static kata_status begin(layout *l) {
     for (size_t i = 0; i < l->from->n_nodes; i++) {
         const kata__node *node = &l->from->nodes[i];
         l->updates = l->updates || (!node->removed && (node->op->flags & KATA_OP_UPDATE) != 0);
+    }
+    for (size_t i = 0; i < l->fusion.n_groups; i++) {
+        const kata__node *core = &l->from->nodes[l->fusion.groups[i].core];
+        if (core->op == &kata__op_Gemm) {
+            (void)source_of(l, core, true);
+        }
     }
     return l->to->status;
 }
@@ -538,12 +716,16 @@ kata_status kata_graph_optimize(kata_graph **out, const kata_graph *graph) {
     layout l = {.from = graph};
     KATA__TRY(kata_graph_new(&l.to, graph->context, graph->name));
     l.twins = kata__alloc_zero(graph->context, graph->n_values, sizeof *l.twins);
-    kata_status status = l.twins == NULL ? KATA_OUT_OF_MEMORY : kata__fusion_find(&l.fusion, graph);
+    l.deferred = kata__alloc_zero(graph->context, graph->n_nodes + 1, sizeof *l.deferred);
+    kata_status status = l.twins == NULL || l.deferred == NULL
+                             ? KATA_OUT_OF_MEMORY
+                             : kata__fusion_find(&l.fusion, graph);
     if (status == KATA_OK) {
         status = copy_all(&l);
         kata__fusion_free(&l.fusion, graph->context);
     }
     kata__free(graph->context, l.twins);
+    kata__free(graph->context, l.deferred);
     if (status != KATA_OK) {
         kata_graph_free(l.to);
         return status;

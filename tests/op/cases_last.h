@@ -1,6 +1,6 @@
-/* Cases of the operator table: the channels-last rows. harness.h says what is checked of each. What
- * a packed weight looks like is the kernels' own affair: that kata:ConvLastWeight and kata:ConvLast
- * fit together is checked in tests/pass. */
+/* Cases of the operator table: rows that only passes make. harness.h says what is checked of each.
+ * What a packed weight looks like is the kernels' own affair: that kata:ConvLastWeight and
+ * kata:ConvLast fit together is checked in tests/pass. */
 #ifndef TESTS_OP_CASES_LAST_H
 #define TESTS_OP_CASES_LAST_H
 
@@ -110,6 +110,28 @@ static const kata_test_case cases_last[] = {
     {"kata:ConvLastGradWeight", .inputs = {{F(2, 6, 6, 4)}, {F(2, 5, 6, 6)}},
      LIST_OF(SIZES(6, 6), KATA_INTS("kernel", 3, 3)),
      FAULT(SHAPE, "ConvLastGradWeight: dy (input 1) has shape (2,5,6,6), expected (2,6,6,6)")},
+
+    /* --- GemmFused --- */
+    {"kata:GemmFused",
+     .inputs = {{F(1, 2), VALUES(1, 2)},
+                {F(2, 3), VALUES(1, -1, 2, 1, 0, -2)},
+                {F(3), VALUES(1, 0.5, 1)}},
+     LIST_OF(KATA_INT("relu", 1)), EXPECT(4, 0, 0)},
+    {"kata:GemmFused",
+     .inputs = {{F(1, 2), VALUES(1, 2)},
+                {F(2, 3), VALUES(1, -1, 2, 1, 0, -2)},
+                {ABSENT},
+                {F(1, 3), VALUES(0, 1, 2)}},
+     EXPECT(0, -1, -2)},
+    {"kata:GemmFused", .inputs = {{F(37, 65)}, {F(65, 41)}, {F(41)}}, LIST_OF(KATA_INT("relu", 1))},
+    {"kata:GemmFused", .inputs = {{F(37, 65)}, {F(41, 65)}, {ABSENT}, {F(37, 41)}},
+     LIST_OF(KATA_INT("transB", 1), KATA_FLOAT("alpha", 0.5))},
+    {"kata:GemmFused", .inputs = {{F(65, 7)}, {F(65, 41)}, {F(7, 1)}},
+     LIST_OF(KATA_INT("transA", 1), KATA_INT("relu", 1))},
+    {"kata:GemmFused", .inputs = {{F(7, 5)}, {F(5, 4)}, {F(7, 4)}},
+     LIST_OF(KATA_INT("relu", 1), KATA_FLOAT("beta", 0.5))},
+    {"kata:GemmFused", .inputs = {{F(3, 5)}, {F(5, 4)}, {ABSENT}, {F(4, 3)}},
+     FAULT(SHAPE, "GemmFused: the mask (input 3) has shape (4,3), expected (3,4)")},
 
     /* --- Pools --- */
     {"kata:MaxPoolLast", .inputs = {{F(1, 2, 3, 1), VALUES(5, 5, 1, 5, 7, 7)}},
