@@ -415,8 +415,8 @@ static void test_what_is_put_together(void **state) {
         {4, "ConvGradInput", {0, 2, 2}},
         {4, "Add", {0, 1, 1}},
 
-        {9, "Mul", {1, 2, 2}},
-        {10, "Mul", {0, 2, 2}},
+        {9, "Mul", {1, 2, 1}},
+        {10, "Mul", {0, 2, 1}},
         {10, "GemmFused", {2, 4, 4}},
         {10, "Relu", {0, 0, 0}},
     };
