@@ -6,27 +6,43 @@
  * therefore takes chunks of whatever job there is, or gets r <= 0 and does nothing, and no call
  * waits for a worker that has not taken part (it may be off its processor for a long time).
  *
- * Waiting is a short spin, then sleep on a condition variable. The two flags that tell whether
- * anyone sleeps (`n_sleeping`, `caller_sleeps`) and what they wait for (`call`, `done`) are written
+ * A call costs two cache lines that change hands: the job, which the workers watch, and `done`,
+ * which the caller watches. `done` is never set back: the caller knows what it was.
+ *
+ * Waiting is a spin, then sleep on a condition variable. The two flags that tell whether anyone
+ * sleeps (`n_sleeping`, `caller_sleeps`) and what they wait for (`remaining`, `done`) are written
  * and read in sequentially consistent order, so that either the waker sees the sleeper or the
- * sleeper the news. */
+ * sleeper the news.
+ *
+ * Where another program wants a processor too, a thread may lose its own in the middle of a chunk,
+ * and all others would wait for its turn to come again, some milliseconds. So whoever has waited
+ * for PATIENCE_NS looks whether a thread that has a chunk still runs, and if it does not, lets it
+ * have its own processor meanwhile (`caller_fetches`, `worker_fetches`). Afterwards the worker
+ * goes where there is more company: the caller has all the serial work. */
 #include "base/parallel.h"
 #include "base/clock.h"
 #include "base/context.h"
 #include "base/float_mode.h"
 #include "base/memory.h"
+#include "base/processor.h"
 
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 
-enum { SPIN_NS = 40000, CACHE_LINE = 64 };
+/* SPIN_NS is about what waking a sleeper costs; PATIENCE_NS and GLANCE_NS are some chunks and some
+ * system calls; STARE_NS is how long the caller watches chunks that do run. */
+enum { SPIN_NS = 150000, PATIENCE_NS = 20000, GLANCE_NS = 5000, STARE_NS = 2000000 };
+enum { CACHE_LINE = 64, SPINS = 32 };
 
 struct worker {
     struct kata__pool *pool;
     pthread_t thread;
     int number; /* 1..n_workers; the caller is 0 */
+    kata__thread self;
+    _Alignas(CACHE_LINE) _Atomic bool has_chunk;
+    _Atomic bool fetched; /* by the caller, on whose processor it is */
 };
 
 struct kata__pool {
@@ -35,13 +51,18 @@ struct kata__pool {
     void *argument;
     uint64_t float_mode; /* the caller's */
     int64_t n_chunks;
-    _Alignas(CACHE_LINE) _Atomic int64_t remaining;
-    _Alignas(CACHE_LINE) _Atomic int64_t done;
-    _Alignas(CACHE_LINE) _Atomic uint64_t call; /* number of calls so far: news for the workers */
-    _Atomic bool stop;
+    _Atomic int64_t remaining;
+    _Alignas(CACHE_LINE) _Atomic int64_t done; /* chunks that workers have ever done */
+    /* The caller's own. */
     _Alignas(CACHE_LINE) _Atomic bool busy; /* a call runs on the pool */
+    _Atomic bool caller_has_chunk;
+    kata__thread caller;
+    int64_t done_before;
+    /* Rarely written. */
+    _Alignas(CACHE_LINE) _Atomic bool stop;
     _Atomic bool caller_sleeps;
     _Atomic int n_sleeping;
+    _Atomic bool caller_is_watched; /* by a worker that may fetch it: it must not end */
     pthread_mutex_t mutex;
     pthread_cond_t work, finished;
     int n_workers;
@@ -57,73 +78,110 @@ static inline void relax(void) {
 #endif
 }
 
-/* Takes chunks until none is left; the number taken, and in *n_chunks the size of the job they were
- * of. All are of one job: it does not end before they are counted. */
-static int64_t take_chunks(struct kata__pool *pool, int worker, int64_t *n_chunks) {
+static void run_chunks(struct kata__pool *pool, struct worker *worker) {
     int64_t taken = 0, left;
     while ((left = atomic_fetch_sub_explicit(&pool->remaining, 1, memory_order_acquire)) > 0) {
-        *n_chunks = pool->n_chunks;
-        if (taken == 0 && worker > 0) {
+        if (taken++ == 0) {
+            atomic_store_explicit(&worker->has_chunk, true, memory_order_release);
             kata__float_mode_set(pool->float_mode);
         }
-        pool->function(pool->argument, *n_chunks - left, worker);
-        taken++;
+        pool->function(pool->argument, pool->n_chunks - left, worker->number);
     }
-    return taken;
-}
-
-static void work(struct kata__pool *pool, int number) {
-    int64_t n_chunks = 0, taken = take_chunks(pool, number, &n_chunks);
-    if (taken > 0 && atomic_fetch_add(&pool->done, taken) + taken == n_chunks &&
-        atomic_load(&pool->caller_sleeps)) {
+    if (taken == 0) {
+        return;
+    }
+    atomic_store_explicit(&worker->has_chunk, false, memory_order_relaxed);
+    atomic_fetch_add(&pool->done, taken);
+    if (atomic_load(&pool->caller_sleeps)) {
         pthread_mutex_lock(&pool->mutex);
         pthread_mutex_unlock(&pool->mutex);
         pthread_cond_signal(&pool->finished);
     }
+    if (atomic_load_explicit(&worker->fetched, memory_order_relaxed)) {
+        atomic_store_explicit(&worker->fetched, false, memory_order_relaxed);
+        kata__thread_leave();
+    }
 }
 
-/* Waits for a call after `seen`. */
-static uint64_t wait_for_call(struct kata__pool *pool, uint64_t seen) {
-    uint64_t call;
+/* Whether a thread that has a chunk stands still. */
+static bool stands(kata__thread thread, const _Atomic bool *has_chunk) {
+    if (!atomic_load_explicit(has_chunk, memory_order_acquire)) {
+        return false;
+    }
+    const uint64_t before = kata__thread_ns(thread), end = kata__clock_ns() + GLANCE_NS;
+    while (kata__clock_ns() < end) {
+        relax();
+    }
+    return before != 0 && atomic_load_explicit(has_chunk, memory_order_relaxed) &&
+           kata__thread_ns(thread) == before;
+}
+
+/* --- a worker's waiting ----------------------------------------------------------------------- */
+
+static bool has_work(struct kata__pool *pool) {
+    return atomic_load_explicit(&pool->remaining, memory_order_acquire) > 0 ||
+           atomic_load_explicit(&pool->stop, memory_order_relaxed);
+}
+
+/* The caller has a chunk but no processor: it gets this one, and the worker takes its place in the
+ * queue. */
+static void worker_fetches(struct kata__pool *pool) {
+    if (!atomic_load_explicit(&pool->caller_has_chunk, memory_order_relaxed) ||
+        atomic_exchange(&pool->caller_is_watched, true)) {
+        return;
+    }
+    /* If it has the chunk still, it does not leave its call while it is watched. */
+    const bool brought = atomic_load(&pool->caller_has_chunk) &&
+                         stands(pool->caller, &pool->caller_has_chunk) &&
+                         kata__thread_bring(pool->caller);
+    atomic_store(&pool->caller_is_watched, false);
+    if (brought) {
+        kata__thread_leave();
+    }
+}
+
+static void wait_for_call(struct kata__pool *pool) {
     if (pool->spin_ns > 0) {
-        uint64_t end = kata__clock_ns() + pool->spin_ns;
+        const uint64_t start = kata__clock_ns();
+        uint64_t look = start + PATIENCE_NS, now;
         do {
-            for (int i = 0; i < 32; i++) {
-                call = atomic_load_explicit(&pool->call, memory_order_acquire);
-                if (call != seen) {
-                    return call;
+            for (int i = 0; i < SPINS; i++) {
+                if (has_work(pool)) {
+                    return;
                 }
                 relax();
             }
-        } while (kata__clock_ns() < end);
+            now = kata__clock_ns();
+            if (now >= look) {
+                worker_fetches(pool);
+                look = kata__clock_ns() + PATIENCE_NS;
+            }
+        } while (now < start + pool->spin_ns);
     }
     pthread_mutex_lock(&pool->mutex);
     atomic_fetch_add(&pool->n_sleeping, 1);
-    while ((call = atomic_load(&pool->call)) == seen) {
+    while (atomic_load(&pool->remaining) <= 0 && !atomic_load(&pool->stop)) {
         pthread_cond_wait(&pool->work, &pool->mutex);
     }
     atomic_fetch_sub(&pool->n_sleeping, 1);
     pthread_mutex_unlock(&pool->mutex);
-    return call;
 }
 
 static void *worker_main(void *argument) {
     struct worker *self = argument;
     struct kata__pool *pool = self->pool;
-    uint64_t seen = 0;
+    self->self = kata__thread_self();
     while (!atomic_load(&pool->stop)) {
-        work(pool, self->number);
-        seen = wait_for_call(pool, seen);
+        wait_for_call(pool);
+        run_chunks(pool, self);
     }
     return NULL;
 }
 
-/* Makes the call known and wakes as many sleepers as there are chunks for. */
-static void announce(struct kata__pool *pool, int64_t n_wanted) {
-    atomic_fetch_add(&pool->call, 1);
-    if (atomic_load(&pool->n_sleeping) == 0) {
-        return;
-    }
+/* --- the caller's ----------------------------------------------------------------------------- */
+
+/* Wakes as many sleepers as there are chunks for. */
+static void wake(struct kata__pool *pool, int64_t n_wanted) {
     /* Through the lock, so that whoever has counted itself asleep waits by now; the signal after
      * it, so that whoever wakes finds it free. */
     pthread_mutex_lock(&pool->mutex);
@@ -138,21 +196,45 @@ static void announce(struct kata__pool *pool, int64_t n_wanted) {
     }
 }
 
-static void wait_until_done(struct kata__pool *pool, int64_t n_chunks) {
+/* Brings workers that have a chunk and stand still to this processor, which the caller leaves to
+ * them by going to sleep. */
+static bool caller_fetches(struct kata__pool *pool) {
+    bool brought = false;
+    for (int i = 0; i < pool->n_workers && !brought; i++) {
+        struct worker *worker = &pool->worker[i];
+        if (stands(worker->self, &worker->has_chunk)) {
+            atomic_store_explicit(&worker->fetched, true, memory_order_relaxed);
+            brought = kata__thread_bring(worker->self);
+            if (!brought) {
+                atomic_store_explicit(&worker->fetched, false, memory_order_relaxed);
+            }
+        }
+    }
+    return brought;
+}
+
+static void wait_until_done(struct kata__pool *pool, int64_t done) {
     if (pool->spin_ns > 0) {
-        uint64_t end = kata__clock_ns() + pool->spin_ns;
+        const uint64_t start = kata__clock_ns();
+        uint64_t look = start + PATIENCE_NS, now;
+        bool sleep = false;
         do {
-            for (int i = 0; i < 32; i++) {
-                if (atomic_load_explicit(&pool->done, memory_order_acquire) == n_chunks) {
+            for (int i = 0; i < SPINS; i++) {
+                if (atomic_load_explicit(&pool->done, memory_order_acquire) == done) {
                     return;
                 }
                 relax();
             }
-        } while (kata__clock_ns() < end);
+            now = kata__clock_ns();
+            if (now >= look) {
+                sleep = caller_fetches(pool);
+                look = kata__clock_ns() + PATIENCE_NS;
+            }
+        } while (!sleep && now < start + STARE_NS);
     }
     pthread_mutex_lock(&pool->mutex);
     atomic_store(&pool->caller_sleeps, true);
-    while (atomic_load(&pool->done) != n_chunks) {
+    while (atomic_load(&pool->done) != done) {
         pthread_cond_wait(&pool->finished, &pool->mutex);
     }
     atomic_store(&pool->caller_sleeps, false);
@@ -169,16 +251,29 @@ void kata__parallel(kata_context *context, int64_t n_chunks, kata__chunk_functio
         }
         return;
     }
+    pool->caller = kata__thread_self();
+    atomic_store_explicit(&pool->caller_has_chunk, true, memory_order_release);
     pool->function = function;
     pool->argument = argument;
     pool->float_mode = kata__float_mode();
     pool->n_chunks = n_chunks;
-    atomic_store_explicit(&pool->done, 0, memory_order_relaxed);
-    atomic_store_explicit(&pool->remaining, n_chunks, memory_order_release);
-    announce(pool, n_chunks - 1);
-    int64_t same, taken = take_chunks(pool, 0, &same);
-    if (atomic_fetch_add(&pool->done, taken) + taken != n_chunks) {
-        wait_until_done(pool, n_chunks);
+    atomic_store(&pool->remaining, n_chunks - 1); /* chunk 0 is the caller's */
+    if (atomic_load(&pool->n_sleeping) > 0) {
+        wake(pool, n_chunks - 1);
+    }
+    int64_t taken = 1, left;
+    function(argument, 0, 0);
+    while ((left = atomic_fetch_sub_explicit(&pool->remaining, 1, memory_order_relaxed)) > 0) {
+        function(argument, n_chunks - left, 0);
+        taken++;
+    }
+    atomic_store(&pool->caller_has_chunk, false);
+    pool->done_before += n_chunks - taken;
+    if (atomic_load_explicit(&pool->done, memory_order_acquire) != pool->done_before) {
+        wait_until_done(pool, pool->done_before);
+    }
+    while (atomic_load(&pool->caller_is_watched)) { /* some microseconds, hardly ever */
+        relax();
     }
     atomic_store_explicit(&pool->busy, false, memory_order_release);
 }
@@ -237,7 +332,6 @@ void kata__pool_free(kata_context *context, struct kata__pool *pool) {
     }
     pthread_mutex_lock(&pool->mutex);
     atomic_store(&pool->stop, true);
-    atomic_fetch_add(&pool->call, 1);
     pthread_cond_broadcast(&pool->work);
     pthread_mutex_unlock(&pool->mutex);
     for (int i = 0; i < pool->n_workers; i++) {
