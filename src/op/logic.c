@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/check.h"
+#include "kernel/bfloat16.h"
 #include "op/gradient.h"
 #include "op/infer.h"
 #include "op/loops.h"
@@ -264,6 +265,25 @@ static kata_status cast_reference(const kata_call *call) {
     return kata_tensor_copy(&call->outputs[0], &call->inputs[0]);
 }
 
+static kata_status cast_to_bfloat16(const kata_call *call) {
+    kata__bfloat16_from_float(call->context, kata_tensor_count(&call->inputs[0]),
+                              call->inputs[0].data, call->outputs[0].data);
+    return KATA_OK;
+}
+
+static kata_status cast_from_bfloat16(const kata_call *call) {
+    kata__bfloat16_to_float(call->context, kata_tensor_count(&call->inputs[0]),
+                            call->inputs[0].data, call->outputs[0].data);
+    return KATA_OK;
+}
+
+static kata_kernel cast_choose(const kata_call *call) {
+    kata_dtype from = call->inputs[0].dtype, to = call->outputs[0].dtype;
+    return from == KATA_F32 && to == KATA_BF16   ? cast_to_bfloat16
+           : from == KATA_BF16 && to == KATA_F32 ? cast_from_bfloat16
+                                                 : NULL;
+}
+
 /* Through a float to float conversion the gradient is converted back; integers pass none. */
 static kata_status cast_gradient(kata_gradient *g) {
     kata_dtype from = kata_value_dtype(g->graph, g->inputs[0]);
@@ -289,6 +309,7 @@ const kata_op kata__op_Cast = {
                                                 {.name = NULL}},
     .infer = cast_infer,
     .reference = cast_reference,
+    .choose = cast_choose,
     .gradient = cast_gradient,
     .flags = KATA_OP_ELEMENTWISE,
     .tolerance = 1e-7,
