@@ -36,6 +36,11 @@ KATA_API kata_status kata_graph_simplify(kata_graph *graph);
  * and again when kata_variable_changed has said so. */
 KATA_API kata_status kata_graph_optimize(kata_graph **out, const kata_graph *graph);
 
+/* A copy of an optimised graph in which convolutions, their gradients and large matrix products are
+ * computed in bfloat16 with float32 sums (mixed precision). Variables, inputs, outputs and
+ * everything between them but those stay float32. What was said of kata_graph_optimize holds. */
+KATA_API kata_status kata_graph_lower_precision(kata_graph **out, const kata_graph *graph);
+
 #ifdef __cplusplus
 }
 #endif

@@ -68,6 +68,20 @@ typedef struct kata_optimizer {
 #define kata_adam(...) ((kata_optimizer){.kind = KATA_OPTIMIZER_ADAM, __VA_ARGS__})
 #define kata_adamw(...) ((kata_optimizer){.kind = KATA_OPTIMIZER_ADAMW, __VA_ARGS__})
 
+/* X(name, text): what convolutions and large matrix products compute in. bfloat16 has float32's
+ * range and 8 bits of precision; sums, weights, optimiser, loss and statistics are float32 all the
+ * same, and a model's file does not change. Fast where the processor multiplies bfloat16 (`kata
+ * info`). */
+#define KATA_PRECISION_LIST(X)                                                                     \
+    X(F32, "f32")                                                                                  \
+    X(BF16, "bf16")
+typedef enum kata_precision {
+#define X(name, text) KATA_PRECISION_##name,
+    KATA_PRECISION_LIST(X)
+#undef X
+        KATA_PRECISION_COUNT
+} kata_precision;
+
 typedef struct kata_compile_options {
     kata_loss loss;
     kata_optimizer optimizer;
@@ -79,11 +93,15 @@ typedef struct kata_compile_options {
     double huber_delta;     /* 0: 1 */
     uint64_t seed;          /* initial weights (of a model that was not trained or loaded), dropout,
                                shuffling, augmentation */
+    kata_precision precision; /* 0: float32 */
 } kata_compile_options;
 /* Finishes the model for training. A classifier's graph gets, before its raw output ("logits"), the
  * output "probabilities". */
 #define kata_compile(model, ...) kata_compile_with((model), &(kata_compile_options){__VA_ARGS__})
 KATA_API kata_status kata_compile_with(kata_model *model, const kata_compile_options *options);
+
+/* The same choice for a model that is compiled or only predicts. */
+KATA_API kata_status kata_set_precision(kata_model *model, kata_precision precision);
 
 /* X(name, text): the learning rate as a function of the step. Total: epochs * steps an epoch. */
 #define KATA_SCHEDULE_LIST(X)                                                                      \
@@ -203,6 +221,7 @@ KATA_API bool kata_loss_parse(const char *text, kata_loss *out);
 KATA_API const char *kata_optimizer_name(kata_optimizer_kind kind);
 KATA_API bool kata_optimizer_parse(const char *text, kata_optimizer_kind *out);
 KATA_API const char *kata_schedule_name(kata_schedule_kind kind);
+KATA_API const char *kata_precision_name(kata_precision precision);
 KATA_API bool kata_schedule_parse(const char *text, kata_schedule_kind *out);
 
 /* The memory of training at a batch size, in bytes: all that there is from the second step on,

@@ -251,6 +251,11 @@ static kata_status conv_infer(kata_infer *infer) {
         infer, IN_X, is_spread ? KATA__DTYPE(BF16) : KATA__DTYPE(F32) | KATA__DTYPE(BF16)));
     KATA__TRY(kata__rule_rank(infer, IN_X, 4, 4, "(N,H,W,C)"));
     KATA__TRY(conv_problem(&v, infer->op, infer->attributes, x, is_spread));
+    if (is_spread && (v.h + v.pad_top > (v.oh - 1) * v.stride_h + (v.kh - 1) * v.dilation_h + 1 ||
+                      v.w + v.pad_left > (v.ow - 1) * v.stride_w + (v.kw - 1) * v.dilation_w + 1)) {
+        return kata_fail(KATA_UNSUPPORTED, "%s: the taps do not reach all of a spread input",
+                         infer->op->name);
+    }
     kata_shape y = KATA_SHAPE_OF(v.n, v.oh, v.ow, v.f);
     kata_shape packed = KATA_SHAPE_OF(kata__conv_bf16_packed(&v)), bias = KATA_SHAPE_OF(v.f);
     KATA__TRY(check_like(infer, IN_WEIGHT, KATA__DTYPE(BF16), &packed));

@@ -6,7 +6,7 @@
 typedef struct settings {
     const char *data;
     int64_t limit, data_seed;
-    int part, loss, threads;
+    int part, loss, threads, precision;
     bool json, quiet;
 } settings;
 
@@ -55,6 +55,7 @@ static const kata__option options[] = {
      .choice = loss_choice,
      .zero = "auto: the model's own, else by the data",
      .help = "for a model that Kata did not train"},
+    KATA__OPTION_PRECISION(settings),
     KATA__OPTION_THREADS(settings),
     KATA__OPTION_QUIET(settings),
     KATA__OPTION_JSON(settings),
@@ -99,6 +100,7 @@ static kata_status evaluate(kata__tool *tool, const settings *s, const char *arg
         kata__tool_say(tool, "%s has no test part; measuring on all of it", s->data);
     }
     KATA__TRY(choose_loss(tool, s, *model, *dataset));
+    KATA__TRY(kata_set_precision(*model, (kata_precision)s->precision));
     return kata_evaluate(*model, *dataset, e);
 }
 

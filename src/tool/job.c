@@ -296,16 +296,17 @@ static kata_status compile(kata__job *job) {
     KATA__TRY(kata__class_weights(job->tool, s->class_weights, job->train, &weights));
     KATA__TRY(check_augment(job));
     set_penalties(job);
-    KATA__TRY(
-        kata_compile_with(job->model, &(kata_compile_options){.loss = job->loss,
-                                                              .optimizer = s->optimizer,
-                                                              .class_weights = weights.values,
-                                                              .n_class_weights = weights.n,
-                                                              .label_smoothing = s->label_smoothing,
-                                                              .clip_value = s->clip_value,
-                                                              .clip_norm = s->clip_norm,
-                                                              .huber_delta = s->huber_delta,
-                                                              .seed = (uint64_t)s->seed}));
+    KATA__TRY(kata_compile_with(job->model,
+                                &(kata_compile_options){.loss = job->loss,
+                                                        .precision = (kata_precision)s->precision,
+                                                        .optimizer = s->optimizer,
+                                                        .class_weights = weights.values,
+                                                        .n_class_weights = weights.n,
+                                                        .label_smoothing = s->label_smoothing,
+                                                        .clip_value = s->clip_value,
+                                                        .clip_norm = s->clip_norm,
+                                                        .huber_delta = s->huber_delta,
+                                                        .seed = (uint64_t)s->seed}));
     struct kata__trainer *trainer;
     KATA__TRY(kata__trainer_get(&trainer, job->model));
     KATA__TRY(kata__check_dataset(trainer, job->train));

@@ -10,7 +10,7 @@
 #include "tool/source.h"
 
 typedef struct settings {
-    int top, threads;
+    int top, threads, precision;
     int64_t limit;
     bool json, quiet;
 } settings;
@@ -33,6 +33,7 @@ static const kata__option options[] = {
      .maximum = 1e12,
      .zero = "all",
      .help = "only the first N samples of a tensor or an idx file"},
+    KATA__OPTION_PRECISION(settings),
     KATA__OPTION_THREADS(settings),
     KATA__OPTION_QUIET(settings),
     {.name = "json",
@@ -375,6 +376,7 @@ static kata_status answer(predictor *p, const char *name, const kata_tensor *inp
 
 static kata_status open_model(predictor *p, const char *argument) {
     KATA__TRY(kata__source_model(p->tool, &p->model, argument));
+    KATA__TRY(kata_set_precision(p->model, (kata_precision)p->settings->precision));
     const kata_graph *graph = kata_model_graph(p->model);
     if (kata_graph_n_inputs(graph) != 1 || kata_graph_n_outputs(graph) < 1) {
         return kata_fail(KATA_UNSUPPORTED, "%s has %d inputs; predict is for models with one",

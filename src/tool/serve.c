@@ -11,7 +11,7 @@
 typedef struct settings {
     const char *host, *name;
     kata__texts routes;
-    int port, threads;
+    int port, threads, precision;
     bool log, quiet;
 } settings;
 
@@ -43,6 +43,7 @@ static const kata__option options[] = {
      .type = KATA__OPTION_FLAG,
      .offset = offsetof(settings, log),
      .help = "a line on stderr for each request"},
+    KATA__OPTION_PRECISION(settings),
     KATA__OPTION_THREADS(settings),
     KATA__OPTION_QUIET(settings),
     {.name = NULL}};
@@ -82,6 +83,9 @@ static int serve(kata__tool *tool, const settings *s, const char *argument, cons
     kata_status status = kata__tool_start(tool, s->threads);
     if (status == KATA_OK) {
         status = kata_model_load(&model, tool->context, path);
+    }
+    if (status == KATA_OK) {
+        status = kata_set_precision(model, (kata_precision)s->precision);
     }
     if (status == KATA_OK) {
         const char *name = s->name != NULL ? s->name : name_of(tool, argument, path, model);

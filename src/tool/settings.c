@@ -27,6 +27,10 @@ static const char *picture_choice(int i) {
     return i >= 0 && i < 3 ? names[i] : NULL;
 }
 
+const char *kata__precision_choice(int i) {
+    return kata_precision_name((kata_precision)i);
+}
+
 const kata__settings kata__train_defaults = {
     .normalize = true, .shuffle = true, .batch = 100, .optimizer = {.kind = KATA_OPTIMIZER_ADAM}};
 
@@ -417,6 +421,14 @@ const kata__option kata__train_options[] = {
      .maximum = 1e9,
      .zero = "off",
      .help = "keep each gradient number within -V..V"},
+    {.name = "precision",
+     .type = KATA__OPTION_CHOICE,
+     AT(precision),
+     .section = "train",
+     .value = "NAME",
+     .choice = kata__precision_choice,
+     .help = "what convolutions and large products compute in: bf16 is faster where the processor "
+             "has it (kata info); weights and sums stay float32"},
     {.name = "early-stopping",
      .type = KATA__OPTION_INT,
      AT(early_stopping.patience),

@@ -36,6 +36,7 @@ typedef struct kata__settings {
     kata__layer_entry *layers; /* instead of a model's name; of the arena */
     int n_layers;
     int64_t epochs, steps, batch, seed, checkpoint_every;
+    int precision; /* kata_precision */
     int loss; /* 0: by the data; else 1 + kata_loss */
     kata_optimizer optimizer;
     kata_schedule schedule;

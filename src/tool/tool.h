@@ -81,6 +81,13 @@ const char *kata__tool_model_path(kata__tool *tool, const char *argument);
         .minimum = 1, .maximum = 1024, .zero = "all processors",                                   \
         .help = "threads to use; results do not depend on it"                                      \
     }
+const char *kata__precision_choice(int i);
+#define KATA__OPTION_PRECISION(s)                                                                  \
+    {                                                                                              \
+        .name = "precision", .type = KATA__OPTION_CHOICE, .offset = offsetof(s, precision),        \
+        .value = "NAME", .choice = kata__precision_choice,                                         \
+        .help = "what convolutions and large products compute in; bf16 sums in float32"            \
+    }
 #define KATA__OPTION_QUIET(s)                                                                      \
     {                                                                                              \
         .name = "quiet", .type = KATA__OPTION_FLAG, .offset = offsetof(s, quiet),                  \

@@ -33,6 +33,10 @@ static void fingerprint(const kata__run *run, char *text, size_t n_bytes) {
              kata_schedule_name(f->schedule.kind), f->augment.shift, f->augment.rotate,
              f->augment.scale, f->augment.shear, f->augment.elastic, f->augment.flip,
              f->augment.crop, f->augment.brightness, f->augment.cut_out);
+    if (o->precision != KATA_PRECISION_F32) {
+        size_t used = strlen(text);
+        snprintf(text + used, n_bytes - used, " precision=%s", kata_precision_name(o->precision));
+    }
 }
 
 /* The first word in which two fingerprints differ. */

@@ -62,11 +62,18 @@ static kata_status check_number(const char *name, double value, double minimum, 
     return KATA_OK;
 }
 
+static kata_status check_precision(kata_precision precision) {
+    return (unsigned)precision < KATA_PRECISION_COUNT
+               ? KATA_OK
+               : kata_fail(KATA_INVALID, "there is no precision %d", (int)precision);
+}
+
 static kata_status check_options(const kata_compile_options *options) {
     const kata_optimizer *o = &options->optimizer;
     if ((unsigned)options->loss >= KATA_LOSS_COUNT || (unsigned)o->kind >= KATA_OPTIMIZER_COUNT) {
         return kata_fail(KATA_INVALID, "there is no such loss or optimizer");
     }
+    KATA__TRY(check_precision(options->precision));
     KATA__TRY(check_number("the learning rate", o->lr, 0, 1e6));
     KATA__TRY(check_number("momentum", o->momentum, 0, 1));
     KATA__TRY(check_number("beta1", o->beta1, 0, 1));
@@ -205,6 +212,17 @@ static kata_status compile(kata_model *model, const kata_compile_options *option
 
 kata_status kata_compile_with(kata_model *model, const kata_compile_options *options) {
     return kata__model_ended(model, compile(model, options));
+}
+
+kata_status kata_set_precision(kata_model *model, kata_precision precision) {
+    struct kata__trainer *trainer = NULL;
+    KATA__TRY(check_precision(precision));
+    KATA__TRY(kata__trainer_get(&trainer, model));
+    if (trainer->options.precision != precision) {
+        trainer->options.precision = precision;
+        kata__programs_free(trainer);
+    }
+    return KATA_OK;
 }
 
 /* --- labels ----------------------------------------------------------------------------------- */

@@ -21,6 +21,12 @@ static const char *const schedule_names[] = {
 #undef X
 };
 
+static const char *const precision_names[] = {
+#define X(name, text) text,
+    KATA_PRECISION_LIST(X)
+#undef X
+};
+
 static int find(const char *text, const char *const *names, size_t n) {
     for (size_t i = 0; i < n; i++) {
         if (strcmp(text, names[i]) == 0) {
@@ -48,6 +54,10 @@ bool kata_optimizer_parse(const char *text, kata_optimizer_kind *out) {
     int i = find(text, optimizer_names, KATA__COUNT(optimizer_names));
     *out = i >= 0 ? (kata_optimizer_kind)i : *out;
     return i >= 0;
+}
+
+const char *kata_precision_name(kata_precision precision) {
+    return (size_t)precision < KATA__COUNT(precision_names) ? precision_names[precision] : NULL;
 }
 
 const char *kata_schedule_name(kata_schedule_kind kind) {

@@ -404,7 +404,13 @@ static kata_status build(struct kata__trainer *trainer, kata__program *program) 
     KATA__TRY(kata_graph_optimize(&optimized, graph));
     kata_graph_free(graph);
     program->graph = optimized;
-    return kata_session_new(&program->session, optimized,
+    if (trainer->options.precision == KATA_PRECISION_BF16) {
+        kata_graph *lowered;
+        KATA__TRY(kata_graph_lower_precision(&lowered, optimized));
+        kata_graph_free(optimized);
+        program->graph = lowered;
+    }
+    return kata_session_new(&program->session, program->graph,
                             &(kata_session_options){.profile = program->profile});
 }
 

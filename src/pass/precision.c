@@ -1,0 +1,466 @@
+/* bfloat16 where it pays: convolutions, their gradients and large matrix products of an optimised
+ * graph (kata_graph_optimize) become their bfloat16 rows; everything else stays float32.
+ *
+ * The graph is copied node by node. Each value of the graph that is read may have two twins in the
+ * new one, of float32 and of bfloat16; a node asks for the twin that it reads, and the one that is
+ * missing is made then, by a Cast. Weights stay float32 and are rounded and packed by nodes of
+ * their own. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "pass/pass.h"
+
+/* A product of fewer numbers on its largest side is not worth the conversions. */
+#define LARGE_MATRIX ((int64_t)16384)
+
+enum { ONNX_FLOAT = 1, ONNX_BFLOAT16 = 16 };
+
+typedef struct twins {
+    kata_value full, half; /* full: of whatever type the value has in the graph that is read */
+    int32_t spread;        /* the MaxPoolLastGrad that makes it, and no twin yet, + 1; or 0 */
+} twins;
+
+typedef struct lowering {
+    const kata_graph *from;
+    kata_graph *to;
+    twins *twins;     /* by value of `from` */
+    bool *wants_half; /* by value: some node reads its bfloat16 twin */
+    bool *wants_full; /* some node reads the float32 twin */
+} lowering;
+
+/* --- looking at nodes ------------------------------------------------------------------------ */
+
+static bool is_row(const kata__node *node, const char *domain, const char *name) {
+    const char *own = node->op->domain != NULL ? node->op->domain : "";
+    return strcmp(own, domain) == 0 && strcmp(node->op->name, name) == 0;
+}
+
+static const kata_attribute_value *attribute(const kata__node *node, const char *name) {
+    int i = kata__op_attribute(node->op, name);
+    return i >= 0 ? &node->attributes[i] : NULL;
+}
+
+static int64_t integer(const kata__node *node, const char *name, int64_t otherwise) {
+    const kata_attribute_value *value = attribute(node, name);
+    return value != NULL ? value->i : otherwise;
+}
+
+static const kata_type *type_of(const lowering *l, kata_value old) {
+    return &l->from->values[old.id].type;
+}
+
+static const kata__node *maker(const lowering *l, kata_value old) {
+    const kata__value_info *info = &l->from->values[old.id];
+    return info->kind == KATA__VALUE_NODE ? &l->from->nodes[info->node] : NULL;
+}
+
+static bool is_float(const lowering *l, kata_value old) {
+    return old.id != 0 && type_of(l, old)->dtype == KATA_F32;
+}
+
+static bool is_conv(const lowering *l, const kata__node *node) {
+    return is_row(node, "kata", "ConvLast") && is_float(l, node->outputs[0]);
+}
+
+static bool is_conv_gradient(const lowering *l, const kata__node *node) {
+    return is_row(node, "kata", "ConvLastGradWeight") && is_float(l, node->outputs[0]);
+}
+
+/* alpha A' B' + C, with C one row or none. */
+static bool is_large_product(const lowering *l, const kata__node *node) {
+    if (!is_row(node, "", "Gemm") || !is_float(l, node->outputs[0])) {
+        return false;
+    }
+    const kata_attribute_value *alpha = attribute(node, "alpha"), *beta = attribute(node, "beta");
+    const int64_t *a = type_of(l, node->inputs[0])->shape.dim;
+    const kata_shape *y = &type_of(l, node->outputs[0])->shape;
+    bool has_c = node->n_inputs > 2 && node->inputs[2].id != 0;
+    if (alpha->f != 1 || (has_c && beta->f != 1)) {
+        return false;
+    }
+    if (has_c) {
+        const kata_shape *c = &type_of(l, node->inputs[2])->shape;
+        if (c->rank != 1 || c->dim[0] != y->dim[1]) {
+            return false;
+        }
+    }
+    int64_t m = y->dim[0], n = y->dim[1], k = a[integer(node, "transA", 0) != 0 ? 0 : 1];
+    return m > 0 && (m * k >= LARGE_MATRIX || k * n >= LARGE_MATRIX || m * n >= LARGE_MATRIX);
+}
+
+/* Moves numbers and computes nothing: done in the type that is there. */
+static bool only_moves(const kata__node *node) {
+    return node->n_outputs == 1 && (is_row(node, "", "Reshape") || is_row(node, "", "Flatten") ||
+                                    is_row(node, "", "Transpose") || is_row(node, "", "Squeeze") ||
+                                    is_row(node, "", "Unsqueeze") || is_row(node, "", "Identity"));
+}
+
+static bool are(const kata__node *node, const char *name, int64_t want) {
+    const kata_attribute_value *value = attribute(node, name);
+    for (int i = 0; i < value->n; i++) {
+        if (value->ints[i] != want) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The gradient of a pooling by 2x2, which a convolution may do on the way. */
+static bool is_spread(const kata__node *node) {
+    return is_row(node, "kata", "MaxPoolLastGrad") && attribute(node, "kernel_shape")->n == 2 &&
+           attribute(node, "strides")->n == 2 && are(node, "kernel_shape", 2) &&
+           are(node, "strides", 2) && are(node, "pads", 0) && are(node, "dilations", 1);
+}
+
+/* --- what is read ---------------------------------------------------------------------------- */
+
+/* The inputs that the bfloat16 row of a node reads as bfloat16, as bits; 0: the node stays. */
+static unsigned half_inputs(const lowering *l, const kata__node *node) {
+    if (is_conv(l, node)) { /* x, residual, mask */
+        return 1 | 8 | 16;
+    }
+    if (is_conv_gradient(l, node)) { /* x, dy */
+        return 1 | 2;
+    }
+    return is_large_product(l, node) ? 1 : 0;
+}
+
+static void find_uses(lowering *l) {
+    for (size_t i = 0; i < l->from->n_outputs; i++) {
+        l->wants_full[l->from->outputs[i].id] = true;
+    }
+    for (size_t i = l->from->n_nodes; i > 0; i--) {
+        const kata__node *node = &l->from->nodes[i - 1];
+        unsigned half = node->removed ? 0 : half_inputs(l, node);
+        for (int k = 0; k < node->n_inputs && !node->removed; k++) {
+            int32_t id = node->inputs[k].id;
+            if (k == 0 && only_moves(node)) {
+                l->wants_half[id] |= l->wants_half[node->outputs[0].id];
+                l->wants_full[id] |= l->wants_full[node->outputs[0].id];
+            } else if (half >> k & 1) {
+                l->wants_half[id] = true;
+            } else if (!(is_large_product(l, node) && k == 1)) { /* packed from either */
+                l->wants_full[id] = true;
+            }
+        }
+    }
+}
+
+/* --- twins ----------------------------------------------------------------------------------- */
+
+static kata_status add(lowering *l, const char *name, const char *op, const kata_value *inputs,
+                       int n_inputs, const kata_attribute *attributes, int n_attributes,
+                       kata_value *outputs, int n_outputs) {
+    return kata_graph_node_outputs(l->to, name, op, inputs, n_inputs, attributes, n_attributes,
+                                   outputs, n_outputs);
+}
+
+static kata_status set_full(lowering *l, kata_value old, kata_value value) {
+    const kata__value_info *info = kata__graph_info(l->from, old);
+    l->twins[old.id].full = value;
+    return kata__graph_name_value(l->to, value, info->name, info->named);
+}
+
+static kata_status set_half(lowering *l, kata_value old, kata_value value) {
+    char name[256];
+    l->twins[old.id].half = value;
+    snprintf(name, sizeof name, "%.200s/bfloat16", l->from->values[old.id].name);
+    return kata__graph_name_value(l->to, value, name, false);
+}
+
+static kata_status cast(lowering *l, kata_value old, kata_value value, int64_t to,
+                        kata_value *out) {
+    char name[256];
+    snprintf(name, sizeof name, "%.200s/cast", l->from->values[old.id].name);
+    const kata_attribute attribute_to = KATA_INT("to", to);
+    return add(l, name, "Cast", &value, 1, &attribute_to, 1, out, 1);
+}
+
+static kata_status copy_node(lowering *l, const kata__node *node);
+
+/* The twin of the type that the value has; none for none. Constants are brought over at their first
+ * use. */
+static kata_status full(lowering *l, kata_value old, kata_value *out) {
+    *out = KATA_NONE;
+    if (old.id == 0) {
+        return KATA_OK;
+    }
+    twins *t = &l->twins[old.id];
+    const kata__value_info *info = &l->from->values[old.id];
+    if (t->full.id == 0 && info->kind == KATA__VALUE_CONSTANT) {
+        KATA__TRY(set_full(l, old, kata_graph_constant(l->to, NULL, &info->constant)));
+    } else if (t->full.id == 0 && t->spread != 0) {
+        const kata__node *node = &l->from->nodes[t->spread - 1];
+        t->spread = 0;
+        KATA__TRY(copy_node(l, node));
+    } else if (t->full.id == 0) {
+        kata_value value;
+        KATA__TRY(cast(l, old, t->half, ONNX_FLOAT, &value));
+        KATA__TRY(set_full(l, old, value));
+    }
+    *out = t->full;
+    return l->to->status;
+}
+
+static kata_status half(lowering *l, kata_value old, kata_value *out) {
+    *out = KATA_NONE;
+    if (old.id == 0) {
+        return KATA_OK;
+    }
+    twins *t = &l->twins[old.id];
+    if (t->half.id == 0) {
+        kata_value value;
+        KATA__TRY(full(l, old, &value));
+        KATA__TRY(cast(l, old, value, ONNX_BFLOAT16, &value));
+        KATA__TRY(set_half(l, old, value));
+    }
+    *out = t->half;
+    return l->to->status;
+}
+
+/* --- convolutions ---------------------------------------------------------------------------- */
+
+/* The attributes that all rows of convolutions share; `weight` as the convolution reads it. */
+static int conv_attributes(const kata__node *node, const int64_t weight[4], kata_attribute *list) {
+    static const char *const lists[] = {"dilations", "pads", "sizes", "strides"};
+    int n = 0;
+    for (int i = 0; i < 4; i++) {
+        const kata_attribute_value *value = attribute(node, lists[i]);
+        if (value->n > 0) {
+            list[n++] = (kata_attribute)KATA_INTS_OF(lists[i], value->ints, value->n);
+        }
+    }
+    list[n++] = (kata_attribute)KATA_INT("group", integer(node, "group", 1));
+    list[n++] = (kata_attribute)KATA_INTS_OF("weight", weight, 4);
+    return n;
+}
+
+/* x as it is read: a network's input with few channels stays float32, its conversion is part of the
+ * convolution; what a pooling's gradient would spread comes with the index in *index. */
+static kata_status conv_input(lowering *l, kata_value old, bool may_spread, kata_value *x,
+                              kata_value *index) {
+    const twins *t = &l->twins[old.id];
+    *index = KATA_NONE;
+    if (t->spread != 0 && may_spread && t->full.id == 0) {
+        const kata__node *node = &l->from->nodes[t->spread - 1];
+        KATA__TRY(half(l, node->inputs[0], x));
+        return full(l, node->inputs[1], index);
+    }
+    if (t->half.id == 0 && type_of(l, old)->shape.dim[3] < 8) {
+        return full(l, old, x);
+    }
+    return half(l, old, x);
+}
+
+static int64_t entry(const kata__node *node, const char *name, int i, int64_t otherwise) {
+    const kata_attribute_value *value = attribute(node, name);
+    return i < value->n ? value->ints[i] : otherwise;
+}
+
+/* The taps reach every number of x, which a spread one needs: no pad behind it is negative. */
+static bool reaches_all(const kata__node *node, const kata_shape *x, const int64_t weight[4]) {
+    bool all = true;
+    for (int i = 0; i < 2; i++) {
+        int64_t reach = (entry(node, "sizes", i, 1) - 1) * entry(node, "strides", i, 1) +
+                        (weight[2 + i] - 1) * entry(node, "dilations", i, 1) + 1;
+        all = all && x->dim[1 + i] + entry(node, "pads", i, 0) <= reach;
+    }
+    return all;
+}
+
+static kata_status lower_conv(lowering *l, const kata__node *node) {
+    kata_value weight = node->inputs[1], inputs[6] = {KATA_NONE}, outputs[2], packed;
+    const kata__node *packer = maker(l, weight);
+    bool turned = integer(node, "turned", 0) != 0;
+    if (type_of(l, weight)->shape.rank == 1) { /* packed already: begin with what was */
+        turned = integer(packer, "turned", 0) != 0;
+        weight = packer->inputs[0];
+    }
+    const int64_t *w = type_of(l, weight)->shape.dim;
+    int64_t group = integer(node, "group", 1);
+    const int64_t read[4] = {turned ? w[1] * group : w[0], turned ? w[0] / group : w[1], w[2],
+                             w[3]};
+    const kata_shape *x = &type_of(l, node->inputs[0])->shape;
+
+    kata_attribute list[16];
+    int n = conv_attributes(node, read, list);
+    list[n] = (kata_attribute)KATA_INTS_OF("input", x->dim, 4);
+    list[n + 1] = (kata_attribute)KATA_INT("turned", turned);
+    char name[256];
+    snprintf(name, sizeof name, "%.200s/weight", node->name);
+    KATA__TRY(full(l, weight, &inputs[1]));
+    KATA__TRY(add(l, name, "kata:ConvBfloat16Weight", &inputs[1], 1, list, n + 2, &packed, 1));
+
+    inputs[1] = packed;
+    KATA__TRY(conv_input(l, node->inputs[0], reaches_all(node, x, read), &inputs[0], &inputs[5]));
+    KATA__TRY(full(l, node->n_inputs > 2 ? node->inputs[2] : KATA_NONE, &inputs[2]));
+    for (int k = 3; k < 5 && k < node->n_inputs; k++) {
+        KATA__TRY(half(l, node->inputs[k], &inputs[k]));
+    }
+    if (inputs[5].id != 0) {
+        list[n++] = (kata_attribute)KATA_INTS_OF("input", x->dim + 1, 2);
+    }
+    list[n++] = (kata_attribute)KATA_INT("pool", integer(node, "pool", 0));
+    list[n++] = (kata_attribute)KATA_INT("relu", integer(node, "relu", 0));
+    int n_inputs = 6;
+    while (inputs[n_inputs - 1].id == 0) {
+        n_inputs--;
+    }
+    KATA__TRY(add(l, node->name, "kata:ConvBfloat16", inputs, n_inputs, list, n, outputs,
+                  node->n_outputs));
+    if (node->n_outputs > 1) {
+        KATA__TRY(set_full(l, node->outputs[1], outputs[1]));
+    }
+    return set_half(l, node->outputs[0], outputs[0]);
+}
+
+static kata_status lower_conv_gradient(lowering *l, const kata__node *node) {
+    const int64_t *dw = type_of(l, node->outputs[0])->shape.dim;
+    kata_attribute list[16];
+    int n = conv_attributes(node, dw, list);
+    kata_value inputs[3] = {KATA_NONE}, outputs[2], none;
+    KATA__TRY(conv_input(l, node->inputs[0], false, &inputs[0], &none));
+    if (node->n_inputs > 2 && node->inputs[2].id != 0) {
+        KATA__TRY(half(l, node->inputs[1], &inputs[1]));
+        KATA__TRY(full(l, node->inputs[2], &inputs[2]));
+    } else {
+        KATA__TRY(half(l, node->inputs[1], &inputs[1]));
+    }
+    KATA__TRY(add(l, node->name, "kata:ConvBfloat16GradWeight", inputs, inputs[2].id != 0 ? 3 : 2,
+                  list, n, outputs, node->n_outputs));
+    for (int k = 0; k < node->n_outputs; k++) {
+        KATA__TRY(set_full(l, node->outputs[k], outputs[k]));
+    }
+    return KATA_OK;
+}
+
+/* --- products -------------------------------------------------------------------------------- */
+
+static kata_status lower_product(lowering *l, const kata__node *node) {
+    kata_value inputs[3] = {KATA_NONE}, b, out;
+    const kata_attribute swap = KATA_INT("transB", integer(node, "transB", 0));
+    char name[256];
+    snprintf(name, sizeof name, "%.200s/weight", node->name);
+    if (l->twins[node->inputs[1].id].half.id != 0) {
+        KATA__TRY(half(l, node->inputs[1], &b));
+    } else {
+        KATA__TRY(full(l, node->inputs[1], &b));
+    }
+    KATA__TRY(add(l, name, "kata:GemmBfloat16Weight", &b, 1, &swap, 1, &inputs[1], 1));
+    KATA__TRY(half(l, node->inputs[0], &inputs[0]));
+    KATA__TRY(full(l, node->n_inputs > 2 ? node->inputs[2] : KATA_NONE, &inputs[2]));
+    int32_t id = node->outputs[0].id;
+    bool to_half = l->wants_half[id] && !l->wants_full[id];
+    const kata_attribute list[] = {KATA_INT("columns", type_of(l, node->outputs[0])->shape.dim[1]),
+                                   KATA_INT("relu", integer(node, "relu", 0)),
+                                   KATA_INT("to", to_half ? ONNX_BFLOAT16 : ONNX_FLOAT),
+                                   KATA_INT("transA", integer(node, "transA", 0))};
+    KATA__TRY(add(l, node->name, "kata:GemmBfloat16", inputs, inputs[2].id != 0 ? 3 : 2, list, 4,
+                  &out, 1));
+    return to_half ? set_half(l, node->outputs[0], out) : set_full(l, node->outputs[0], out);
+}
+
+/* --- everything else ------------------------------------------------------------------------- */
+
+static kata_status copy_node(lowering *l, const kata__node *node) {
+    kata_value inputs[KATA_MAX_INPUTS], outputs[KATA_MAX_OUTPUTS];
+    kata_attribute attributes[64];
+    char name[256];
+    bool is_half = only_moves(node) && l->twins[node->inputs[0].id].half.id != 0 &&
+                   l->twins[node->inputs[0].id].full.id == 0;
+    for (int k = 0; k < node->n_inputs; k++) {
+        KATA__TRY(k == 0 && is_half ? half(l, node->inputs[k], &inputs[k])
+                                    : full(l, node->inputs[k], &inputs[k]));
+    }
+    bool ai_onnx = node->op->domain == NULL || node->op->domain[0] == '\0';
+    snprintf(name, sizeof name, "%s%s%s", ai_onnx ? "" : node->op->domain, ai_onnx ? "" : ":",
+             node->op->name);
+    int n = kata__node_attributes(node, attributes);
+    KATA__TRY(
+        add(l, node->name, name, inputs, node->n_inputs, attributes, n, outputs, node->n_outputs));
+    l->to->nodes[l->to->n_nodes - 1].stream = node->stream;
+    for (int k = 0; k < node->n_outputs; k++) {
+        KATA__TRY(is_half ? set_half(l, node->outputs[k], outputs[k])
+                          : set_full(l, node->outputs[k], outputs[k]));
+    }
+    return KATA_OK;
+}
+
+static kata_status lower_node(lowering *l, int32_t i) {
+    const kata__node *node = &l->from->nodes[i];
+    if (is_conv(l, node)) {
+        return lower_conv(l, node);
+    }
+    if (is_conv_gradient(l, node)) {
+        return lower_conv_gradient(l, node);
+    }
+    if (is_large_product(l, node)) {
+        return lower_product(l, node);
+    }
+    if (is_row(node, "kata", "ConvLastWeight")) { /* float32 convolutions are gone */
+        return KATA_OK;
+    }
+    if (is_spread(node) && is_float(l, node->outputs[0]) &&
+        !l->wants_full[node->outputs[0].id]) { /* made when a node asks for it */
+        l->twins[node->outputs[0].id].spread = i + 1;
+        return KATA_OK;
+    }
+    return copy_node(l, node);
+}
+
+/* Inputs and variables come first, so that their names are free. */
+static kata_status begin(lowering *l) {
+    for (size_t i = 0; i < l->from->n_inputs; i++) {
+        kata_value old = l->from->inputs[i];
+        const kata__value_info *info = kata__graph_info(l->from, old);
+        l->twins[old.id].full =
+            kata_graph_input(l->to, info->name, info->type.dtype, &info->type.shape);
+    }
+    for (size_t i = 1; i < l->from->n_values; i++) {
+        if (l->from->values[i].kind == KATA__VALUE_VARIABLE) {
+            l->twins[i].full = kata_graph_use_variable(l->to, l->from->values[i].variable);
+        }
+    }
+    return l->to->status;
+}
+
+static kata_status lower_all(lowering *l) {
+    KATA__TRY(begin(l));
+    find_uses(l);
+    for (size_t i = 0; i < l->from->n_nodes; i++) {
+        if (!l->from->nodes[i].removed) {
+            KATA__TRY(lower_node(l, (int32_t)i));
+        }
+    }
+    for (size_t i = 0; i < l->from->n_outputs; i++) {
+        kata_value value;
+        KATA__TRY(full(l, l->from->outputs[i], &value));
+        KATA__TRY(kata_graph_output(l->to, NULL, value));
+    }
+    l->to->prepares = l->from->prepares;
+    return l->to->status;
+}
+
+kata_status kata_graph_lower_precision(kata_graph **out, const kata_graph *graph) {
+    if (graph->status != KATA_OK) {
+        return kata_fail(graph->status, "%s", kata_graph_message(graph));
+    }
+    lowering l = {.from = graph};
+    KATA__TRY(kata_graph_new(&l.to, graph->context, graph->name));
+    l.twins = kata__alloc_zero(graph->context, graph->n_values, sizeof *l.twins);
+    l.wants_half = kata__alloc_zero(graph->context, graph->n_values, sizeof *l.wants_half);
+    l.wants_full = kata__alloc_zero(graph->context, graph->n_values, sizeof *l.wants_full);
+    kata_status status = l.twins == NULL || l.wants_half == NULL || l.wants_full == NULL
+                             ? KATA_OUT_OF_MEMORY
+                             : lower_all(&l);
+    kata__free(graph->context, l.twins);
+    kata__free(graph->context, l.wants_half);
+    kata__free(graph->context, l.wants_full);
+    if (status != KATA_OK) {
+        kata_graph_free(l.to);
+        return status;
+    }
+    *out = l.to;
+    return KATA_OK;
+}
