@@ -135,7 +135,6 @@ static void gemm_chunk(void *argument, int64_t chunk, int worker) {
     float bias[CHUNK_BLOCKS * BLOCK] = {0};
     const kata__bfloat16_product product = {.m = rows,
                                             .n_blocks = (n + BLOCK - 1) / BLOCK,
-                                            .parts = 1,
                                             .a = r->a + i * r->lda,
                                             .a_row = r->lda,
                                             .runs = 1,

@@ -7,9 +7,10 @@
  * pixels between two rows is dropped. Otherwise, and where kw c is odd, patches are copied side by
  * side.
  *
- * By weight: rows are the taps' channels, k runs over the pixels of several pictures. x is
- * transposed to (c, pixels of the frames), where a tap is an offset; dy, laid out over the same
- * pixels with zeros between the rows, is the packed right factor. */
+ * By weight: rows are the filters, columns the taps' channels, k runs over the pixels of several
+ * pictures. dy is transposed to (f, pixels of the frames), with zeros between the pictures' rows;
+ * the frames are packed as the right factor, where a tap is an offset. That way round no row of a
+ * tile crosses a cache line. */
 #include "kernel/conv_last_bf16.h"
 
 #include <string.h>
@@ -202,9 +203,11 @@ static forward plan_forward(const kata__conv *v) {
     const int64_t work = p.g.rows * p.g.pitch * v->c;
     p.pictures = work >= CHUNK_WORK ? 1 : greatest(1, CHUNK_WORK / greatest(work, 1));
     p.pictures = least(p.pictures, 4);
-    p.frame_bytes = room(p.g.rows * p.g.pitch * v->c, sizeof(uint16_t));
-    p.patch_bytes = p.g.in_place ? 0 : room(p.pixels * round_up(p.terms, 32), sizeof(uint16_t));
-    p.sum_bytes = room(p.pixels * p.blocks * BLOCK, sizeof(float));
+    /* Products of whole tiles read and write up to 15 pixels more. */
+    p.frame_bytes = room((p.g.rows * p.g.pitch + 15) * v->c, sizeof(uint16_t));
+    p.patch_bytes =
+        p.g.in_place ? 0 : room((p.pixels + 15) * round_up(p.terms, 32), sizeof(uint16_t));
+    p.sum_bytes = room((p.pixels + 15) * p.blocks * BLOCK, sizeof(float));
     return p;
 }
 
@@ -227,6 +230,22 @@ static void copy_run(uint16_t *to, const uint16_t *from, int64_t count) {
     }
 }
 
+/* One row of patches whose taps are joined, up to 8 numbers in a run. */
+static void copy_short_patches(const uint16_t *line, int64_t next_line, int64_t pixels,
+                               int64_t next_pixel, int64_t lines, int64_t run, int64_t step,
+                               uint16_t *to) {
+    for (int64_t x = 0; x < pixels; x++, line += next_pixel, to += step) {
+        const uint16_t *from = line;
+        uint16_t *at = to;
+        for (int64_t i = 0; i < lines; i++, from += next_line, at += run) {
+            memcpy(at, from, 8 * sizeof *at);
+        }
+        if (lines * run % 2 != 0) {
+            to[lines * run] = 0;
+        }
+    }
+}
+
 /* Patches of rows [y0,y0+rows) of the output side by side: (pixel, tap, channel). */
 static void copy_patches(const forward *p, const uint16_t *from, int64_t group, int64_t y0,
                          int64_t rows, uint16_t *to) {
@@ -236,6 +255,12 @@ static void copy_patches(const forward *p, const uint16_t *from, int64_t group, 
     const bool joined = v->groups == 1 && (v->dilation_w == 1 || v->kw == 1);
     for (int64_t y = y0; y < y0 + rows; y++) {
         const uint16_t *line = from + y * v->stride_h * g->pitch * v->c + group * g->cg;
+        if (joined && v->kw * v->c <= 8) {
+            copy_short_patches(line, v->dilation_h * g->pitch * v->c, v->ow, v->stride_w * v->c,
+                               v->kh, v->kw * v->c, step, to);
+            to += v->ow * step;
+            continue;
+        }
         for (int64_t x = 0; x < v->ow; x++, to += step) {
             const uint16_t *pixel = line + x * v->stride_w * v->c;
             uint16_t *at = to;
@@ -290,7 +315,7 @@ static void store_band(const forward *p, int64_t picture, int64_t f0, int64_t n,
 }
 
 static void forward_picture(const forward *p, int64_t picture, uint16_t *from, uint16_t *patches,
-                            float *sums) {
+                            float *sums, uint32_t *kept) {
     const kata__conv *v = p->v;
     const frame *g = &p->g;
     fill_frame(p->table, v, g, p->input, picture, from);
@@ -299,9 +324,10 @@ static void forward_picture(const forward *p, int64_t picture, uint16_t *from, u
         for (int64_t y = 0; y < v->oh; y += p->band) {
             const int64_t rows = least(p->band, v->oh - y);
             kata__bfloat16_product product = {.m = (rows - 1) * p->pitch + v->ow,
-                                              .parts = 1,
                                               .b_block = p->terms * BLOCK,
-                                              .c = sums};
+                                              .c = sums,
+                                              .whole = true,
+                                              .kept = kept};
             if (g->in_place) {
                 product.a = from + y * g->pitch * v->c;
                 product.a_row = v->c;
@@ -331,11 +357,13 @@ static void forward_chunk(void *argument, int64_t chunk, int worker) {
     const forward *p = argument;
     char *scratch = p->scratch + (size_t)worker * (p->frame_bytes + p->patch_bytes + p->sum_bytes);
     int64_t first, count = kata__chunk_of(chunk, p->v->n, p->pictures, &first);
+    uint32_t kept = 0;
     memset(scratch, 0, p->frame_bytes);
     for (int64_t picture = first; picture < first + count; picture++) {
         forward_picture(p, picture, (uint16_t *)scratch, (uint16_t *)(scratch + p->frame_bytes),
-                        (float *)(scratch + p->frame_bytes + p->patch_bytes));
+                        (float *)(scratch + p->frame_bytes + p->patch_bytes), &kept);
     }
+    p->table->finish(&kept);
 }
 
 void kata__conv_bf16(kata_context *context, const kata__conv *v, const kata__conv_bf16_input *input,
@@ -353,22 +381,24 @@ void kata__conv_bf16(kata_context *context, const kata__conv *v, const kata__con
 
 /* ---- by weight ---- */
 
-enum { MAX_TAPS = 128, WEIGHT_PIXELS = 1024 };
+enum { MAX_COLUMNS = 1024, WEIGHT_PIXELS = 1024, SOME_PIXELS = 256 };
 
 typedef struct by_weight {
     const kata__bfloat16_table *table;
     const kata__conv *v;
     frame g;
-    bool rows_by_tap; /* x's transposed rows serve all taps, by offsets */
+    forward patches;  /* only for copying patches */
+    bool by_offset;   /* the taps are offsets into the packed frames; else patches are packed */
     int64_t pictures; /* of a chunk */
     int64_t per;      /* pixels of a picture in the product */
+    int64_t line;     /* pixels from a row to the next */
     int64_t pixels;   /* of a chunk, a multiple of 32 */
-    int64_t pitch;    /* numbers of a transposed row, with the taps' reach */
-    int64_t terms;    /* rows of the product: taps cg */
-    int64_t fp;       /* filters of a group, rounded up */
+    int64_t reach;    /* pixels packed: with what the taps reach behind the last */
+    int64_t pitch;    /* numbers of a row of dy transposed */
+    int64_t columns;  /* of the product: taps times channels, in blocks; and one block for db */
     int64_t n_chunks;
     int64_t partial; /* numbers that a chunk makes */
-    size_t frame_bytes, plane_bytes, rows_bytes, packed_bytes;
+    size_t frame_bytes, plane_bytes, rows_bytes, packed_bytes, ones_bytes;
     const kata__conv_bf16_input *input;
     kata__conv_bf16_input dy;
     float *partials, *dw, *db;
@@ -376,34 +406,38 @@ typedef struct by_weight {
 } by_weight;
 
 static by_weight plan_weight(const kata__conv *v) {
-    by_weight p = {.v = v, .g = frame_of(v)};
+    by_weight p = {.v = v, .g = frame_of(v), .patches = plan_forward(v)};
     const frame *g = &p.g;
-    p.per = g->flat ? g->rows * g->pitch : v->oh * round_up(v->ow, 2);
+    const int64_t blocks = (g->cg + BLOCK - 1) / BLOCK;
+    p.by_offset = g->flat && g->cg >= 12 && g->taps * blocks < MAX_COLUMNS / BLOCK;
+    p.line = p.by_offset ? g->pitch : v->ow;
+    p.per = p.by_offset ? g->rows * g->pitch : v->oh * v->ow;
     p.pictures = greatest(1, WEIGHT_PIXELS / greatest(p.per, 1));
     p.pictures = least(p.pictures, greatest(v->n, 1));
     p.pixels = round_up(p.pictures * p.per, 32);
-    p.terms = g->taps * g->cg;
-    p.rows_by_tap = g->flat && g->cg >= 12 && g->taps <= MAX_TAPS;
-    const int64_t reach =
-        g->flat ? (v->kh - 1) * v->dilation_h * g->pitch + (v->kw - 1) * v->dilation_w : 0;
-    p.pitch = round_up(p.pixels + reach, 32);
-    p.pitch += p.pitch / 32 % 2 == 0 ? 32 : 0; /* rows a multiple of 4 KiB apart would collide */
-    p.fp = round_up(g->fg, BLOCK);
+    p.reach = p.pixels;
+    if (p.by_offset) {
+        p.reach += (v->kh - 1) * v->dilation_h * g->pitch + (v->kw - 1) * v->dilation_w + 1;
+        p.reach = round_up(p.reach, 2);
+    }
+    p.pitch = p.pixels + (p.pixels / 32 % 2 == 0 ? 32 : 0); /* 4 KiB apart would collide */
+    p.columns = (p.by_offset ? g->taps * blocks : (p.patches.terms + BLOCK - 1) / BLOCK) * BLOCK;
+    p.columns += BLOCK;
     p.n_chunks = kata__chunk_count(v->n, p.pictures);
-    p.partial = (p.terms + 1) * p.fp * v->groups;
-    /* The frames of a chunk, one after the other, as far as the taps reach. */
+    p.partial = p.columns * round_up(g->fg, BLOCK) * v->groups;
     p.frame_bytes =
-        room(g->flat ? greatest(p.pitch, p.pictures * p.per) * v->c : g->rows * g->pitch * v->c,
-             sizeof(uint16_t));
+        room(p.by_offset ? (p.reach + 1) * v->c : g->rows * g->pitch * v->c, sizeof(uint16_t));
     p.plane_bytes = room(p.pixels * v->f, sizeof(uint16_t));
-    const int64_t plane_rows = g->flat ? v->c : 0, tap_rows = p.rows_by_tap ? 0 : p.terms;
-    p.rows_bytes = room((plane_rows + tap_rows + 1) * p.pitch, sizeof(uint16_t));
-    p.packed_bytes = room(p.pixels * p.fp, sizeof(uint16_t));
+    p.rows_bytes = room(round_up(v->f, BLOCK) * p.pitch, sizeof(uint16_t));
+    const int64_t patch = p.pixels * round_up(p.patches.terms, 32);
+    p.packed_bytes = p.by_offset ? room(2 * p.reach * blocks * BLOCK, sizeof(uint16_t))
+                                 : room(patch + p.pixels * p.columns, sizeof(uint16_t));
+    p.ones_bytes = room(SOME_PIXELS * BLOCK, sizeof(uint16_t));
     return p;
 }
 
 static size_t weight_scratch(const by_weight *p) {
-    return p->frame_bytes + p->plane_bytes + p->rows_bytes + p->packed_bytes;
+    return p->frame_bytes + p->plane_bytes + p->rows_bytes + p->packed_bytes + p->ones_bytes;
 }
 
 size_t kata__conv_bf16_weight_workspace(kata_context *context, const kata__conv *v) {
@@ -412,154 +446,157 @@ size_t kata__conv_bf16_weight_workspace(kata_context *context, const kata__conv 
            (size_t)context->threads * weight_scratch(&p);
 }
 
-/* dy's pictures over the pixels of the product: rows of the frame's pitch, zeros between them. */
-static void fill_plane(const by_weight *p, int64_t first, int64_t count, uint16_t *plane) {
+/* dy's pictures, transposed to (f, pixels of the product), zeros between their rows. */
+static void transpose_dy(const by_weight *p, int64_t first, int64_t count, uint16_t *plane,
+                         uint16_t *rows) {
     const kata__conv *v = p->v;
-    const int64_t pitch = p->g.flat ? p->g.pitch : round_up(v->ow, 2);
     const kata__conv out = {.c = v->f, .h = v->oh, .w = v->ow};
-    const frame g = {.rows = v->oh, .pitch = pitch};
-    memset(plane, 0, (size_t)(p->pixels * v->f) * sizeof *plane);
+    const frame g = {.rows = v->oh, .pitch = p->line};
+    const bool gaps = p->line != v->ow || p->per != v->oh * v->ow || p->dy.index != NULL ||
+                      p->pixels != count * p->per;
+    if (gaps) {
+        memset(plane, 0, (size_t)(p->pixels * v->f) * sizeof *plane);
+    }
     for (int64_t i = 0; i < count; i++) {
         fill_frame(p->table, &out, &g, &p->dy, first + i, plane + i * p->per * v->f);
     }
+    p->table->transpose(p->pixels, v->f, plane, v->f, rows, p->pitch);
 }
 
-/* The rows of the product for one group: (terms, pixels). */
-static void tap_rows(const by_weight *p, const uint16_t *frames, const uint16_t *planes,
-                     int64_t group, int64_t picture, uint16_t *to) {
-    const kata__conv *v = p->v;
-    const frame *g = &p->g;
-    for (int64_t tap = 0; tap < g->taps; tap++) {
-        const int64_t i = tap / v->kw * v->dilation_h, j = tap % v->kw * v->dilation_w;
-        for (int64_t c = 0; c < g->cg; c++, to += p->pitch) {
-            if (g->flat) {
-                memcpy(to, planes + c * p->pitch + i * g->pitch + j,
-                       (size_t)p->pixels * sizeof *to);
-                continue;
-            }
-            uint16_t *at = to + picture * p->per;
-            const uint16_t *from = frames + (i * g->pitch + j) * v->c + group * g->cg + c;
-            for (int64_t y = 0; y < v->oh; y++) {
-                const uint16_t *line = from + y * v->stride_h * g->pitch * v->c;
-                for (int64_t x = 0; x < v->ow; x++) {
-                    *at++ = line[x * v->stride_w * v->c];
-                }
-                at += v->ow % 2;
-            }
-        }
-    }
-}
-
-static void weight_group(const by_weight *p, int64_t group, const uint16_t *rows,
-                         const uint16_t *ones, const uint16_t *plane, uint16_t *packed,
-                         float *partial) {
-    const kata__conv *v = p->v;
-    const frame *g = &p->g;
-    int64_t offset[MAX_TAPS];
-    p->table->pair(p->pixels, g->fg, plane + group * g->fg, v->f, packed, p->pixels * BLOCK);
-    kata__bfloat16_product product = {.m = p->rows_by_tap ? g->cg : p->terms,
-                                      .n_blocks = p->fp / BLOCK,
-                                      .parts = 1,
-                                      .a = rows,
+/* The products of a group of filters: sums (fg, columns). offset: where the packed blocks begin. */
+static void multiply_group(const by_weight *p, const uint16_t *rows, const uint16_t *packed,
+                           int64_t *offset, const uint16_t *ones, uint32_t *kept, float *sums) {
+    const int64_t n_blocks = p->columns / BLOCK;
+    kata__bfloat16_product product = {.m = p->g.fg,
+                                      .n_blocks = n_blocks,
                                       .a_row = p->pitch,
                                       .runs = 1,
-                                      .k = p->pixels,
-                                      .b = packed,
-                                      .b_block = p->pixels * BLOCK,
-                                      .c = partial,
-                                      .ldc = p->fp};
-    if (p->rows_by_tap) {
-        for (int64_t tap = 0; tap < g->taps; tap++) {
-            offset[tap] = tap / v->kw * v->dilation_h * g->pitch + tap % v->kw * v->dilation_w;
-        }
-        product.parts = g->taps;
-        product.part_offset = offset;
-        product.c_part = g->cg * p->fp;
-    }
-    p->table->product(&product);
-    if (p->db != NULL) {
-        product.m = product.parts = 1;
-        product.part_offset = NULL;
-        product.a = ones;
-        product.c = partial + p->terms * p->fp;
+                                      .b_offset = offset,
+                                      .c = sums,
+                                      .ldc = p->columns,
+                                      .kept = kept};
+    /* So many pixels at once that what is read stays in the first-level cache for all taps. */
+    for (int64_t at = 0; at < p->pixels; at += SOME_PIXELS) {
+        product.k = least(SOME_PIXELS, p->pixels - at);
+        product.a = rows + at;
+        product.b = packed + at * BLOCK;
+        product.accumulate = at > 0;
+        offset[n_blocks - 1] = ones - product.b;
         p->table->product(&product);
     }
 }
 
+/* Taps as offsets: pixel q of a tap (ky,kx) is pixel q + ky dilation_h pitch + kx dilation_w of the
+ * frames. Pairs that begin at odd pixels are packed as well as those that begin at even ones. */
+static void multiply_frames(const by_weight *p, int64_t first, int64_t count, uint16_t *frames,
+                            const uint16_t *rows, uint16_t *packed, const uint16_t *ones,
+                            float *partial) {
+    const kata__conv *v = p->v;
+    const int64_t c = v->c, blocks = (c + BLOCK - 1) / BLOCK, block = p->reach * BLOCK;
+    int64_t offset[MAX_COLUMNS / BLOCK + 1];
+    uint32_t kept = 0;
+    memset(frames, 0, p->frame_bytes);
+    for (int64_t i = 0; i < count; i++) {
+        fill_frame(p->table, v, &p->g, p->input, first + i, frames + i * p->per * c);
+    }
+    p->table->pair(p->reach, c, frames, c, packed, block);
+    p->table->pair(p->reach, c, frames + c, c, packed + blocks * block, block);
+    for (int64_t tap = 0; tap < p->g.taps; tap++) {
+        const int64_t q = tap / v->kw * v->dilation_h * p->g.pitch + tap % v->kw * v->dilation_w;
+        for (int64_t j = 0; j < blocks; j++) {
+            offset[tap * blocks + j] = (q % 2 * blocks + j) * block + q / 2 * 2 * BLOCK;
+        }
+    }
+    multiply_group(p, rows, packed, offset, ones, &kept, partial);
+    p->table->finish(&kept);
+}
+
+/* Patches side by side, packed. */
+static void multiply_patches(const by_weight *p, int64_t first, int64_t count, uint16_t *one_frame,
+                             const uint16_t *rows, uint16_t *packed, const uint16_t *ones,
+                             float *partial) {
+    const kata__conv *v = p->v;
+    const int64_t step = round_up(p->patches.terms, 32), n = p->columns / BLOCK;
+    uint16_t *patches = packed + p->pixels * p->columns;
+    uint32_t kept = 0;
+    memset(one_frame, 0, p->frame_bytes);
+    for (int64_t group = 0; group < v->groups; group++) {
+        for (int64_t i = 0; i < count; i++) {
+            if (group == 0 || count > 1) {
+                fill_frame(p->table, v, &p->g, p->input, first + i, one_frame);
+            }
+            copy_patches(&p->patches, one_frame, group, 0, v->oh, patches + i * p->per * step);
+        }
+        for (int64_t i = count * p->per; i < p->pixels; i++) {
+            memset(patches + i * step, 0, (size_t)step * sizeof *patches);
+        }
+        p->table->pair(p->pixels, p->g.taps * p->g.cg, patches, step, packed, p->pixels * BLOCK);
+        kata__bfloat16_product product = {.m = p->g.fg,
+                                          .n_blocks = n - 1,
+                                          .a = rows + group * p->g.fg * p->pitch,
+                                          .a_row = p->pitch,
+                                          .runs = 1,
+                                          .k = p->pixels,
+                                          .b = packed,
+                                          .b_block = p->pixels * BLOCK,
+                                          .c = partial + group * p->g.fg * p->columns,
+                                          .ldc = p->columns,
+                                          .kept = &kept};
+        p->table->product(&product);
+        product.n_blocks = 1;
+        product.c += (n - 1) * BLOCK;
+        product.b = ones;
+        for (int64_t at = 0; at < p->pixels; at += SOME_PIXELS) {
+            product.k = least(SOME_PIXELS, p->pixels - at);
+            product.a = rows + group * p->g.fg * p->pitch + at;
+            product.accumulate = at > 0;
+            p->table->product(&product);
+        }
+    }
+    p->table->finish(&kept);
+}
+
 static void weight_chunk(void *argument, int64_t chunk, int worker) {
     const by_weight *p = argument;
-    const kata__conv *v = p->v;
-    const frame *g = &p->g;
-    char *scratch = p->scratch + (size_t)worker * weight_scratch(p);
-    uint16_t *frames = (uint16_t *)scratch, *plane = (uint16_t *)(scratch + p->frame_bytes);
-    uint16_t *rows = (uint16_t *)(scratch + p->frame_bytes + p->plane_bytes);
-    uint16_t *packed = (uint16_t *)(scratch + p->frame_bytes + p->plane_bytes + p->rows_bytes);
-    uint16_t *ones = rows, *of_taps = rows + (g->flat ? v->c + 1 : 1) * p->pitch;
+    char *at = p->scratch + (size_t)worker * weight_scratch(p);
+    uint16_t *frames = (uint16_t *)at;
+    uint16_t *plane = (uint16_t *)(at += p->frame_bytes);
+    uint16_t *rows = (uint16_t *)(at += p->plane_bytes);
+    uint16_t *packed = (uint16_t *)(at += p->rows_bytes);
+    uint16_t *ones = (uint16_t *)(at + p->packed_bytes);
     float *partial = p->partials + chunk * p->partial;
-    int64_t first, count = kata__chunk_of(chunk, v->n, p->pictures, &first);
-    for (int64_t i = 0; i < p->pitch; i++) {
+    int64_t first, count = kata__chunk_of(chunk, p->v->n, p->pictures, &first);
+    for (int64_t i = 0; i < SOME_PIXELS * BLOCK; i++) {
         ones[i] = 0x3F80; /* 1 */
     }
-    memset(frames, 0, p->frame_bytes);
-    fill_plane(p, first, count, plane);
-    if (!g->flat && v->groups == 1) { /* one set of rows for the whole chunk */
-        memset(of_taps, 0, (size_t)(p->terms * p->pitch) * sizeof *of_taps);
-        for (int64_t i = 0; i < count; i++) {
-            fill_frame(p->table, v, g, p->input, first + i, frames);
-            tap_rows(p, frames, NULL, 0, i, of_taps);
-        }
-        weight_group(p, 0, of_taps, ones, plane, packed, partial);
-        return;
-    }
-    if (!g->flat) {
-        for (int64_t group = 0; group < v->groups; group++) {
-            memset(of_taps, 0, (size_t)(p->terms * p->pitch) * sizeof *of_taps);
-            for (int64_t i = 0; i < count; i++) {
-                fill_frame(p->table, v, g, p->input, first + i, frames);
-                tap_rows(p, frames, NULL, group, i, of_taps);
-            }
-            weight_group(p, group, of_taps, ones, plane, packed,
-                         partial + group * (p->terms + 1) * p->fp);
-        }
-        return;
-    }
-    for (int64_t i = 0; i < count; i++) {
-        fill_frame(p->table, v, g, p->input, first + i, frames + i * p->per * v->c);
-    }
-    uint16_t *planes = rows + p->pitch;
-    p->table->transpose(p->pitch, v->c, frames, v->c, planes, p->pitch);
-    if (p->rows_by_tap) {
-        weight_group(p, 0, planes, ones, plane, packed, partial);
+    transpose_dy(p, first, count, plane, rows);
+    if (p->by_offset) {
+        multiply_frames(p, first, count, frames, rows, packed, ones, partial);
     } else {
-        tap_rows(p, frames, planes, 0, 0, of_taps);
-        weight_group(p, 0, of_taps, ones, plane, packed, partial);
+        multiply_patches(p, first, count, frames, rows, packed, ones, partial);
     }
 }
 
-/* Adds the chunks' numbers in their order. A chunk here is one row of the sums: a tap's channel of
- * a group, or the row of db. */
-static void reduce_chunk(void *argument, int64_t chunk, int worker) {
+/* Adds the chunks' numbers in their order: one filter's row of sums. */
+static void reduce_chunk(void *argument, int64_t f, int worker) {
     const by_weight *p = argument;
     const frame *g = &p->g;
-    const int64_t group = chunk / (p->terms + 1), row = chunk % (p->terms + 1);
-    const float *from = p->partials + chunk * p->fp;
+    const float *from = p->partials + f * p->columns;
+    const int64_t channels = p->by_offset ? round_up(g->cg, BLOCK) : g->cg;
+    float sum[BLOCK];
     (void)worker;
-    if (row == p->terms && p->db == NULL) {
-        return;
-    }
-    for (int64_t f0 = 0; f0 < g->fg; f0 += BLOCK, from += BLOCK) {
-        float sum[BLOCK] = {0};
-        for (int64_t i = 0; i < p->n_chunks; i++) {
-            for (int64_t l = 0; l < BLOCK; l++) {
-                sum[l] += from[i * p->partial + l];
+    for (int64_t column = 0; column < p->columns; column += BLOCK) {
+        p->table->sum_rows(p->n_chunks, p->partial, BLOCK, from + column, sum);
+        if (column == p->columns - BLOCK) {
+            if (p->db != NULL) {
+                p->db[f] = sum[0];
             }
+            break;
         }
-        for (int64_t l = 0; l < least(BLOCK, g->fg - f0); l++) {
-            const int64_t f = group * g->fg + f0 + l;
-            if (row == p->terms) {
-                p->db[f] = sum[l];
-            } else {
-                p->dw[(f * g->cg + row % g->cg) * g->taps + row / g->cg] = sum[l];
+        for (int64_t l = column; l < column + BLOCK; l++) {
+            const int64_t tap = l / channels, c = l % channels;
+            if (tap < g->taps && c < g->cg) {
+                p->dw[(f * g->cg + c) * g->taps + tap] = sum[l - column];
             }
         }
     }
@@ -577,5 +614,5 @@ void kata__conv_bf16_weight(kata_context *context, const kata__conv *v,
     p.partials = workspace;
     p.scratch = (char *)workspace + room(p.n_chunks * p.partial, sizeof(float));
     kata__run_chunks(context, p.n_chunks, weight_chunk, &p);
-    kata__run_chunks(context, v->groups * (p.terms + 1), reduce_chunk, &p);
+    kata__run_chunks(context, v->f, reduce_chunk, &p);
 }

@@ -14,20 +14,21 @@
 enum { KATA__BFLOAT16_BLOCK = 16 };
 
 /* c (m,16 n_blocks) = a b, or c += a b. A row of a is `runs` runs of k neighbouring numbers (k
- * even), a_run apart, and starts at a + part_offset[p] + i a_row for rows i < m of each part p; the
- * rows of c are at c + p c_part + i ldc. Reads and writes nothing else. */
+ * even), a_run apart; rows are a_row apart. Reads and writes nothing else. */
 typedef struct kata__bfloat16_product {
     int64_t m, n_blocks;
-    int64_t parts;              /* 1 or more */
-    const int64_t *part_offset; /* NULL: one part, at a */
-    int64_t c_part;
     const uint16_t *a;
     int64_t a_row, runs, a_run, k;
-    const uint16_t *b; /* blocks of [runs][k/2][16][2] */
-    int64_t b_block;   /* numbers from a block to the next */
+    const uint16_t *b;       /* blocks of [runs][k/2][16][2] */
+    int64_t b_block;         /* numbers from a block to the next */
+    const int64_t *b_offset; /* or where each block begins, from b on; NULL: by b_block */
     float *c;
     int64_t ldc;
     bool accumulate;
+    bool whole; /* with one part, rows of a may be read and rows of c written up to a multiple of
+                   16; what is made of them is worth nothing */
+    uint32_t *kept; /* what a unit keeps from a product to the next, 0 before the first, to be given
+                       to `finish` after the last, on the same thread. NULL: nothing is kept */
 } kata__bfloat16_product;
 
 /* What happens to rows of sums before they are stored: see kata__conv_store. Rows of y, residual
@@ -41,6 +42,7 @@ typedef struct kata__bfloat16_store {
 
 typedef struct kata__bfloat16_table {
     void (*product)(const kata__bfloat16_product *product);
+    void (*finish)(uint32_t *kept);
 
     void (*from_float)(int64_t n, const float *x, uint16_t *y);
     void (*to_float)(int64_t n, const uint16_t *x, float *y);
@@ -65,6 +67,8 @@ typedef struct kata__bfloat16_table {
                  int64_t block);
     void (*pair_float)(int64_t rows, int64_t n, const float *x, int64_t ld, uint16_t *packed,
                        int64_t block);
+    /* y[i] = sum of x[r stride + i] over r < rows, in their order, for i < n, a multiple of 16. */
+    void (*sum_rows)(int64_t rows, int64_t stride, int64_t n, const float *x, float *y);
     /* y (columns,rows) = x (rows,columns) transposed. */
     void (*transpose)(int64_t rows, int64_t columns, const uint16_t *x, int64_t ldx, uint16_t *y,
                       int64_t ldy);

@@ -110,8 +110,20 @@ static void bf16_to_float(int64_t n, const uint16_t *x, float *y) {
 #define BF16_BLOCKS 1
 #endif
 
-KATA__LOCAL void bf16_piece(const kata__bfloat16_product *p, const uint16_t *a, const uint16_t *b,
-                            float *c, const int rows, const int blocks) {
+/* Where block j of the right factor begins. */
+KATA__LOCAL const uint16_t *bf16_block(const kata__bfloat16_product *p, int64_t j) {
+    return p->b + (p->b_offset != NULL ? p->b_offset[j] : j * p->b_block);
+}
+
+KATA__LOCAL void bf16_piece(const kata__bfloat16_product *p, const uint16_t *a, int64_t j, float *c,
+                            const int rows, const int blocks) {
+    const uint16_t *b[8];
+    KATA__UNROLL
+    for (int i = 0; i < blocks; i++) {
+        b[i] = bf16_block(p, j + i);
+    }
+    c += j * KATA__BFLOAT16_BLOCK;
+    int64_t at = 0;
     VEC sum[12][8];
     const int vectors = blocks * BLOCK_VECTORS;
     KATA__UNROLL
@@ -123,11 +135,11 @@ KATA__LOCAL void bf16_piece(const kata__bfloat16_product *p, const uint16_t *a, 
     }
     for (int64_t run = 0; run < p->runs; run++) {
         const uint16_t *from = a + run * p->a_run;
-        for (int64_t k = 0; k < p->k; k += 2, b += 2 * KATA__BFLOAT16_BLOCK) {
+        for (int64_t k = 0; k < p->k; k += 2, at += 2 * KATA__BFLOAT16_BLOCK) {
             kata__word pair[8];
             KATA__UNROLL
             for (int v = 0; v < vectors; v++) {
-                pair[v] = *(const kata__word_at *)(b + v / BLOCK_VECTORS * p->b_block +
+                pair[v] = *(const kata__word_at *)(b[v / BLOCK_VECTORS] + at +
                                                    v % BLOCK_VECTORS * 2 * LANES);
             }
             KATA__UNROLL
@@ -166,10 +178,10 @@ KATA__LOCAL void bf16_rows(const kata__bfloat16_product *p, const uint16_t *a, f
                            const int rows) {
     int64_t j = 0;
     for (; j + BF16_BLOCKS <= p->n_blocks; j += BF16_BLOCKS) {
-        bf16_piece(p, a, p->b + j * p->b_block, c + j * KATA__BFLOAT16_BLOCK, rows, BF16_BLOCKS);
+        bf16_piece(p, a, j, c, rows, BF16_BLOCKS);
     }
     for (; j < p->n_blocks; j++) {
-        bf16_piece(p, a, p->b + j * p->b_block, c + j * KATA__BFLOAT16_BLOCK, rows, 1);
+        bf16_piece(p, a, j, c, rows, 1);
     }
 }
 
@@ -177,34 +189,32 @@ KATA__LOCAL void bf16_rows(const kata__bfloat16_product *p, const uint16_t *a, f
 /* One row: so many blocks at once that the additions do not wait for each other. */
 static void bf16_one_row(const kata__bfloat16_product *p, const uint16_t *a, float *c) {
     for (int64_t j = 0, width; j < p->n_blocks; j += width) {
-        const uint16_t *b = p->b + j * p->b_block;
-        float *to = c + j * KATA__BFLOAT16_BLOCK;
         const int64_t left = p->n_blocks - j;
         width = left;
         switch (left) {
         case 1:
-            bf16_piece(p, a, b, to, 1, 1);
+            bf16_piece(p, a, j, c, 1, 1);
             break;
         case 2:
-            bf16_piece(p, a, b, to, 1, 2);
+            bf16_piece(p, a, j, c, 1, 2);
             break;
         case 3:
-            bf16_piece(p, a, b, to, 1, 3);
+            bf16_piece(p, a, j, c, 1, 3);
             break;
         case 4:
-            bf16_piece(p, a, b, to, 1, 4);
+            bf16_piece(p, a, j, c, 1, 4);
             break;
         case 5:
-            bf16_piece(p, a, b, to, 1, 5);
+            bf16_piece(p, a, j, c, 1, 5);
             break;
         case 6:
-            bf16_piece(p, a, b, to, 1, 6);
+            bf16_piece(p, a, j, c, 1, 6);
             break;
         case 7:
-            bf16_piece(p, a, b, to, 1, 7);
+            bf16_piece(p, a, j, c, 1, 7);
             break;
         default:
-            bf16_piece(p, a, b, to, 1, 8);
+            bf16_piece(p, a, j, c, 1, 8);
             width = 8;
             break;
         }
@@ -212,52 +222,75 @@ static void bf16_one_row(const kata__bfloat16_product *p, const uint16_t *a, flo
 }
 #endif
 
-static void bf16_part(const kata__bfloat16_product *p, const uint16_t *a, float *c) {
+KATA__UNUSED static void bf16_product(const kata__bfloat16_product *p) {
     int64_t i = 0;
     for (; i + BF16_ROWS <= p->m; i += BF16_ROWS) {
-        bf16_rows(p, a + i * p->a_row, c + i * p->ldc, BF16_ROWS);
+        bf16_rows(p, p->a + i * p->a_row, p->c + i * p->ldc, BF16_ROWS);
     }
 #ifdef KATA__PAIRS
     for (; i + 4 <= p->m; i += 4) {
-        bf16_rows(p, a + i * p->a_row, c + i * p->ldc, 4);
+        bf16_rows(p, p->a + i * p->a_row, p->c + i * p->ldc, 4);
     }
     for (; i < p->m; i++) {
-        bf16_one_row(p, a + i * p->a_row, c + i * p->ldc);
+        bf16_one_row(p, p->a + i * p->a_row, p->c + i * p->ldc);
     }
 #else
     for (; i < p->m; i++) {
-        bf16_rows(p, a + i * p->a_row, c + i * p->ldc, 1);
+        bf16_rows(p, p->a + i * p->a_row, p->c + i * p->ldc, 1);
     }
 #endif
 }
 
-KATA__UNUSED static void bf16_product(const kata__bfloat16_product *p) {
-    for (int64_t part = 0; part < p->parts; part++) {
-        bf16_part(p, p->a + (p->part_offset != NULL ? p->part_offset[part] : 0),
-                  p->c + part * p->c_part);
+/* ---- stores ---- */
+
+/* The flags are constants after inlining. */
+KATA__LOCAL void bf16_store_some(const kata__bfloat16_store *s, int64_t rows, const float *c,
+                                 int64_t ldc, const uint16_t *residual, const uint16_t *mask,
+                                 uint16_t *y, const bool relu, const bool adds, const bool masks,
+                                 const bool even) {
+    const int64_t n = s->n, ld = s->ld;
+    const float *bias = s->bias;
+    for (int64_t i = 0; i < rows; i++, c += ldc, y += ld) {
+        for (int64_t j = 0; j < n; j += LANES) {
+            const int count = even ? LANES : bf16_count(n - j);
+            VEC v = NAME(load)(c + j) + NAME(load)(bias + j);
+            if (adds) {
+                v += bf16_load_first(residual + i * ld + j, count);
+            }
+            if (relu) {
+                v = NAME(maximum)(v, (VEC){0});
+            }
+            if (masks) {
+                v = NAME(select)(bf16_load_first(mask + i * ld + j, count) > 0, v, (VEC){0});
+            }
+            bf16_store_first(y + j, v, count);
+        }
     }
 }
-
-/* ---- stores ---- */
 
 static void bf16_store_rows(const kata__bfloat16_store *s, int64_t rows, const float *c,
                             int64_t ldc, const uint16_t *residual, const uint16_t *mask,
                             uint16_t *y) {
-    for (int64_t i = 0; i < rows; i++, c += ldc, y += s->ld) {
-        for (int64_t j = 0; j < s->n; j += LANES) {
-            const int count = bf16_count(s->n - j);
-            VEC v = NAME(load)(c + j) + NAME(load)(s->bias + j);
-            if (residual != NULL) {
-                v += bf16_load_first(residual + i * s->ld + j, count);
-            }
-            if (s->relu) {
-                v = NAME(maximum)(v, (VEC){0});
-            }
-            if (mask != NULL) {
-                v = NAME(select)(bf16_load_first(mask + i * s->ld + j, count) > 0, v, (VEC){0});
-            }
-            bf16_store_first(y + j, v, count);
+    const bool even = s->n % LANES == 0;
+    if (residual == NULL && mask == NULL && s->n == 16) {
+        kata__bfloat16_store one = *s;
+        one.n = 16; /* known: no loop over columns is left */
+        if (s->relu) {
+            bf16_store_some(&one, rows, c, ldc, NULL, NULL, y, true, false, false, true);
+        } else {
+            bf16_store_some(&one, rows, c, ldc, NULL, NULL, y, false, false, false, true);
         }
+    } else if (residual == NULL && mask == NULL && even) {
+        if (s->relu) {
+            bf16_store_some(s, rows, c, ldc, NULL, NULL, y, true, false, false, true);
+        } else {
+            bf16_store_some(s, rows, c, ldc, NULL, NULL, y, false, false, false, true);
+        }
+    } else if (residual == NULL && !s->relu && even) {
+        bf16_store_some(s, rows, c, ldc, NULL, mask, y, false, false, true, true);
+    } else {
+        bf16_store_some(s, rows, c, ldc, residual, mask, y, s->relu, residual != NULL, mask != NULL,
+                        false);
     }
 }
 
@@ -429,9 +462,33 @@ KATA__LOCAL void bf16_transpose_words(__m512i r[16]) {
 }
 #endif
 
+static void bf16_sum_rows(int64_t rows, int64_t stride, int64_t n, const float *x, float *y) {
+    for (int64_t i = 0; i < n; i += 16) {
+        VEC sum[BLOCK_VECTORS];
+        KATA__UNROLL
+        for (int v = 0; v < BLOCK_VECTORS; v++) {
+            sum[v] = (VEC){0};
+        }
+        for (int64_t r = 0; r < rows; r++) {
+            KATA__UNROLL
+            for (int v = 0; v < BLOCK_VECTORS; v++) {
+                sum[v] += NAME(load)(x + r * stride + i + v * LANES);
+            }
+        }
+        KATA__UNROLL
+        for (int v = 0; v < BLOCK_VECTORS; v++) {
+            NAME(store)(y + i + v * LANES, sum[v]);
+        }
+    }
+}
+
 static void bf16_transpose(int64_t rows, int64_t columns, const uint16_t *x, int64_t ldx,
                            uint16_t *y, int64_t ldy) {
     int64_t i = 0;
+    if (columns == 1 && ldx == 1) {
+        memcpy(y, x, (size_t)rows * sizeof *y);
+        return;
+    }
 #if KATA__VECTOR_BYTES == 64
     /* 32 rows as 16 rows of pairs, whose words are then transposed. */
     for (; i + 32 <= rows; i += 32) {
@@ -471,13 +528,19 @@ static void bf16_transpose(int64_t rows, int64_t columns, const uint16_t *x, int
 #ifdef KATA__TILES
 #include "kernel/body/bfloat16_tile.h"
 #define BF16_PRODUCT bf16_tile_product
+#define BF16_FINISH bf16_tile_finish
 #else
+static void bf16_finish(uint32_t *kept) {
+    *kept = 0;
+}
 #define BF16_PRODUCT bf16_product
+#define BF16_FINISH bf16_finish
 #endif
 
 extern const kata__bfloat16_table KATA__PASTE(kata__bfloat16, KATA__ISA);
 const kata__bfloat16_table KATA__PASTE(kata__bfloat16, KATA__ISA) = {
     .product = BF16_PRODUCT,
+    .finish = BF16_FINISH,
     .from_float = bf16_from_float,
     .to_float = bf16_to_float,
     .store = bf16_store_rows,
@@ -486,5 +549,6 @@ const kata__bfloat16_table KATA__PASTE(kata__bfloat16, KATA__ISA) = {
     .spread = bf16_spread,
     .pair = bf16_pair,
     .pair_float = bf16_pair_float,
+    .sum_rows = bf16_sum_rows,
     .transpose = bf16_transpose,
 };

@@ -1,8 +1,8 @@
 /* The product on AMX tiles. A tile is 16 rows of 64 bytes: of a, 16 rows of 32 numbers, wherever
  * they lie; of b, 16 pairs of rows by 16 columns, as they are packed; of c, 16 by 16 sums. One
- * instruction multiplies two tiles in 16 cycles, so what matters is that the loads (8 cycles each)
- * and the stores keep up: sums stay in 4 tiles while k is run through, and one loaded tile serves
- * two of them.
+ * instruction multiplies two tiles in 16 cycles, so what matters is that the loads (8 cycles each,
+ * but 50 where every row crosses a cache line) and the stores keep up: sums stay in 4 tiles while k
+ * is run through, and one loaded tile serves two of them.
  *
  * The instructions are written out: the compilers' functions do not tell them that memory is read.
  */
@@ -23,8 +23,14 @@
 /* c += a b */
 #define TILE_PRODUCT(c, a, b) __asm__ volatile("tdpbf16ps %%tmm" #b ", %%tmm" #a ", %%tmm" #c : : :)
 
-/* rows: of a and c that a tile has; rest: what is left of k behind its last multiple of 32. */
-static void tile_configure(int rows, int rest) {
+/* rows: of a and c that a tile has; rest: what is left of k behind its last multiple of 32. Setting
+ * the sizes takes as long as a dozen products: they are kept while they do. */
+static void tile_configure(uint32_t *kept, int rows, int rest) {
+    const uint32_t wanted = (uint32_t)(rows * 32 + rest);
+    if (*kept == wanted) {
+        return;
+    }
+    *kept = wanted;
     struct {
         uint8_t palette, start_row, reserved[14];
         uint16_t row_bytes[16];
@@ -50,20 +56,16 @@ typedef struct kata__tile_place {
     float *c;
 } kata__tile_place;
 
-/* Where tile `t` of rows begins, of `per_part` that each part has from row `first` on. */
-KATA__LOCAL kata__tile_place tile_place(const kata__bfloat16_product *p, int64_t t,
-                                        int64_t per_part, int64_t first) {
-    const int64_t part = t / per_part, row = first + t % per_part * 16;
-    return (kata__tile_place){p->a + (p->part_offset != NULL ? p->part_offset[part] : 0) +
-                                  row * p->a_row,
-                              p->c + part * p->c_part + row * p->ldc};
+/* Tile `t` of rows, counted from row `first` on. */
+KATA__LOCAL kata__tile_place tile_place(const kata__bfloat16_product *p, int64_t t, int64_t first) {
+    return (kata__tile_place){p->a + (first + t * 16) * p->a_row, p->c + (first + t * 16) * p->ldc};
 }
 
 /* Two tiles of rows by two blocks of columns. */
 static void tile_2x2(const kata__bfloat16_product *p, kata__tile_place at0, kata__tile_place at1,
                      int64_t j) {
     const int64_t step = 2 * p->a_row, ldc = 4 * p->ldc, full = p->k / 32, rest = p->k % 32;
-    const uint16_t *b0 = p->b + j * p->b_block, *b1 = b0 + p->b_block;
+    const uint16_t *b0 = bf16_block(p, j), *b1 = bf16_block(p, j + 1);
     float *c0 = at0.c + j * 16, *c1 = at1.c + j * 16;
     if (p->accumulate) {
         TILE_LOAD(0, c0, ldc);
@@ -143,7 +145,7 @@ static void tile_2x2(const kata__bfloat16_product *p, kata__tile_place at0, kata
 static void tile_4x1(const kata__bfloat16_product *p, const kata__tile_place *at, int count,
                      int64_t j) {
     const int64_t step = 2 * p->a_row, ldc = 4 * p->ldc, full = p->k / 32, rest = p->k % 32;
-    const uint16_t *b = p->b + j * p->b_block;
+    const uint16_t *b = bf16_block(p, j);
 #define TILE_BEGIN(t)                                                                              \
     if (p->accumulate) {                                                                           \
         TILE_LOAD(t, at[t].c + j * 16, ldc);                                                       \
@@ -180,8 +182,11 @@ static void tile_4x1(const kata__bfloat16_product *p, const kata__tile_place *at
 /* One tile of rows by up to four blocks of columns. */
 static void tile_1x4(const kata__bfloat16_product *p, kata__tile_place at, int count, int64_t j) {
     const int64_t step = 2 * p->a_row, ldc = 4 * p->ldc, full = p->k / 32, rest = p->k % 32;
-    const int64_t b_block = p->b_block;
-    const uint16_t *b = p->b + j * b_block;
+    const uint16_t *b[4];
+    int64_t done = 0;
+    for (int t = 0; t < count; t++) {
+        b[t] = bf16_block(p, j + t);
+    }
     float *c = at.c + j * 16;
 #define TILE_BEGIN(t)                                                                              \
     if (p->accumulate) {                                                                           \
@@ -190,23 +195,23 @@ static void tile_1x4(const kata__bfloat16_product *p, kata__tile_place at, int c
         TILE_ZERO(t);                                                                              \
     }
 #define TILE_FULL(t)                                                                               \
-    TILE_LOAD(5, b + t * b_block, 64);                                                             \
+    TILE_LOAD(5, b[t] + done, 64);                                                                 \
     TILE_PRODUCT(t, 4, 5)
 #define TILE_REST(t)                                                                               \
-    TILE_LOAD(7, b + t * b_block, 64);                                                             \
+    TILE_LOAD(7, b[t] + done, 64);                                                                 \
     TILE_PRODUCT(t, 6, 7)
 #define TILE_END(t) TILE_STORE(t, c + t * 16, ldc)
     TILE_EACH(count, TILE_BEGIN);
     for (int64_t run = 0; run < p->runs; run++) {
         const uint16_t *a = at.a + run * p->a_run;
-        for (int64_t i = 0; i < full; i++, a += 32, b += 16 * TILE_PAIR) {
+        for (int64_t i = 0; i < full; i++, a += 32, done += 16 * TILE_PAIR) {
             TILE_LOAD(4, a, step);
             TILE_EACH(count, TILE_FULL);
         }
         if (rest > 0) {
             TILE_LOAD(6, a, step);
             TILE_EACH(count, TILE_REST);
-            b += rest / 2 * TILE_PAIR;
+            done += rest / 2 * TILE_PAIR;
         }
     }
     TILE_EACH(count, TILE_END);
@@ -216,24 +221,24 @@ static void tile_1x4(const kata__bfloat16_product *p, kata__tile_place at, int c
 #undef TILE_END
 }
 
-/* All columns of the tiles of `rows` rows that each part has from row `first` on. */
-static void tile_rows(const kata__bfloat16_product *p, int64_t per_part, int64_t first, int rows) {
-    const int64_t tiles = p->parts * per_part, n = p->n_blocks;
-    tile_configure(rows, (int)(p->k % 32));
+/* All columns of `tiles` tiles of `rows` rows, from row `first` on. */
+static void tile_rows(const kata__bfloat16_product *p, uint32_t *kept, int64_t tiles, int64_t first,
+                      int rows) {
+    const int64_t n = p->n_blocks;
+    tile_configure(kept, rows, (int)(p->k % 32));
     int64_t j = 0;
     if (tiles == 1) {
         for (; j < n; j += 4) {
-            tile_1x4(p, tile_place(p, 0, per_part, first), (int)(n - j < 4 ? n - j : 4), j);
+            tile_1x4(p, tile_place(p, 0, first), (int)(n - j < 4 ? n - j : 4), j);
         }
     }
     for (; j + 2 <= n; j += 2) {
         int64_t t = 0;
         for (; t + 2 <= tiles; t += 2) {
-            tile_2x2(p, tile_place(p, t, per_part, first), tile_place(p, t + 1, per_part, first),
-                     j);
+            tile_2x2(p, tile_place(p, t, first), tile_place(p, t + 1, first), j);
         }
         if (t < tiles) {
-            tile_1x4(p, tile_place(p, t, per_part, first), 2, j);
+            tile_1x4(p, tile_place(p, t, first), 2, j);
         }
     }
     if (j < n) {
@@ -241,7 +246,7 @@ static void tile_rows(const kata__bfloat16_product *p, int64_t per_part, int64_t
             const int count = (int)(tiles - t < 4 ? tiles - t : 4);
             kata__tile_place at[4];
             for (int i = 0; i < count; i++) {
-                at[i] = tile_place(p, t + i, per_part, first);
+                at[i] = tile_place(p, t + i, first);
             }
             tile_4x1(p, at, count, j);
         }
@@ -249,14 +254,25 @@ static void tile_rows(const kata__bfloat16_product *p, int64_t per_part, int64_t
 }
 
 /* Tiles are left empty: the system saves none at a switch of threads. */
+static void bf16_tile_finish(uint32_t *kept) {
+    if (*kept != 0) {
+        __asm__ volatile("tilerelease" : : :);
+    }
+    *kept = 0;
+}
+
 static void bf16_tile_product(const kata__bfloat16_product *p) {
-    const int64_t full = p->m / 16;
-    const int rest = (int)(p->m % 16);
+    uint32_t own = 0, *kept = p->kept != NULL ? p->kept : &own;
+    const bool whole = p->whole;
+    const int64_t full = whole ? (p->m + 15) / 16 : p->m / 16;
+    const int rest = whole ? 0 : (int)(p->m % 16);
     if (full > 0) {
-        tile_rows(p, full, 0, 16);
+        tile_rows(p, kept, full, 0, 16);
     }
     if (rest > 0) {
-        tile_rows(p, 1, full * 16, rest);
+        tile_rows(p, kept, 1, full * 16, rest);
     }
-    __asm__ volatile("tilerelease" : : :);
+    if (p->kept == NULL) {
+        bf16_tile_finish(kept);
+    }
 }
