@@ -88,10 +88,45 @@ static void bad_options(void **state) {
     assert_int_equal(kata_context_new(&context, &options), KATA_INVALID);
     assert_string_equal(kata_error_message(),
                         "options.kernels is \"fast\"; accepted are portable, avx2, avx512");
+    options = (kata_context_options){.bfloat16 = "fast"};
+    assert_int_equal(kata_context_new(&context, &options), KATA_INVALID);
+    assert_string_equal(kata_error_message(),
+                        "options.bfloat16 is \"fast\"; accepted are plain, avx512_bf16, amx");
     kata_allocator half = {0};
     options = (kata_context_options){.allocator = &half};
     assert_int_equal(kata_context_new(&context, &options), KATA_INVALID);
     assert_ptr_equal(context, (kata_context *)&seen);
+}
+
+static void bfloat16(void **state) {
+    (void)state;
+    static const char *const names[] = {"plain", "avx512_bf16", "amx"};
+    kata_context *context = make(1, NULL);
+    assert_string_equal(kata_context_bfloat16(context), names[kata__cpu_bfloat16_level()]);
+    kata_context_free(context);
+    context = make(1, "portable"); /* pairs and tiles come with avx512 only */
+    assert_string_equal(kata_context_bfloat16(context), "plain");
+    assert_int_equal(seen.n_warnings, 0);
+    kata_context_free(context);
+    setenv("KATA_BFLOAT16", "plain", 1);
+    context = make(1, NULL);
+    assert_string_equal(kata_context_bfloat16(context), "plain");
+    assert_int_equal(seen.n_warnings, 0);
+    kata_context_free(context);
+    setenv("KATA_BFLOAT16", "tiles", 1);
+    context = make(1, NULL);
+    assert_int_equal(seen.n_warnings, 1);
+    assert_non_null(strstr(seen.last, "KATA_BFLOAT16 is \"tiles\"; accepted are plain, "
+                                      "avx512_bf16, amx; using"));
+    kata_context_free(context);
+    setenv("KATA_BFLOAT16", "amx", 1);
+    memset(&seen, 0, sizeof seen);
+    context = make(1, "portable");
+    assert_string_equal(kata_context_bfloat16(context), "plain");
+    assert_int_equal(seen.n_warnings, 1);
+    assert_non_null(strstr(seen.last, "there is no amx with the portable kernels"));
+    kata_context_free(context);
+    unsetenv("KATA_BFLOAT16");
 }
 
 static void kernels(void **state) {
@@ -249,6 +284,7 @@ int main(void) {
         cmocka_unit_test_setup(defaults, set_up),
         cmocka_unit_test_setup(bad_options, set_up),
         cmocka_unit_test_setup(kernels, set_up),
+        cmocka_unit_test_setup(bfloat16, set_up),
         cmocka_unit_test_setup(threads, set_up),
         cmocka_unit_test_setup(failed_allocations, set_up),
         cmocka_unit_test_setup(registered_operators_are_freed, set_up),
