@@ -1,7 +1,8 @@
 /* Matrix product: which way a product is computed, how it is cut into chunks, and its workspace.
  *
- * Two ways:
+ * Three ways:
  *   DOT     few rows against rows, both contiguous in k: dot products along k;
+ *   ROWS    one or two rows, B not transposed: B is read once, in order;
  *   PIECES  everything else: each chunk is a piece of C, computed by tiles. B is read where it is,
  * or a chunk packs what it needs of it into scratch of its worker, block by block. A product with
  * few elements and many terms is cut in k as well: the parts go to places of their own and are
@@ -12,7 +13,6 @@
 #include "kernel/table.h"
 
 #include <math.h>
-#include <string.h>
 
 /* A chunk should last some microseconds, and there should be enough of them for many threads. */
 enum {
@@ -29,7 +29,7 @@ enum {
     CROWDED_BYTES = 2048     /* rows a multiple of this apart fall on few places of the caches */
 };
 
-enum way { DOT, PIECES };
+enum way { DOT, ROWS, PIECES };
 
 struct plan {
     const kata__gemm_table *table;
@@ -45,7 +45,8 @@ struct plan {
     /* The last columns, if they would leave most of a vector empty, are not among g.n: they are
      * computed with vectors along k, or along m where A is transposed. */
     int64_t tail;
-    int64_t tail_numbers; /* of workspace, for one product: B's columns as rows, or C's */
+    int64_t turned_numbers; /* of one B: its last columns as rows, made before the chunks */
+    size_t tail_bytes;      /* for a worker */
 };
 
 static int64_t ceil_div(int64_t a, int64_t b) {
@@ -106,14 +107,16 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype,
     turn_column_product(g);
     const bool b_rows = g->transpose_b || (g->n == 1 && g->ldb == 1);
     const bool a_rows = !g->transpose_a || (g->m == 1 && g->lda == 1);
-    p.way = a_rows && b_rows && least(g->m, g->n) <= 4 ? DOT : PIECES;
+    p.way = a_rows && b_rows && least(g->m, g->n) <= 4 ? DOT
+            : g->m <= 2 && !g->transpose_b             ? ROWS
+                                                       : PIECES;
     p.swap = p.way == DOT && g->n < g->m;
 
     const int64_t lanes = p.table->lanes, tail = g->n % lanes;
-    if (p.way != DOT && tail * 4 <= lanes && g->n > tail && g->k >= TAIL_TERMS && g->m >= lanes) {
+    if (p.way == PIECES && tail * 4 <= lanes && g->n > tail && g->k >= TAIL_TERMS &&
+        g->m >= lanes) {
         p.tail = tail;
         g->n -= tail;
-        p.tail_numbers = g->transpose_a ? tail * g->m : g->transpose_b ? 0 : tail * g->k;
     }
     p.n_vectors = ceil_div(g->n, lanes);
 
@@ -131,7 +134,7 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype,
             (g->m + g->n) * g->k * (int64_t)p.size > 2 * FETCH_BYTES &&
             g->m * g->n * 8 < (g->m + g->n) * g->k) {
             p.parts = least(want, g->k / FEWEST_TERMS);
-            p.parts = most(1, least(p.parts, PARTS_NUMBERS / (g->m * g->n)));
+            p.parts = most(1, least(p.parts, PARTS_NUMBERS / (g->m * (g->n + p.tail))));
             want /= p.parts;
         }
         /* Every chunk of rows fetches B again, every chunk of columns A: the chunks are about as
@@ -156,6 +159,13 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype,
     const bool crowded = g->ldb * (int64_t)p.size % CROWDED_BYTES == 0;
     p.pack = p.way == PIECES && g->k > 0 &&
              (g->transpose_b || rows >= PACK_ROWS || (crowded && rows > 2 * p.table->rows));
+    if (p.tail > 0 && g->transpose_a) {
+        p.tail_bytes = lines((size_t)(p.tail * (g->m / p.row_chunks + 1)) * p.size);
+    } else if (p.tail > 0 && !g->transpose_b && p.parts > 1) {
+        p.tail_bytes = lines((size_t)(p.tail * (g->k / p.parts + 1)) * p.size);
+    } else if (p.tail > 0 && !g->transpose_b) {
+        p.turned_numbers = p.tail * g->k;
+    }
     p.n_threads = kata_context_threads(context);
     p.space_bytes = p.way == PIECES ? lines(p.table->piece_space() * p.size) : 0;
     if (p.pack) {
@@ -167,25 +177,26 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype,
     return p;
 }
 
-/* The workspace: for each worker space and scratch, then what the last columns need, then parts;
- * each begins on a cache line. */
+/* The workspace: for each worker space, scratch and room for the last columns; then B's last
+ * columns as rows; then parts. Each begins on a cache line. */
 static size_t worker_bytes(const struct plan *p) {
-    return p->space_bytes + p->scratch_bytes;
+    return p->space_bytes + p->scratch_bytes + p->tail_bytes;
 }
 
-static size_t tail_bytes(const struct plan *p) {
-    return lines((size_t)(p->g.batch * p->tail_numbers) * p->size);
+static size_t turned_bytes(const struct plan *p) {
+    const int64_t items = p->g.stride_b == 0 ? 1 : p->g.batch;
+    return lines((size_t)(items * p->turned_numbers) * p->size);
 }
 
 size_t kata__gemm_workspace(kata_context *context, kata_dtype dtype, const kata__gemm *gemm) {
     const struct plan p = make_plan(context, dtype, gemm);
-    const size_t parts = p.parts > 1 ? (size_t)(p.parts * p.g.m * p.g.n) * p.size : 0;
-    return worker_bytes(&p) * (size_t)p.n_threads + tail_bytes(&p) + parts;
+    const size_t parts = p.parts > 1 ? (size_t)(p.parts * p.g.m * (p.g.n + p.tail)) * p.size : 0;
+    return worker_bytes(&p) * (size_t)p.n_threads + turned_bytes(&p) + parts;
 }
 
 struct job {
     const struct plan *plan;
-    char *workers, *tails, *parts;
+    char *workers, *turned, *parts;
 };
 
 static const void *at(const struct plan *p, const void *base, int64_t index) {
@@ -237,11 +248,88 @@ static void dot_chunk(const struct plan *p, int64_t item, int64_t i0, int64_t i1
     p->table->dot(&dot);
 }
 
+/* The last columns of the piece: C^T = B^T A^T, so that vectors go along the long side. */
+static void tail_chunk(const struct job *job, int worker, int64_t item, int64_t k0,
+                       const kata__gemm_piece *of) {
+    const struct plan *p = job->plan;
+    const kata__gemm *g = &p->g;
+    char *room =
+        job->workers + (size_t)worker * worker_bytes(p) + p->space_bytes + p->scratch_bytes;
+    const int64_t first = of->n; /* of the columns, from the piece's first */
+    kata__gemm_dot dot = {
+        .k = of->k,
+        .c = (char *)of->c + (size_t)first * p->size,
+        .alpha = of->alpha,
+        .beta = of->beta,
+        .relu = of->relu,
+        .mask = at(p, of->mask, first),
+    };
+    const void *const b = at(p, of->b, of->transpose_b ? first * of->ldb : first);
+    const void *const bias = at(p, of->bias_column, first);
+    if (of->transpose_a) {
+        const bool plain = of->beta == 0 && !of->mask;
+        kata__gemm_piece product = {
+            .m = p->tail,
+            .n = of->m,
+            .k = of->k,
+            .transpose_a = !of->transpose_b,
+            .a = b,
+            .lda = of->ldb,
+            .b = of->a,
+            .ldb = of->lda,
+            .b_rows = of->k,
+            .space = of->space,
+            .c = room,
+            .ldc = of->m,
+            .alpha = 1,
+        };
+        dot.m = of->m;
+        dot.n = p->tail;
+        dot.c_row = of->ldc;
+        dot.c_column = 1;
+        if (plain) { /* all but the copy is done by the tiles */
+            product.alpha = dot.alpha;
+            product.bias_row = bias;
+            product.bias_column = of->bias_row;
+            product.relu = dot.relu;
+            dot.alpha = 1;
+            dot.relu = false;
+        } else {
+            dot.bias_row = of->bias_row;
+            dot.bias_column = bias;
+        }
+        p->table->piece(&product);
+        p->table->store_turned(&dot, room, of->m);
+        return;
+    }
+    dot.m = p->tail;
+    dot.n = of->m;
+    if (of->transpose_b) {
+        dot.a = b;
+        dot.lda = of->ldb;
+    } else if (p->turned_numbers > 0) {
+        dot.a = at(p, job->turned, (g->stride_b == 0 ? 0 : item * p->turned_numbers) + k0);
+        dot.lda = g->k;
+    } else {
+        p->table->turn(b, of->ldb, of->k, p->tail, room, of->k);
+        dot.a = room;
+        dot.lda = of->k;
+    }
+    dot.b = of->a;
+    dot.ldb = of->lda;
+    dot.c_row = 1;
+    dot.c_column = of->ldc;
+    dot.bias_row = bias;
+    dot.bias_column = of->bias_row;
+    p->table->dot(&dot);
+}
+
 static void piece_chunk(const struct job *job, int worker, int64_t item, int64_t part, int64_t i0,
                         int64_t i1, int64_t j0, int64_t j1) {
     const struct plan *p = job->plan;
     const kata__gemm *g = &p->g;
     const int64_t k0 = g->k * part / p->parts, k1 = g->k * (part + 1) / p->parts;
+    char *const own = job->workers + (size_t)worker * worker_bytes(p);
     kata__gemm_piece piece = {
         .m = i1 - i0,
         .n = j1 - j0,
@@ -255,14 +343,14 @@ static void piece_chunk(const struct job *job, int worker, int64_t item, int64_t
                 item * g->stride_b + (g->transpose_b ? j0 * g->ldb + k0 : k0 * g->ldb + j0)),
         .ldb = g->ldb,
         .b_rows = g->k - k0,
-        .space = job->workers + (size_t)worker * worker_bytes(p),
-        .scratch =
-            p->pack ? job->workers + (size_t)worker * worker_bytes(p) + p->space_bytes : NULL,
+        .space = own,
+        .scratch = p->pack ? own + p->space_bytes : NULL,
     };
     if (p->parts > 1) {
+        const int64_t n = g->n + p->tail;
         piece.alpha = 1;
-        piece.c = job->parts + (size_t)((part * g->m + i0) * g->n + j0) * p->size;
-        piece.ldc = g->n;
+        piece.c = job->parts + (size_t)((part * g->m + i0) * n + j0) * p->size;
+        piece.ldc = n;
     } else {
         piece.alpha = g->alpha;
         piece.beta = g->beta;
@@ -273,87 +361,14 @@ static void piece_chunk(const struct job *job, int worker, int64_t item, int64_t
         piece.c = (char *)g->c + (item * g->stride_c + i0 * g->ldc + j0) * (int64_t)p->size;
         piece.ldc = g->ldc;
     }
-    p->table->piece(&piece);
-}
-
-/* B's last columns as rows. */
-static void turn_tail(const struct job *job) {
-    const struct plan *p = job->plan;
-    const kata__gemm *g = &p->g;
-    for (int64_t item = 0; item < (g->stride_b == 0 ? 1 : g->batch); item++) {
-        char *to = job->tails + (size_t)(item * p->tail_numbers) * p->size;
-        for (int64_t j = 0; j < p->tail; j++) {
-            const char *from = at(p, g->b, item * g->stride_b + g->n + j);
-            if (p->size == sizeof(float)) {
-                for (int64_t k = 0; k < g->k; k++) {
-                    ((float *)to)[k] = ((const float *)from)[k * g->ldb];
-                }
-            } else {
-                for (int64_t k = 0; k < g->k; k++) {
-                    ((double *)to)[k] = ((const double *)from)[k * g->ldb];
-                }
-            }
-            to += (size_t)g->k * p->size;
-        }
-    }
-}
-
-/* The last columns of rows [i0, i1): C^T = B^T A^T, so that vectors go along the long side. */
-static void tail_chunk(const struct job *job, int worker, int64_t item, int64_t i0, int64_t i1) {
-    const struct plan *p = job->plan;
-    const kata__gemm *g = &p->g;
-    const int64_t b_row = g->transpose_b ? g->n * g->ldb : g->n;
-    kata__gemm_dot dot = {
-        .k = g->k,
-        .c = (char *)g->c + (item * g->stride_c + i0 * g->ldc + g->n) * (int64_t)p->size,
-        .alpha = g->alpha,
-        .beta = g->beta,
-        .relu = g->relu,
-        .mask = at(p, g->mask, item * g->stride_c + i0 * g->ldc + g->n),
-    };
-    if (g->transpose_a) {
-        char *product = job->tails + (size_t)(item * p->tail_numbers + i0) * p->size;
-        const kata__gemm_piece piece = {
-            .m = p->tail,
-            .n = i1 - i0,
-            .k = g->k,
-            .transpose_a = !g->transpose_b,
-            .a = at(p, g->b, item * g->stride_b + b_row),
-            .lda = g->ldb,
-            .b = at(p, g->a, item * g->stride_a + i0),
-            .ldb = g->lda,
-            .b_rows = g->k,
-            .space = job->workers + (size_t)worker * worker_bytes(p),
-            .c = product,
-            .ldc = g->m,
-            .alpha = 1,
-        };
-        p->table->piece(&piece);
-        dot.m = i1 - i0;
-        dot.n = p->tail;
-        dot.c_row = g->ldc;
-        dot.c_column = 1;
-        dot.bias_row = at(p, g->bias_row, i0);
-        dot.bias_column = at(p, g->bias_column, g->n);
-        p->table->store_turned(&dot, product, g->m);
+    if (p->way == ROWS) {
+        p->table->rows_piece(&piece);
         return;
     }
-    dot.m = p->tail;
-    dot.n = i1 - i0;
-    if (g->transpose_b) {
-        dot.a = at(p, g->b, item * g->stride_b + b_row);
-        dot.lda = g->ldb;
-    } else {
-        dot.a = at(p, job->tails, g->stride_b == 0 ? 0 : item * p->tail_numbers);
-        dot.lda = g->k;
+    p->table->piece(&piece);
+    if (p->tail > 0 && j1 == g->n) {
+        tail_chunk(job, worker, item, k0, &piece);
     }
-    dot.b = at(p, g->a, item * g->stride_a + i0 * g->lda);
-    dot.ldb = g->lda;
-    dot.c_row = 1;
-    dot.c_column = g->ldc;
-    dot.bias_row = at(p, g->bias_column, g->n);
-    dot.bias_column = at(p, g->bias_row, i0);
-    p->table->dot(&dot);
 }
 
 /* Chunks run through the rows first, so that neighbours use the same panels of B. */
@@ -372,9 +387,6 @@ static void run_chunk(void *argument, int64_t chunk, int worker) {
             dot_chunk(p, item, i0, i1, j0, j1);
         } else {
             piece_chunk(job, worker, item, part, i0, i1, j0, j1);
-            if (p->tail > 0 && part == 0 && column == 0) {
-                tail_chunk(job, worker, item, i0, i1);
-            }
         }
     }
 }
@@ -384,9 +396,10 @@ static void parts_chunk(void *argument, int64_t chunk, int worker) {
     const struct job *job = argument;
     const struct plan *p = job->plan;
     const kata__gemm *g = &p->g;
+    const int64_t n = g->n + p->tail;
     const kata__gemm_piece piece = {
         .m = g->m,
-        .n = g->n,
+        .n = n,
         .c = g->c,
         .ldc = g->ldc,
         .alpha = g->alpha,
@@ -397,7 +410,7 @@ static void parts_chunk(void *argument, int64_t chunk, int worker) {
         .mask = g->mask,
     };
     const int64_t chunks = least(g->m, p->parts);
-    p->table->sum_parts(&piece, job->parts, p->parts, g->m * g->n, g->m * chunk / chunks,
+    p->table->sum_parts(&piece, job->parts, p->parts, g->m * n, g->m * chunk / chunks,
                         g->m * (chunk + 1) / chunks);
 }
 
@@ -408,12 +421,14 @@ void kata__gemm_run(kata_context *context, kata_dtype dtype, const kata__gemm *g
         return;
     }
     struct job job = {.plan = &p, .workers = workspace};
-    job.tails = job.workers + worker_bytes(&p) * (size_t)p.n_threads;
-    if (p.tail > 0 && !p.g.transpose_a && !p.g.transpose_b) {
-        turn_tail(&job);
+    job.turned = job.workers + worker_bytes(&p) * (size_t)p.n_threads;
+    for (int64_t item = 0; p.turned_numbers > 0 && item < (p.g.stride_b == 0 ? 1 : p.g.batch);
+         item++) {
+        p.table->turn(at(&p, p.g.b, item * p.g.stride_b + p.g.n), p.g.ldb, p.g.k, p.tail,
+                      job.turned + (size_t)(item * p.turned_numbers) * p.size, p.g.k);
     }
     if (p.parts > 1) {
-        job.parts = job.tails + tail_bytes(&p);
+        job.parts = job.turned + turned_bytes(&p);
     }
     kata__parallel(context, p.item_chunks * p.parts * p.row_chunks * p.column_chunks, run_chunk,
                    &job);

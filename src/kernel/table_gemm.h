@@ -110,7 +110,12 @@ typedef struct kata__gemm_table {
 
     size_t (*piece_space)(void); /* numbers of kata__gemm_piece.space */
     void (*piece)(const kata__gemm_piece *piece);
+    /* A piece of 1 or 2 rows; B is not transposed, there is no scratch. */
+    void (*rows_piece)(const kata__gemm_piece *piece);
     void (*dot)(const kata__gemm_dot *dot);
+    /* to[j to_step + p] = from[p from_step + j] for p < k, j < n, n small. */
+    void (*turn)(const void *from, int64_t from_step, int64_t k, int64_t n, void *to,
+                 int64_t to_step);
     /* The end of a dot (a, b and k are not read): element (i,j) of the product is
      * product[j step + i]. */
     void (*store_turned)(const kata__gemm_dot *dot, const void *product, int64_t step);

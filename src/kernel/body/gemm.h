@@ -7,6 +7,8 @@
 #define KATA__K_BLOCK_F64 256
 /* Columns of a block, in vectors: 512 terms of them take 640 KiB of the second-level cache. */
 #define KATA__BLOCK_VECTORS (1280 / KATA__VECTOR_BYTES)
+/* Vectors of sums of a row when there are one or two rows. */
+#define KATA__CHAINS (KATA__VECTOR_BYTES == 64 ? 8 : 4)
 #endif
 #undef KATA__K_BLOCK
 #if REAL_BITS == 32
@@ -384,30 +386,34 @@ KATA__LOCAL void NAME(dot_store)(const kata__gemm_dot *g, int64_t i, int64_t j, 
     *c = g->mask && ((const REAL *)g->mask)[i * g->c_row + j * g->c_column] <= 0 ? 0 : x;
 }
 
-KATA__LOCAL void NAME(dot_tile)(const kata__gemm_dot *g, int64_t i, int64_t j, const int rows,
-                                const int columns) {
-    const REAL *a = (const REAL *)g->a + i * g->lda, *b = (const REAL *)g->b + j * g->ldb;
-    VEC acc[2][8];
-    int64_t p = 0;
+/* Rows [i, i + rows) by columns from j on, LANES sums in all: each has a vector that runs along k,
+ * and in the end their transpose is summed, halves to halves. Columns from g->n on repeat the last
+ * one and are not stored. */
+KATA__LOCAL void NAME(dot_tile)(const kata__gemm_dot *g, int64_t i, int64_t j, const int rows) {
+    const int columns = LANES / rows;
+    const REAL *a = (const REAL *)g->a + i * g->lda, *b[LANES];
+    VEC acc[LANES];
     KATA__UNROLL
-    for (int r = 0; r < rows; r++) {
-        KATA__UNROLL
-        for (int s = 0; s < columns; s++) {
-            acc[r][s] = (VEC){0};
-        }
+    for (int s = 0; s < columns; s++) {
+        b[s] = (const REAL *)g->b + (j + s < g->n ? j + s : g->n - 1) * g->ldb;
     }
+    KATA__UNROLL
+    for (int r = 0; r < LANES; r++) {
+        acc[r] = (VEC){0};
+    }
+    int64_t p = 0;
     for (; p + LANES <= g->k; p += LANES) {
-        VEC av[2];
+        VEC av[LANES];
         KATA__UNROLL
         for (int r = 0; r < rows; r++) {
             av[r] = NAME(load)(a + r * g->lda + p);
         }
         KATA__UNROLL
         for (int s = 0; s < columns; s++) {
-            const VEC bv = NAME(load)(b + s * g->ldb + p);
+            const VEC bv = NAME(load)(b[s] + p);
             KATA__UNROLL
             for (int r = 0; r < rows; r++) {
-                acc[r][s] += av[r] * bv;
+                acc[r * columns + s] += av[r] * bv;
             }
         }
     }
@@ -415,44 +421,217 @@ KATA__LOCAL void NAME(dot_tile)(const kata__gemm_dot *g, int64_t i, int64_t j, c
         const int rest = (int)(g->k - p);
         KATA__UNROLL
         for (int s = 0; s < columns; s++) {
-            const VEC bv = NAME(load_first)(b + s * g->ldb + p, rest);
+            const VEC bv = NAME(load_first)(b[s] + p, rest);
             KATA__UNROLL
             for (int r = 0; r < rows; r++) {
-                acc[r][s] += NAME(load_first)(a + r * g->lda + p, rest) * bv;
+                acc[r * columns + s] += NAME(load_first)(a + r * g->lda + p, rest) * bv;
             }
         }
     }
+    NAME(transpose)(acc);
     KATA__UNROLL
-    for (int r = 0; r < rows; r++) {
+    for (int width = LANES / 2; width > 0; width /= 2) {
         KATA__UNROLL
-        for (int s = 0; s < columns; s++) {
-            NAME(dot_store)(g, i + r, j + s, NAME(sum)(acc[r][s]));
+        for (int r = 0; r < width; r++) {
+            acc[r] += acc[r + width];
+        }
+    }
+    REAL sums[LANES];
+    NAME(store)(sums, acc[0]);
+    const int count = g->n - j < columns ? (int)(g->n - j) : columns;
+    for (int r = 0; r < rows; r++) {
+        for (int s = 0; s < count; s++) {
+            NAME(dot_store)(g, i + r, j + s, sums[r * columns + s]);
         }
     }
 }
 
 static void NAME(gemm_dot)(const kata__gemm_dot *g) {
-    int64_t j = 0;
-    for (; j + 4 <= g->n; j += 4) {
-        int64_t i = 0;
-        for (; i + 2 <= g->m; i += 2) {
-            NAME(dot_tile)(g, i, j, 2, 4);
-        }
-        if (i < g->m) {
-            NAME(dot_tile)(g, i, j, 1, 4);
+    enum { MOST = LANES < 4 ? 2 : 4 };
+    int64_t i = 0;
+    for (; i + MOST <= g->m; i += MOST) {
+        for (int64_t j = 0; j < g->n; j += LANES / MOST) {
+            NAME(dot_tile)(g, i, j, MOST);
         }
     }
-    for (; j < g->n; j++) {
-        for (int64_t i = 0; i < g->m; i++) {
-            NAME(dot_tile)(g, i, j, 1, 1);
+    for (; i + 2 <= g->m; i += 2) {
+        for (int64_t j = 0; j < g->n; j += LANES / 2) {
+            NAME(dot_tile)(g, i, j, 2);
+        }
+    }
+    if (i < g->m) {
+        for (int64_t j = 0; j < g->n; j += LANES) {
+            NAME(dot_tile)(g, i, j, 1);
+        }
+    }
+}
+
+/* ---- one or two rows: B is read once, in order, by as many chains of sums as hide the latency
+ * ---- */
+
+/* Rows [i, i + rows), columns [j, j + n) of n <= vectors * LANES: term p goes to chain p modulo
+ * KATA__CHAINS / vectors of its element, and the chains are summed in the end, halves to halves. */
+KATA__LOCAL void NAME(rows_tile)(const kata__gemm_piece *g, int64_t j, int64_t n, const int rows,
+                                 const int vectors) {
+    const int chains = KATA__CHAINS / vectors;
+    const int last = (int)(n - (vectors - 1) * LANES);
+    const int64_t a_row = g->transpose_a ? 1 : g->lda, a_term = g->transpose_a ? g->lda : 1;
+    const REAL *a = g->a, *b = (const REAL *)g->b + j;
+    VEC acc[KATA__CHAINS][2][KATA__CHAINS];
+    KATA__UNROLL
+    for (int q = 0; q < chains; q++) {
+        KATA__UNROLL
+        for (int r = 0; r < rows; r++) {
+            KATA__UNROLL
+            for (int v = 0; v < vectors; v++) {
+                acc[q][r][v] = (VEC){0};
+            }
+        }
+    }
+    const int64_t cut_rows = last == LANES ? 0 : LANES / g->ldb + 1;
+    int64_t p = 0;
+    for (; p + chains <= g->k - cut_rows; p += chains) {
+        KATA__UNROLL
+        for (int q = 0; q < chains; q++, a += a_term, b += g->ldb) {
+            KATA__UNROLL
+            for (int v = 0; v < vectors; v++) {
+                const VEC bv = NAME(load)(b + v * LANES);
+                KATA__UNROLL
+                for (int r = 0; r < rows; r++) {
+                    acc[q][r][v] += NAME(splat)(a[r * a_row]) * bv;
+                }
+            }
+        }
+    }
+    for (; p < g->k; p += chains) {
+        KATA__UNROLL
+        for (int q = 0; q < chains; q++, a += a_term, b += g->ldb) {
+            if (p + q < g->k) {
+                KATA__UNROLL
+                for (int v = 0; v < vectors; v++) {
+                    const VEC bv = NAME(product_load)(b, v, vectors, last, true);
+                    KATA__UNROLL
+                    for (int r = 0; r < rows; r++) {
+                        acc[q][r][v] += NAME(splat)(a[r * a_row]) * bv;
+                    }
+                }
+            }
+        }
+    }
+    KATA__UNROLL
+    for (int r = 0; r < rows; r++) {
+        REAL *c = (REAL *)g->c + r * g->ldc + j;
+        KATA__UNROLL
+        for (int v = 0; v < vectors; v++) {
+            KATA__UNROLL
+            for (int width = chains / 2; width > 0; width /= 2) {
+                KATA__UNROLL
+                for (int q = 0; q < width; q++) {
+                    acc[q][r][v] += acc[q + width][r][v];
+                }
+            }
+            VEC x = acc[0][r][v] * NAME(splat)((REAL)g->alpha);
+            if (g->beta != 0) {
+                x += NAME(splat)((REAL)g->beta) * NAME(product_load)(c, v, vectors, last, true);
+            }
+            if (g->bias_row) {
+                x += NAME(splat)(((const REAL *)g->bias_row)[r]);
+            }
+            if (g->bias_column) {
+                x += NAME(product_load)((const REAL *)g->bias_column + j, v, vectors, last, true);
+            }
+            if (g->relu) {
+                x = NAME(maximum)(x, (VEC){0});
+            }
+            if (g->mask) {
+                const REAL *mask = (const REAL *)g->mask + r * g->ldc + j;
+                x = NAME(select)(NAME(product_load)(mask, v, vectors, last, true) <= 0, (VEC){0},
+                                 x);
+            }
+            NAME(store_first)(c + v * LANES, x, v == vectors - 1 ? last : LANES);
+        }
+    }
+}
+
+static void NAME(gemm_rows_1)(const kata__gemm_piece *g, int64_t j, int64_t n, int vectors) {
+    if (vectors == 1) {
+        NAME(rows_tile)(g, j, n, 1, 1);
+    } else if (vectors == 2) {
+        NAME(rows_tile)(g, j, n, 1, 2);
+    } else if (vectors == 4) {
+        NAME(rows_tile)(g, j, n, 1, 4);
+    } else {
+        NAME(rows_tile)(g, j, n, 1, KATA__CHAINS);
+    }
+}
+
+static void NAME(gemm_rows_2)(const kata__gemm_piece *g, int64_t j, int64_t n, int vectors) {
+    if (vectors == 1) {
+        NAME(rows_tile)(g, j, n, 2, 1);
+    } else if (vectors == 2) {
+        NAME(rows_tile)(g, j, n, 2, 2);
+    } else if (vectors == 4) {
+        NAME(rows_tile)(g, j, n, 2, 4);
+    } else {
+        NAME(rows_tile)(g, j, n, 2, KATA__CHAINS);
+    }
+}
+
+/* m is 1 or 2, B is not transposed. */
+static void NAME(gemm_rows)(const kata__gemm_piece *g) {
+    for (int64_t j = 0; j < g->n;) {
+        const int64_t left = (g->n - j + LANES - 1) / LANES;
+        const int vectors = left >= KATA__CHAINS ? KATA__CHAINS : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+        const int64_t n = g->n - j < vectors * LANES ? g->n - j : vectors * LANES;
+        if (g->m == 1) {
+            NAME(gemm_rows_1)(g, j, n, vectors);
+        } else {
+            NAME(gemm_rows_2)(g, j, n, vectors);
+        }
+        j += n;
+    }
+}
+
+KATA__LOCAL void NAME(copy_turned)(const kata__gemm_dot *g, const REAL *product, int64_t step,
+                                   const int columns) {
+    for (int64_t i = 0; i < g->m; i++) {
+        REAL *c = (REAL *)g->c + i * g->c_row;
+        KATA__UNROLL
+        for (int j = 0; j < columns; j++) {
+            c[j * g->c_column] = product[j * step + i];
         }
     }
 }
 
 static void NAME(store_turned)(const kata__gemm_dot *g, const void *product, int64_t step) {
-    for (int64_t i = 0; i < g->m; i++) {
-        for (int64_t j = 0; j < g->n; j++) {
-            NAME(dot_store)(g, i, j, ((const REAL *)product)[j * step + i]);
+    const REAL *from = product;
+    const bool plain =
+        g->alpha == 1 && g->beta == 0 && !g->bias_row && !g->bias_column && !g->relu && !g->mask;
+    if (plain && g->n == 1) {
+        NAME(copy_turned)(g, from, step, 1);
+    } else if (plain && g->n == 2) {
+        NAME(copy_turned)(g, from, step, 2);
+    } else if (plain && g->n == 3) {
+        NAME(copy_turned)(g, from, step, 3);
+    } else if (plain && g->n == 4) {
+        NAME(copy_turned)(g, from, step, 4);
+    } else {
+        for (int64_t i = 0; i < g->m; i++) {
+            for (int64_t j = 0; j < g->n; j++) {
+                NAME(dot_store)(g, i, j, from[j * step + i]);
+            }
+        }
+    }
+}
+
+/* to[j to_step + p] = from[p from_step + j] for p < k, j < n, n small. */
+static void NAME(turn)(const void *from, int64_t from_step, int64_t k, int64_t n, void *to,
+                       int64_t to_step) {
+    for (int64_t j = 0; j < n; j++) {
+        const REAL *f = (const REAL *)from + j;
+        REAL *t = (REAL *)to + j * to_step;
+        for (int64_t p = 0; p < k; p++) {
+            t[p] = f[p * from_step];
         }
     }
 }
