@@ -64,7 +64,7 @@ typedef struct kata__winograd_table {
      * apart. */
     void (*weight_end)(int size, int64_t channels, int64_t vectors, const float *u, int64_t pitch,
                        int64_t step, float *part, int64_t part_step);
-    /* dw[f][c][tap] = sum over s of part[s][c][tap][f] for c in [first, last). */
+    /* dw[f][c][tap] = sum over s of part[s][c][tap][f] for f vectors [first, last). */
     void (*weight_sum)(const kata__conv *conv, int64_t first, int64_t last, const float *part,
                        int64_t pitch, int64_t n_parts, int64_t part_step, float *dw);
 } kata__winograd_table;

@@ -19,7 +19,9 @@ enum {
     ENOUGH_CHUNKS = 16,
     NEAR_BYTES = 1 << 17, /* of a packed weight that is quickly read again */
     WEIGHT_CHANNELS = 64,
-    WEIGHT_TILES = 32,
+    WEIGHT_TILES = 28, /* by weight, at a time: so many for each time that the sums are read, */
+    MOST_WEIGHT_TILES = 48,
+    WEIGHT_BYTES = 640 << 10, /* but no more bytes than these if that leaves enough */
     MOST_PARTS = 32,
     PART_TILES = 64, /* the least that are worth a sum of their own */
     PARTS_BYTES = 16 << 20,
@@ -257,7 +259,9 @@ static struct plan plan_weight(kata_context *context, const kata__conv *conv,
     p.blocks = ceil_div(want, p.c_parts * p.f_parts);
     p.blocks = least(p.blocks, most(PARTS_BYTES / part_bytes, 1));
     p.blocks = most(1, least(p.blocks, p.tiles / PART_TILES));
-    p.run = most(1, least(WEIGHT_TILES, ceil_div(p.tiles, p.blocks)));
+    const int64_t tile_bytes = p.points * (p.c_part + p.f_part) * (int64_t)sizeof(float);
+    p.run = most(WEIGHT_TILES, least(WEIGHT_BYTES / tile_bytes, MOST_WEIGHT_TILES));
+    p.run = most(1, least(p.run, ceil_div(p.tiles, p.blocks)));
 
     p.v_step = point_step(p.run * p.c_part);
     p.m_step = point_step(p.run * p.f_part);
@@ -349,13 +353,17 @@ static void weight_chunk(void *argument, int64_t chunk, int worker) {
                          p->sum_pitch);
 }
 
+/* Vectors of output channels to a chunk of the last sum. */
+static int64_t sum_vectors(const struct plan *p, const kata__conv *conv) {
+    return kata__chunk_size(9 * conv->c * p->table->lanes * p->blocks);
+}
+
 static void weight_sum_chunk(void *argument, int64_t chunk, int worker) {
     (void)worker;
     const struct weight_job *job = argument;
     const struct plan *p = job->plan;
     int64_t first;
-    const int64_t count =
-        kata__chunk_of(chunk, job->conv->c, kata__chunk_size(9 * p->sum_pitch * p->blocks), &first);
+    const int64_t count = kata__chunk_of(chunk, p->f_vectors, sum_vectors(p, job->conv), &first);
     p->table->weight_sum(job->conv, first, first + count, job->parts, p->sum_pitch, p->blocks,
                          p->part_numbers, job->dw);
 }
@@ -386,8 +394,8 @@ void kata__winograd_weight(kata_context *context, const kata__conv *conv,
                              .db_parts = (float *)(at + p.parts_bytes),
                              .scratch = at + p.parts_bytes + p.db_bytes};
     kata__run_chunks(context, p.blocks * p.c_parts * p.f_parts, weight_chunk, &job);
-    const int64_t rows = kata__chunk_size(9 * p.sum_pitch * p.blocks);
-    kata__run_chunks(context, kata__chunk_count(conv->c, rows), weight_sum_chunk, &job);
+    kata__run_chunks(context, kata__chunk_count(p.f_vectors, sum_vectors(&p, conv)),
+                     weight_sum_chunk, &job);
     if (db) {
         for (int64_t f = 0; f < conv->f; f++) {
             float sum = 0;
@@ -401,8 +409,48 @@ void kata__winograd_weight(kata_context *context, const kata__conv *conv,
 
 /* ---- the choice ---- */
 
+/* Taps that fall inside, in one direction. */
+static double taps_inside(int64_t in, int64_t out, int64_t pad) {
+    double count = 0;
+    for (int64_t tap = 0; tap < 3; tap++) {
+        const int64_t first = most(pad - tap, 0), last = least(in + pad - tap, out);
+        count += (double)most(last - first, 0);
+    }
+    return count;
+}
+
+/* Processor cycles of an image, by vectors of 16 numbers and two multiply-adds a cycle: a rough
+ * model of what bench_winograd measures. With other vectors both sides grow alike. */
+static double winograd_cycles(const kata__conv *conv, int size, kata__conv_what what) {
+    const double tiles = (double)(ceil_div(conv->oh, size) * ceil_div(conv->ow, size));
+    const double c = (double)conv->c, c_vectors = (double)ceil_div(conv->c, 16);
+    const double f_vectors = (double)ceil_div(conv->f, 16);
+    const double points = (size + 2) * (size + 2);
+    const double share = size == 2 ? 0.5 : 1; /* of the transforms' costs */
+    if (what == KATA__CONV_WEIGHT) {
+        return tiles * (points * c_vectors * 16 * f_vectors / 2 * 1.2 +
+                        240 * share * (c_vectors + f_vectors));
+    }
+    return tiles * (points * c * f_vectors / 2 * 1.1 + share * (200 * c_vectors + 130 * f_vectors));
+}
+
 kata__conv_algorithm kata__winograd_pays(const kata__conv *conv, kata__conv_what what) {
-    (void)what;
-    return kata__winograd_fits(conv) && conv->c >= 16 && conv->f >= 16 ? KATA__CONV_WINOGRAD_4
-                                                                       : KATA__CONV_DIRECT;
+    enum { FEW_TILES = 8, MOST_PACKED_BYTES = 16 << 20 };
+    if (!kata__winograd_fits(conv) || conv->c <= 0 || conv->f <= 0) {
+        return KATA__CONV_DIRECT;
+    }
+    /* A sample alone would wait for the packed weight, four times the size of the weight. */
+    const double packed = 36.0 * (double)conv->c * (double)conv->f * sizeof(float);
+    if (what != KATA__CONV_WEIGHT && packed > MOST_PACKED_BYTES &&
+        ceil_div(conv->oh, 4) * ceil_div(conv->ow, 4) < FEW_TILES) {
+        return KATA__CONV_DIRECT;
+    }
+    const double direct = taps_inside(conv->h, conv->oh, conv->pad_top) *
+                          taps_inside(conv->w, conv->ow, conv->pad_left) * (double)conv->c *
+                          (double)ceil_div(conv->f, 16) / 2 * 1.2;
+    const double two = winograd_cycles(conv, 2, what), four = winograd_cycles(conv, 4, what);
+    if ((two < four ? two : four) > 0.9 * direct) {
+        return KATA__CONV_DIRECT;
+    }
+    return four <= two ? KATA__CONV_WINOGRAD_4 : KATA__CONV_WINOGRAD_2;
 }

@@ -2,6 +2,11 @@
  * channels last. The functions are those of conv_last.h, for the algorithms
  * KATA__CONV_WINOGRAD_2 and _4.
  *
+ * The result differs from the sum in double by no more than about 3e-7 (F(2x2)) or 2e-6 (F(4x4)) of
+ * the largest result, for c up to 64; it grows with the root of c (F(4x4), c = 512: 4e-6).
+ * The gradient by the weight: 1e-6 and 2e-6; with thousands of tiles and hundreds of channels
+ * F(2x2) reaches 1e-5. tests/kernel/test_winograd.c and bench/winograd.c measure them.
+ *
  * A finite result needs finite inputs in the whole patch (4x4 or 6x6) under its tile: an infinity
  * or a NaN in x makes NaN of all outputs of the tiles whose patches hold it. */
 #ifndef KATA_KERNEL_WINOGRAD_H

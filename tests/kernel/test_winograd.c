@@ -425,6 +425,30 @@ static void test_not_finite(void **state) {
     free(weight);
 }
 
+static void test_choice(void **state) {
+    (void)state;
+    const kata__conv first = shape(1, 1, 28, 28, 16, 1, 1, 1, 1);
+    const kata__conv small = shape(100, 16, 28, 28, 16, 1, 1, 1, 1);
+    const kata__conv pixel = shape(1, 64, 3, 3, 64, 0, 0, 0, 0);
+    const kata__conv heavy = shape(1, 512, 7, 7, 512, 1, 1, 1, 1);
+    kata__conv strided = small, wide = small, grouped = small, large = small;
+    strided.stride_w = 2;
+    wide.dilation_h = 2;
+    grouped.groups = 2;
+    large.kh = 5;
+    const kata__conv *direct[] = {&first, &pixel, &heavy, &strided, &wide, &grouped, &large};
+    for (size_t i = 0; i < sizeof direct / sizeof *direct; i++) {
+        assert_int_equal(kata__winograd_pays(direct[i], KATA__CONV_FORWARD), KATA__CONV_DIRECT);
+    }
+    assert_false(kata__winograd_fits(&strided) || kata__winograd_fits(&wide) ||
+                 kata__winograd_fits(&grouped) || kata__winograd_fits(&large));
+    assert_int_equal(kata__winograd_pays(&small, KATA__CONV_FORWARD), KATA__CONV_WINOGRAD_4);
+    assert_int_equal(kata__winograd_pays(&small, KATA__CONV_WEIGHT), KATA__CONV_WINOGRAD_4);
+    kata__conv one = small;
+    one.n = 1; /* a sample's numbers may not depend on its batch */
+    assert_int_equal(kata__winograd_pays(&one, KATA__CONV_FORWARD), KATA__CONV_WINOGRAD_4);
+}
+
 static void test_errors(void **state) {
     (void)state;
     printf("largest differences, relative to the largest result + 1: forward F(2x2) %.2g, F(4x4) "
@@ -441,7 +465,7 @@ int main(void) {
         cmocka_unit_test(test_random), cmocka_unit_test(test_options),
         cmocka_unit_test(test_blocks), cmocka_unit_test(test_negative_pads),
         cmocka_unit_test(test_batch),  cmocka_unit_test(test_not_finite),
-        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_choice), cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, reference_setup, reference_teardown);
 }

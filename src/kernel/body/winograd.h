@@ -892,9 +892,9 @@ static void NAME(winograd_weight_end)(int size, int64_t channels, int64_t vector
 static void NAME(winograd_weight_sum)(const kata__conv *conv, int64_t first, int64_t last,
                                       const float *part, int64_t pitch, int64_t n_parts,
                                       int64_t part_step, float *dw) {
-    for (int64_t c = first; c < last; c++) {
-        for (int64_t f = 0; f < conv->f; f += LANES) {
-            const int count = conv->f - f < LANES ? (int)(conv->f - f) : LANES;
+    for (int64_t f = first * LANES; f < conv->f && f < last * LANES; f += LANES) {
+        const int count = conv->f - f < LANES ? (int)(conv->f - f) : LANES;
+        for (int64_t c = 0; c < conv->c; c++) {
             REAL sum[9][LANES];
             for (int tap = 0; tap < 9; tap++) {
                 const REAL *from = part + (c * 9 + tap) * pitch + f;
