@@ -14,9 +14,10 @@
 #include <string.h>
 
 enum {
-    CHUNK_FLOPS = 400000, /* of products */
+    CHUNK_FLOPS = 250000, /* of products */
     MOST_CHUNKS = 64,
     ENOUGH_CHUNKS = 16,
+    LEAST_TILES = 8,      /* of a chunk, if it is cut for the sake of the threads alone */
     NEAR_BYTES = 1 << 17, /* of a packed weight that is quickly read again */
     WEIGHT_CHANNELS = 64,
     WEIGHT_TILES = 28, /* by weight, at a time: so many for each time that the sums are read, */
@@ -148,6 +149,7 @@ static struct plan plan_forward(kata_context *context, const kata__conv *conv,
     const int64_t want = most(1, least(MOST_CHUNKS, (int64_t)(flops / CHUNK_FLOPS)));
     const int64_t run = run_tiles(&p, weight_numbers * (int64_t)sizeof(float));
     p.blocks = most(1, least(want, ceil_div(p.tiles, run)));
+    p.blocks = most(p.blocks, least(least(want, ENOUGH_CHUNKS), p.tiles / LEAST_TILES));
     p.run = ceil_div(p.tiles, p.blocks);
     p.run = ceil_div(p.run, most(1, ceil_div(p.run, run)));
     /* A share reads and transforms its tiles anew: not for less than two vectors. */
