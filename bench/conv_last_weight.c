@@ -83,6 +83,75 @@ static void bench_conv(int64_t n, int64_t c, int64_t size, int64_t f, int64_t k,
     free(one.workspace);
 }
 
+struct pool_case {
+    kata__conv g;
+    float *x, *y;
+    uint8_t *index;
+};
+
+static void run_max(void *argument) {
+    struct pool_case *c = argument;
+    kata__max_pool_last(context, &c->g, c->x, c->y, c->index);
+}
+
+static void run_max_gradient(void *argument) {
+    struct pool_case *c = argument;
+    kata__max_pool_last_gradient(context, &c->g, c->y, c->index, c->x);
+}
+
+static void run_average(void *argument) {
+    struct pool_case *c = argument;
+    kata__average_pool_last(context, &c->g, false, c->x, c->y);
+}
+
+static void run_average_gradient(void *argument) {
+    struct pool_case *c = argument;
+    kata__average_pool_last_gradient(context, &c->g, false, c->y, c->x);
+}
+
+static void bench_pool(int64_t n, int64_t c, int64_t size, int64_t k, int64_t stride, int64_t pad) {
+    static const char *const names[] = {"max", "max gradient", "average", "average gradient"};
+    static const work runs[] = {run_max, run_max_gradient, run_average, run_average_gradient};
+    const int64_t out = (size + 2 * pad - k) / stride + 1;
+    struct pool_case one = {.g = {.n = n,
+                                  .c = c,
+                                  .h = size,
+                                  .w = size,
+                                  .f = c,
+                                  .kh = k,
+                                  .kw = k,
+                                  .oh = out,
+                                  .ow = out,
+                                  .stride_h = stride,
+                                  .stride_w = stride,
+                                  .dilation_h = 1,
+                                  .dilation_w = 1,
+                                  .pad_top = pad,
+                                  .pad_left = pad,
+                                  .groups = 1}};
+    const int64_t x_count = n * c * size * size, y_count = n * c * out * out;
+    one.x = numbers(x_count);
+    one.y = numbers(y_count);
+    const bool with_index = k * k < KATA__POOL_NONE;
+    one.index = with_index ? bytes((size_t)y_count) : NULL;
+    run_max(&one);
+    for (int pass = 0; pass < 4; pass++) {
+        char name[96];
+        snprintf(name, sizeof name, "pool %lldx%lldx%lld k%lld s%lld p%lld %s", (long long)n,
+                 (long long)c, (long long)size, (long long)k, (long long)stride, (long long)pad,
+                 names[pass]);
+        if (!wanted(name) || (!one.index && pass < 2)) {
+            continue;
+        }
+        const double seconds = measure(runs[pass], &one).seconds;
+        const double moved = 4.0 * (double)(x_count + y_count) + (pass < 2 ? (double)y_count : 0.0);
+        printf("%-46s %10.1f us %8.1f GB/s\n", name, seconds * 1e6, moved / seconds * 1e-9);
+    }
+    free(one.x);
+    free(one.y);
+    free(one.index);
+}
+
 int main(int argc, char **argv) {
     if (!begin(argc, argv)) {
         return 2;
@@ -110,6 +179,12 @@ int main(int argc, char **argv) {
     bench_conv(20, 144, 56, 144, 3, 1, 1, 144, false);
     bench_conv(20, 384, 14, 384, 3, 1, 1, 384, false);
     bench_conv(20, 960, 7, 960, 3, 1, 1, 960, false);
+
+    bench_pool(100, 30, 24, 2, 2, 0);
+    bench_pool(100, 16, 28, 2, 2, 0);
+    bench_pool(100, 64, 8, 2, 2, 0);
+    bench_pool(20, 64, 112, 3, 2, 1);
+    bench_pool(20, 1280, 7, 7, 1, 0);
     kata_context_free(context);
     return 0;
 }

@@ -21,4 +21,5 @@ const kata__kernel_table KATA__PASTE(kata__kernels, KATA__ISA) = {
     .winograd = &kata__winograd_f32,
     .peak = {&kata__peak_f32, &kata__peak_f64},
     .conv_weight_last = &kata__conv_weight_last,
+    .pool_last = &kata__pool_last,
 };

@@ -7,6 +7,7 @@
 #include "kernel/table_elementwise.h"
 #include "kernel/table_gemm.h"
 #include "kernel/table_peak.h"
+#include "kernel/table_pool_last.h"
 #include "kernel/table_winograd.h"
 
 typedef struct kata__kernel_table {
@@ -16,6 +17,7 @@ typedef struct kata__kernel_table {
     const kata__winograd_table *winograd;                 /* float32 */
     const kata__peak_table *peak[2];                      /* float32, float64 */
     const kata__conv_weight_last_table *conv_weight_last; /* float32 */
+    const kata__pool_last_table *pool_last;               /* float32 */
 } kata__kernel_table;
 
 /* The table of the context's kernel level. */

@@ -11,6 +11,7 @@
 #if REAL_BITS == 32
 #include "kernel/body/conv_last.h"
 #include "kernel/body/conv_last_weight.h"
+#include "kernel/body/pool_last.h"
 #include "kernel/body/winograd.h"
 #include "kernel/body/bfloat16.h"
 #endif
