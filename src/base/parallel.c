@@ -1,13 +1,17 @@
 /* The thread pool.
  *
- * One job at a time: `remaining` counts its chunks down. Whoever gets r > 0 from a
- * fetch-and-subtract owns chunk n_chunks - r of the job of that moment and may read the job: it
- * cannot end, and so not change, before that chunk is counted in `done`. A worker that comes late
- * therefore takes chunks of whatever job there is, or gets r <= 0 and does nothing, and no call
- * waits for a worker that has not taken part (it may be off its processor for a long time).
+ * One job at a time. Its chunks are cut into as many parts as there are threads, and each part's
+ * `remaining` counts down. Whoever gets r > 0 from a fetch-and-subtract owns chunk end - r of the
+ * part and may read the job: it cannot end, and so not change, before that chunk is counted in
+ * `done`. A thread empties its own part, then helps with the others': so chunk i of one job and
+ * chunk i of the next, which mostly work on the same memory, meet in the same cache as long as
+ * nobody is late. A worker that comes late takes chunks of whatever job there is, or gets r <= 0
+ * and does nothing, and no call waits for a worker that has not taken part (it may be off its
+ * processor for a long time).
  *
- * A call costs two cache lines that change hands: the job, which the workers watch, and `done`,
- * which the caller watches. `done` is never set back: the caller knows what it was.
+ * A call costs some cache lines that change hands: the job, each part's count, which its thread
+ * watches, and `done`, which the caller watches. `done` is never set back: the caller knows what it
+ * was.
  *
  * Waiting is a spin, then sleep on a condition variable. The two flags that tell whether anyone
  * sleeps (`n_sleeping`, `caller_sleeps`) and what they wait for (`remaining`, `done`) are written
@@ -41,18 +45,19 @@ struct worker {
     pthread_t thread;
     int number; /* 1..n_workers; the caller is 0 */
     kata__thread self;
+    _Alignas(CACHE_LINE) _Atomic int64_t remaining; /* chunks of this worker's part */
     _Alignas(CACHE_LINE) _Atomic bool has_chunk;
     _Atomic bool fetched; /* by the caller, on whose processor it is */
 };
 
 struct kata__pool {
-    /* The job: written by the caller before `remaining`. */
+    /* The job: written by the caller before any `remaining`. */
     kata__chunk_function function;
     void *argument;
     uint64_t float_mode; /* the caller's */
     int64_t n_chunks;
-    _Atomic int64_t remaining;
-    _Alignas(CACHE_LINE) _Atomic int64_t done; /* chunks that workers have ever done */
+    _Alignas(CACHE_LINE) _Atomic int64_t remaining; /* chunks of the caller's part */
+    _Alignas(CACHE_LINE) _Atomic int64_t done;      /* chunks that workers have ever done */
     /* The caller's own. */
     _Alignas(CACHE_LINE) _Atomic bool busy; /* a call runs on the pool */
     _Atomic bool caller_has_chunk;
@@ -62,6 +67,7 @@ struct kata__pool {
     _Alignas(CACHE_LINE) _Atomic bool stop;
     _Atomic bool caller_sleeps;
     _Atomic int n_sleeping;
+    _Atomic int caller_processor;   /* when it last woke someone */
     _Atomic bool caller_is_watched; /* by a worker that may fetch it: it must not end */
     pthread_mutex_t mutex;
     pthread_cond_t work, finished;
@@ -78,15 +84,39 @@ static inline void relax(void) {
 #endif
 }
 
-static void run_chunks(struct kata__pool *pool, struct worker *worker) {
+static _Atomic int64_t *remaining_of(struct kata__pool *pool, int part) {
+    return part == 0 ? &pool->remaining : &pool->worker[part - 1].remaining;
+}
+
+/* Part p of n chunks begins at ceil(n p / parts): with few chunks the first threads have them. */
+static int64_t part_start(int64_t n_chunks, int part, int n_parts) {
+    return n_chunks / n_parts * part + (n_chunks % n_parts * part + n_parts - 1) / n_parts;
+}
+
+/* Takes chunks of the thread's own part and then of the others; how many. `has_chunk` says so to
+ * who waits. */
+static int64_t take_chunks(struct kata__pool *pool, int number, _Atomic bool *has_chunk) {
+    const int n_parts = pool->n_workers + 1;
     int64_t taken = 0, left;
-    while ((left = atomic_fetch_sub_explicit(&pool->remaining, 1, memory_order_acquire)) > 0) {
-        if (taken++ == 0) {
-            atomic_store_explicit(&worker->has_chunk, true, memory_order_release);
-            kata__float_mode_set(pool->float_mode);
+    for (int i = 0, part = number; i < n_parts; i++, part = part + 1 < n_parts ? part + 1 : 0) {
+        _Atomic int64_t *remaining = remaining_of(pool, part);
+        if (i > 0 && atomic_load_explicit(remaining, memory_order_relaxed) <= 0) {
+            continue;
         }
-        pool->function(pool->argument, pool->n_chunks - left, worker->number);
+        while ((left = atomic_fetch_sub_explicit(remaining, 1, memory_order_acquire)) > 0) {
+            if (taken++ == 0 && has_chunk != NULL) {
+                atomic_store_explicit(has_chunk, true, memory_order_release);
+                kata__float_mode_set(pool->float_mode);
+            }
+            const int64_t end = part_start(pool->n_chunks, part + 1, n_parts);
+            pool->function(pool->argument, end - left, number);
+        }
     }
+    return taken;
+}
+
+static void run_chunks(struct kata__pool *pool, struct worker *worker) {
+    const int64_t taken = take_chunks(pool, worker->number, &worker->has_chunk);
     if (taken == 0) {
         return;
     }
@@ -118,17 +148,28 @@ static bool stands(kata__thread thread, const _Atomic bool *has_chunk) {
 
 /* --- a worker's waiting ----------------------------------------------------------------------- */
 
+/* Something to do for a worker that is awake: in its own part; or the end. */
+static bool is_called(const struct worker *worker) {
+    return atomic_load_explicit(&worker->remaining, memory_order_acquire) > 0 ||
+           atomic_load_explicit(&worker->pool->stop, memory_order_relaxed);
+}
+
+/* In any part: a reason to wake. */
 static bool has_work(struct kata__pool *pool) {
-    return atomic_load_explicit(&pool->remaining, memory_order_acquire) > 0 ||
-           atomic_load_explicit(&pool->stop, memory_order_relaxed);
+    for (int part = 0; part <= pool->n_workers; part++) {
+        if (atomic_load(remaining_of(pool, part)) > 0) {
+            return true;
+        }
+    }
+    return atomic_load(&pool->stop);
 }
 
 /* The caller has a chunk but no processor: it gets this one, and the worker takes its place in the
  * queue. */
-static void worker_fetches(struct kata__pool *pool) {
+static bool worker_fetches(struct kata__pool *pool) {
     if (!atomic_load_explicit(&pool->caller_has_chunk, memory_order_relaxed) ||
         atomic_exchange(&pool->caller_is_watched, true)) {
-        return;
+        return false;
     }
     /* If it has the chunk still, it does not leave its call while it is watched. */
     const bool brought = atomic_load(&pool->caller_has_chunk) &&
@@ -138,41 +179,52 @@ static void worker_fetches(struct kata__pool *pool) {
     if (brought) {
         kata__thread_leave();
     }
+    return brought;
 }
 
-static void wait_for_call(struct kata__pool *pool) {
+static void wait_for_call(struct worker *worker) {
+    struct kata__pool *pool = worker->pool;
     if (pool->spin_ns > 0) {
-        const uint64_t start = kata__clock_ns();
-        uint64_t look = start + PATIENCE_NS, now;
+        uint64_t now = kata__clock_ns(), end = now + pool->spin_ns, look = now + PATIENCE_NS;
         do {
             for (int i = 0; i < SPINS; i++) {
-                if (has_work(pool)) {
+                if (is_called(worker)) {
                     return;
                 }
                 relax();
             }
             now = kata__clock_ns();
             if (now >= look) {
-                worker_fetches(pool);
-                look = kata__clock_ns() + PATIENCE_NS;
+                const bool moved = worker_fetches(pool);
+                now = kata__clock_ns();
+                look = now + PATIENCE_NS;
+                end = moved ? now + pool->spin_ns : end;
             }
-        } while (now < start + pool->spin_ns);
+        } while (now < end);
     }
     pthread_mutex_lock(&pool->mutex);
     atomic_fetch_add(&pool->n_sleeping, 1);
-    while (atomic_load(&pool->remaining) <= 0 && !atomic_load(&pool->stop)) {
+    while (!has_work(pool)) {
         pthread_cond_wait(&pool->work, &pool->mutex);
     }
     atomic_fetch_sub(&pool->n_sleeping, 1);
     pthread_mutex_unlock(&pool->mutex);
+    /* The system likes to put who wakes beside who woke it, and one of the two to sleep. */
+    if (pool->spin_ns > 0 &&
+        kata__thread_processor() ==
+            atomic_load_explicit(&pool->caller_processor, memory_order_relaxed)) {
+        kata__thread_leave();
+    }
 }
 
 static void *worker_main(void *argument) {
     struct worker *self = argument;
     struct kata__pool *pool = self->pool;
+    pthread_mutex_lock(&pool->mutex); /* until it is known how many there are */
+    pthread_mutex_unlock(&pool->mutex);
     self->self = kata__thread_self();
     while (!atomic_load(&pool->stop)) {
-        wait_for_call(pool);
+        wait_for_call(self);
         run_chunks(pool, self);
     }
     return NULL;
@@ -180,20 +232,13 @@ static void *worker_main(void *argument) {
 
 /* --- the caller's ----------------------------------------------------------------------------- */
 
-/* Wakes as many sleepers as there are chunks for. */
-static void wake(struct kata__pool *pool, int64_t n_wanted) {
+static void wake(struct kata__pool *pool) {
+    atomic_store_explicit(&pool->caller_processor, kata__thread_processor(), memory_order_relaxed);
     /* Through the lock, so that whoever has counted itself asleep waits by now; the signal after
      * it, so that whoever wakes finds it free. */
     pthread_mutex_lock(&pool->mutex);
-    int n_sleeping = atomic_load(&pool->n_sleeping);
     pthread_mutex_unlock(&pool->mutex);
-    if (n_wanted >= n_sleeping) {
-        pthread_cond_broadcast(&pool->work);
-        return;
-    }
-    for (int64_t i = 0; i < n_wanted; i++) {
-        pthread_cond_signal(&pool->work);
-    }
+    pthread_cond_broadcast(&pool->work);
 }
 
 /* Brings workers that have a chunk and stand still to this processor, which the caller leaves to
@@ -257,16 +302,21 @@ void kata__parallel(kata_context *context, int64_t n_chunks, kata__chunk_functio
     pool->argument = argument;
     pool->float_mode = kata__float_mode();
     pool->n_chunks = n_chunks;
-    atomic_store(&pool->remaining, n_chunks - 1); /* chunk 0 is the caller's */
+    /* Chunk 0 is the caller's without asking. The others' parts first, so that they can begin. */
+    const int n_parts = pool->n_workers + 1;
+    int64_t start = part_start(n_chunks, 1, n_parts);
+    const int64_t mine = start - 1;
+    for (int part = 1; part < n_parts; part++) {
+        const int64_t end = part_start(n_chunks, part + 1, n_parts);
+        atomic_store_explicit(&pool->worker[part - 1].remaining, end - start, memory_order_release);
+        start = end;
+    }
+    atomic_store(&pool->remaining, mine);
     if (atomic_load(&pool->n_sleeping) > 0) {
-        wake(pool, n_chunks - 1);
+        wake(pool);
     }
-    int64_t taken = 1, left;
     function(argument, 0, 0);
-    while ((left = atomic_fetch_sub_explicit(&pool->remaining, 1, memory_order_relaxed)) > 0) {
-        function(argument, n_chunks - left, 0);
-        taken++;
-    }
+    const int64_t taken = 1 + take_chunks(pool, 0, NULL);
     atomic_store(&pool->caller_has_chunk, false);
     pool->done_before += n_chunks - taken;
     if (atomic_load_explicit(&pool->done, memory_order_acquire) != pool->done_before) {
@@ -301,6 +351,7 @@ kata_status kata__pool_new(struct kata__pool **out, kata_context *context, int n
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_mutex_lock(&pool->mutex);
     for (int i = 0; i < n_workers; i++) {
         struct worker *worker = &pool->worker[i];
         *worker = (struct worker){.pool = pool, .number = i + 1};
@@ -312,6 +363,7 @@ kata_status kata__pool_new(struct kata__pool **out, kata_context *context, int n
         pthread_setname_np(worker->thread, "kata-worker");
 #endif
     }
+    pthread_mutex_unlock(&pool->mutex);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     *n_started = pool->n_workers;
     *out = pool;

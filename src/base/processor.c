@@ -16,6 +16,10 @@ kata__thread kata__thread_self(void) {
     return self;
 }
 
+int kata__thread_processor(void) {
+    return sched_getcpu();
+}
+
 uint64_t kata__thread_ns(kata__thread thread) {
     struct timespec now;
     if (thread.number == 0 || clock_gettime(thread.clock, &now) != 0) {
@@ -56,6 +60,10 @@ void kata__thread_leave(void) {
 
 kata__thread kata__thread_self(void) {
     return (kata__thread){0};
+}
+
+int kata__thread_processor(void) {
+    return -1;
 }
 
 uint64_t kata__thread_ns(kata__thread thread) {

@@ -15,6 +15,8 @@ typedef struct kata__thread {
 
 /* The calling thread; a system call the first time only. */
 kata__thread kata__thread_self(void);
+/* The processor that the caller is on; -1: unknown. */
+int kata__thread_processor(void);
 /* Processor time of a thread so far; it stands while the thread does not run. 0: unknown. */
 uint64_t kata__thread_ns(kata__thread thread);
 /* Queues a thread that waits for a processor on the caller's own, where it runs as soon as the
