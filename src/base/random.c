@@ -16,6 +16,10 @@ static uint64_t uniform_key(uint64_t seed, uint32_t stream) {
     return seed ^ mix(stream);
 }
 
+uint64_t kata__random_uniform_key(uint64_t seed, uint32_t stream) {
+    return uniform_key(seed, stream);
+}
+
 static uint64_t normal_key(uint64_t seed, uint32_t stream) {
     return seed ^ mix((uint64_t)1 << 32 | stream);
 }

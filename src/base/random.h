@@ -16,6 +16,9 @@ void kata__philox(uint64_t key, uint64_t counter_high, uint64_t counter_low, uin
  * logarithm, sine and cosine: the same bits on every machine. */
 
 /* out[i] = kata_random_uniform(seed, stream, step, first_index + i), four to a Philox block. */
+/* The Philox key of the uniform numbers of a seed and stream: number `index` of step `step` is word
+ * index % 4 of kata__philox(key, step, index / 4). */
+uint64_t kata__random_uniform_key(uint64_t seed, uint32_t stream);
 void kata__random_fill_uniform(float *out, int64_t n, uint64_t seed, uint32_t stream, uint64_t step,
                                uint64_t first_index);
 /* out[i] = (float)kata_random_normal(seed, stream, step, first_index + i), two to a block. */

@@ -25,6 +25,16 @@ static inline int64_t kata__chunk_of(int64_t chunk, int64_t total, int64_t size,
     return total - *start < size ? total - *start : size;
 }
 
+/* `total` elements in chunks of about KATA__CHUNK, all of one size and an even number of them: two
+ * threads have the same to do. The size is a multiple of 64, so that two chunks share no line. */
+static inline int64_t kata__chunk_even(int64_t total) {
+    if (total <= KATA__CHUNK) {
+        return KATA__CHUNK;
+    }
+    const int64_t n_chunks = (total - 1) / (2 * KATA__CHUNK) * 2 + 2;
+    return ((total - 1) / n_chunks / 64 + 1) * 64;
+}
+
 /* How many of the things that have n_elements each make a chunk. */
 static inline int64_t kata__chunk_size(int64_t n_elements) {
     return n_elements >= KATA__CHUNK ? 1 : n_elements > 0 ? KATA__CHUNK / n_elements : KATA__CHUNK;

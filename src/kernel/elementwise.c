@@ -13,7 +13,7 @@ enum { FINITE_CHUNK = 1 << 17 };
 
 typedef struct unary_job {
     void (*function)(int64_t n, const void *x, void *y, double alpha, double beta);
-    int64_t n;
+    int64_t n, chunk;
     const char *x;
     char *y;
     double alpha, beta;
@@ -23,7 +23,7 @@ typedef struct unary_job {
 static void unary_chunk(void *argument, int64_t chunk, int worker) {
     (void)worker;
     const unary_job *job = argument;
-    int64_t start, n = kata__chunk_of(chunk, job->n, KATA__CHUNK, &start);
+    int64_t start, n = kata__chunk_of(chunk, job->n, job->chunk, &start);
     const size_t at = (size_t)start * job->size;
     job->function(n, job->x + at, job->y + at, job->alpha, job->beta);
 }
@@ -35,12 +35,13 @@ void kata__unary_run(kata_context *context, kata_dtype dtype, kata__unary op, in
     }
     unary_job job = {.function = kata__elementwise_of(context, dtype)->unary[op],
                      .n = n,
+                     .chunk = kata__chunk_even(n),
                      .x = x,
                      .y = y,
                      .alpha = alpha,
                      .beta = beta,
                      .size = kata_dtype_size(dtype)};
-    kata__run_chunks(context, kata__chunk_count(n, KATA__CHUNK), unary_chunk, &job);
+    kata__run_chunks(context, kata__chunk_count(n, job.chunk), unary_chunk, &job);
 }
 
 /* ---- binary with broadcasting ----
@@ -266,6 +267,7 @@ void kata__binary_run(kata_context *context, kata_dtype dtype, kata__binary op,
     const int last = job.rank - 1;
     const bool steps = is_step(job.a.stride[last]) && is_step(job.b.stride[last]);
     if (job.rank == 1 && steps) {
+        job.chunk = kata__chunk_even(n);
         kata__run_chunks(context, kata__chunk_count(n, job.chunk), binary_flat_chunk, &job);
         return;
     }
@@ -333,25 +335,24 @@ bool kata__all_finite(kata_context *context, kata_dtype dtype, int64_t n, const 
 typedef struct dropout_job {
     const kata__elementwise_table *table;
     size_t size;
-    int64_t n;
+    int64_t n, chunk;
     const char *x;
     char *y;
     uint8_t *mask;
     double ratio;
-    uint64_t seed, step;
-    uint32_t stream;
+    uint64_t key, step;
 } dropout_job;
 
 static void dropout_chunk(void *argument, int64_t chunk, int worker) {
     (void)worker;
     const dropout_job *job = argument;
     enum { BLOCK = 2048 };
-    float u[BLOCK];
-    int64_t start, n = kata__chunk_of(chunk, job->n, KATA__CHUNK, &start);
+    _Alignas(64) float u[BLOCK];
+    int64_t start, n = kata__chunk_of(chunk, job->n, job->chunk, &start);
     for (int64_t i = start; i < start + n; i += BLOCK) {
         const int64_t m = start + n - i < BLOCK ? start + n - i : BLOCK;
         const size_t at = (size_t)i * job->size;
-        kata__random_fill_uniform(u, m, job->seed, job->stream, job->step, (uint64_t)i);
+        job->table->uniform((m + 3) / 4, job->key, job->step, (uint64_t)i / 4, u);
         job->table->dropout(m, job->x + at, u, job->ratio, job->y + at, job->mask + i);
     }
 }
@@ -364,20 +365,20 @@ void kata__dropout(kata_context *context, kata_dtype dtype, int64_t n, const voi
     dropout_job job = {.table = kata__elementwise_of(context, dtype),
                        .size = kata_dtype_size(dtype),
                        .n = n,
+                       .chunk = kata__chunk_even(n),
                        .x = x,
                        .y = y,
                        .mask = mask,
                        .ratio = ratio,
-                       .seed = seed,
-                       .step = step,
-                       .stream = stream};
-    kata__run_chunks(context, kata__chunk_count(n, KATA__CHUNK), dropout_chunk, &job);
+                       .key = kata__random_uniform_key(seed, stream),
+                       .step = step};
+    kata__run_chunks(context, kata__chunk_count(n, job.chunk), dropout_chunk, &job);
 }
 
 typedef struct dropout_gradient_job {
     const kata__elementwise_table *table;
     size_t size;
-    int64_t n;
+    int64_t n, chunk;
     const char *dy;
     const uint8_t *mask;
     char *dx;
@@ -387,7 +388,7 @@ typedef struct dropout_gradient_job {
 static void dropout_gradient_chunk(void *argument, int64_t chunk, int worker) {
     (void)worker;
     const dropout_gradient_job *job = argument;
-    int64_t start, n = kata__chunk_of(chunk, job->n, KATA__CHUNK, &start);
+    int64_t start, n = kata__chunk_of(chunk, job->n, job->chunk, &start);
     const size_t at = (size_t)start * job->size;
     job->table->dropout_gradient(n, job->dy + at, job->mask + start, job->ratio, job->dx + at);
 }
@@ -400,9 +401,10 @@ void kata__dropout_gradient(kata_context *context, kata_dtype dtype, int64_t n, 
     dropout_gradient_job job = {.table = kata__elementwise_of(context, dtype),
                                 .size = kata_dtype_size(dtype),
                                 .n = n,
+                                .chunk = kata__chunk_even(n),
                                 .dy = dy,
                                 .mask = mask,
                                 .dx = dx,
                                 .ratio = ratio};
-    kata__run_chunks(context, kata__chunk_count(n, KATA__CHUNK), dropout_gradient_chunk, &job);
+    kata__run_chunks(context, kata__chunk_count(n, job.chunk), dropout_gradient_chunk, &job);
 }

@@ -13,6 +13,8 @@
 #include <string.h>
 #if KATA__VECTOR_BYTES > 16
 #include <immintrin.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
 #endif
 
 #define KATA__PASTE_(a, b) a##_##b

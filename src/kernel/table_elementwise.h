@@ -46,6 +46,8 @@ typedef struct kata__elementwise_table {
     void (*from_bytes)(int64_t n, const uint8_t *x, double scale, void *y);
     /* No infinity and no NaN among n numbers. */
     bool (*all_finite)(int64_t n, const void *x);
+    /* The uniform numbers of Philox blocks first .. first + n_blocks - 1: four each. */
+    void (*uniform)(int64_t n_blocks, uint64_t key, uint64_t step, uint64_t first, float *out);
     /* u: n uniform numbers in [0, 1). */
     void (*dropout)(int64_t n, const void *x, const float *u, double ratio, void *y, uint8_t *mask);
     void (*dropout_gradient)(int64_t n, const void *dy, const uint8_t *mask, double ratio,

@@ -9,7 +9,7 @@ typedef struct update_job {
                      const kata__update_scalars *scalars);
     const kata__update_scalars *scalars;
     size_t size;
-    int64_t n;
+    int64_t n, chunk;
     char *w;
     const char *g;
     char *state1, *state2;
@@ -18,7 +18,7 @@ typedef struct update_job {
 static void update_chunk(void *argument, int64_t chunk, int worker) {
     (void)worker;
     const update_job *job = argument;
-    int64_t start, n = kata__chunk_of(chunk, job->n, KATA__CHUNK, &start);
+    int64_t start, n = kata__chunk_of(chunk, job->n, job->chunk, &start);
     const size_t at = (size_t)start * job->size;
     job->function(n, job->w + at, job->g + at, job->state1 != NULL ? job->state1 + at : NULL,
                   job->state2 != NULL ? job->state2 + at : NULL, job->scalars);
@@ -49,9 +49,10 @@ void kata__update_run(kata_context *context, kata_dtype dtype, kata__update rule
                       .scalars = &scalars,
                       .size = kata_dtype_size(dtype),
                       .n = n,
+                      .chunk = kata__chunk_even(n),
                       .w = w,
                       .g = g,
                       .state1 = state1,
                       .state2 = state2};
-    kata__run_chunks(context, kata__chunk_count(n, KATA__CHUNK), update_chunk, &job);
+    kata__run_chunks(context, kata__chunk_count(n, job.chunk), update_chunk, &job);
 }

@@ -344,11 +344,19 @@ static void NAME(dropout)(int64_t n, const void *x_data, const float *u, double 
     /* The numbers are multiples of 2^-24: u >= ratio in double is the same comparison as
      * 2^24 u >= ceil(2^24 ratio) in float. */
     const float limit = (float)(ceil(ratio * 16777216.0) / 16777216.0);
-    for (int64_t i = 0; i < n; i++) {
-        mask[i] = u[i] >= limit ? 1 : 0;
+    int64_t i = 0;
+    for (; i + KATA__STRIP <= n; i += KATA__STRIP) {
+        KATA__VECTOR_LOOP
+        for (int j = 0; j < KATA__STRIP; j++) {
+            mask[i + j] = u[i + j] >= limit ? 1 : 0;
+        }
+        KATA__VECTOR_LOOP
+        for (int j = 0; j < KATA__STRIP; j++) {
+            y[i + j] = u[i + j] >= limit ? x[i + j] * factor : 0;
+        }
     }
-    KATA__VECTOR_LOOP
-    for (int64_t i = 0; i < n; i++) {
+    for (; i < n; i++) {
+        mask[i] = u[i] >= limit ? 1 : 0;
         y[i] = u[i] >= limit ? x[i] * factor : 0;
     }
 }

@@ -3,6 +3,7 @@
 #include "kernel/table_elementwise.h"
 #include "kernel/body/elementwise.h"
 #include "kernel/body/move.h"
+#include "kernel/body/philox.h"
 #include "kernel/body/rows.h"
 #include "kernel/body/update.h"
 
@@ -60,6 +61,7 @@ static const kata__elementwise_table NAME(kata__elementwise) = {
     .transpose = NAME(transpose_block),
     .from_bytes = NAME(from_bytes),
     .all_finite = NAME(all_finite),
+    .uniform = kata__philox_uniform,
     .dropout = NAME(dropout),
     .dropout_gradient = NAME(dropout_gradient),
     .softmax_rows = NAME(softmax_rows),
