@@ -69,7 +69,8 @@ static bool is_conv_gradient(const lowering *l, const kata__node *node) {
 
 /* alpha A' B' + C, with C one row or none. */
 static bool is_large_product(const lowering *l, const kata__node *node) {
-    if (!is_row(node, "", "Gemm") || !is_float(l, node->outputs[0])) {
+    if ((!is_row(node, "", "Gemm") && !is_row(node, "kata", "GemmFused")) ||
+        !is_float(l, node->outputs[0])) {
         return false;
     }
     const kata_attribute_value *alpha = attribute(node, "alpha"), *beta = attribute(node, "beta");
@@ -123,7 +124,7 @@ static unsigned half_inputs(const lowering *l, const kata__node *node) {
     if (is_conv_gradient(l, node)) { /* x, dy */
         return 1 | 2;
     }
-    return is_large_product(l, node) ? 1 : 0;
+    return is_large_product(l, node) ? 1 | 8 : 0; /* A, mask */
 }
 
 static void find_uses(lowering *l) {
@@ -338,7 +339,7 @@ static kata_status lower_conv_gradient(lowering *l, const kata__node *node) {
 /* --- products -------------------------------------------------------------------------------- */
 
 static kata_status lower_product(lowering *l, const kata__node *node) {
-    kata_value inputs[3] = {KATA_NONE}, b, out;
+    kata_value inputs[4] = {KATA_NONE}, b, out;
     const kata_attribute swap = KATA_INT("transB", integer(node, "transB", 0));
     char name[256];
     snprintf(name, sizeof name, "%.200s/weight", node->name);
@@ -350,14 +351,15 @@ static kata_status lower_product(lowering *l, const kata__node *node) {
     KATA__TRY(add(l, name, "kata:GemmBfloat16Weight", &b, 1, &swap, 1, &inputs[1], 1));
     KATA__TRY(half(l, node->inputs[0], &inputs[0]));
     KATA__TRY(full(l, node->n_inputs > 2 ? node->inputs[2] : KATA_NONE, &inputs[2]));
+    KATA__TRY(half(l, node->n_inputs > 3 ? node->inputs[3] : KATA_NONE, &inputs[3]));
     int32_t id = node->outputs[0].id;
-    bool to_half = l->wants_half[id] && !l->wants_full[id];
+    bool to_half = inputs[3].id != 0 || (l->wants_half[id] && !l->wants_full[id]);
+    int n_inputs = inputs[3].id != 0 ? 4 : inputs[2].id != 0 ? 3 : 2;
     const kata_attribute list[] = {KATA_INT("columns", type_of(l, node->outputs[0])->shape.dim[1]),
                                    KATA_INT("relu", integer(node, "relu", 0)),
                                    KATA_INT("to", to_half ? ONNX_BFLOAT16 : ONNX_FLOAT),
                                    KATA_INT("transA", integer(node, "transA", 0))};
-    KATA__TRY(add(l, node->name, "kata:GemmBfloat16", inputs, inputs[2].id != 0 ? 3 : 2, list, 4,
-                  &out, 1));
+    KATA__TRY(add(l, node->name, "kata:GemmBfloat16", inputs, n_inputs, list, 4, &out, 1));
     return to_half ? set_half(l, node->outputs[0], out) : set_full(l, node->outputs[0], out);
 }
 
