@@ -436,6 +436,7 @@ const kata__command kata__command_bench = {
         "  train      a training step of a ready network, batch 100\n"
         "  fit        the same by kata_fit: with shuffling and gathering of batches\n"
         "  predict    a ready network, batch 1, 8, 100\n"
+        "  train-bf16, predict-bf16  the same with --precision bf16\n"
         "  data       reading idx files, filling batches, augmentation\n"
         "\n"
         "'of' is the share of what is possible: of the peak of float32 multiply-adds of these\n"

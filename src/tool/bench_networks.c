@@ -184,7 +184,8 @@ static kata_status measure_training(kata__bench *bench, const char *name, kata_m
     return kata__bench_measure(bench, name, &work);
 }
 
-static kata_status run_train(kata__bench *bench, const kata__bench_entry *entry) {
+static kata_status train_in(kata__bench *bench, const kata__bench_entry *entry,
+                            kata_precision precision) {
     kata_model *model = NULL;
     kata_dataset *dataset;
     const char *network = kata_model_ready_list()[entry->index].name;
@@ -195,11 +196,22 @@ static kata_status run_train(kata__bench *bench, const kata__bench_entry *entry)
         status = kata__bench_network(&model, bench, network);
     }
     if (status == KATA_OK) {
+        status = kata_set_precision(model, precision);
+    }
+    if (status == KATA_OK) {
         status = measure_training(bench, entry->name, model, dataset, before);
     }
     kata_dataset_free(dataset);
     kata_model_free(model);
     return status;
+}
+
+static kata_status run_train(kata__bench *bench, const kata__bench_entry *entry) {
+    return train_in(bench, entry, KATA_PRECISION_F32);
+}
+
+static kata_status run_train_bf16(kata__bench *bench, const kata__bench_entry *entry) {
+    return train_in(bench, entry, KATA_PRECISION_BF16);
 }
 
 /* --- fit: kata_fit over a data set, shuffled -------------------------------------------------- */
@@ -278,12 +290,16 @@ static kata_status measure_prediction(kata__bench *bench, const char *name, pred
     return kata__bench_measure(bench, name, &work);
 }
 
-static kata_status run_predict(kata__bench *bench, const kata__bench_entry *entry) {
+static kata_status predict_in(kata__bench *bench, const kata__bench_entry *entry,
+                              kata_precision precision) {
     static const int64_t batches[] = {1, 8, BATCH};
     prediction p = {.model = NULL};
     kata_dataset *dataset = NULL;
     KATA__TRY(kata__bench_network(&p.model, bench, kata_model_ready_list()[entry->index].name));
-    kata_status status = kata__bench_samples(&dataset, bench, BATCH, KATA_F32);
+    kata_status status = kata_set_precision(p.model, precision);
+    if (status == KATA_OK) {
+        status = kata__bench_samples(&dataset, bench, BATCH, KATA_F32);
+    }
     if (status == KATA_OK) {
         status = kata_tensor_new(&p.y, bench->context, KATA_F32, &KATA_SHAPE_OF(BATCH, 10));
     }
@@ -297,13 +313,24 @@ static kata_status run_predict(kata__bench *bench, const kata__bench_entry *entr
     return status;
 }
 
+static kata_status run_predict(kata__bench *bench, const kata__bench_entry *entry) {
+    return predict_in(bench, entry, KATA_PRECISION_F32);
+}
+
+static kata_status run_predict_bf16(kata__bench *bench, const kata__bench_entry *entry) {
+    return predict_in(bench, entry, KATA_PRECISION_BF16);
+}
+
 void kata__bench_add_networks(kata__bench_list *list) {
     static const struct {
         const char *group;
         kata__bench_function run;
         bool is_usual;
-    } groups[] = {
-        {"train", run_train, true}, {"fit", run_fit, false}, {"predict", run_predict, true}};
+    } groups[] = {{"train", run_train, true},
+                  {"train-bf16", run_train_bf16, false},
+                  {"fit", run_fit, false},
+                  {"predict", run_predict, true},
+                  {"predict-bf16", run_predict_bf16, false}};
     const kata_ready_entry *ready = kata_model_ready_list();
     for (size_t g = 0; g < KATA__COUNT(groups); g++) {
         for (int i = 0; ready[i].name != NULL; i++) {
