@@ -42,6 +42,7 @@ check 2 "did you mean 'kata train'?" trian
 check 2 "did you mean --epochs?" train $tiny --epoch 2
 check 2 "did you mean --optimizer?" train $tiny --optimiser adam
 check 2 "did you mean adam?" train $tiny --optimizer adan
+check 2 "did you mean bf16?" train $tiny --precision bf61
 check 2 "did you mean shift?" train $tiny --augment shfit=2
 check 1 "did you mean simple-convnet?" train $tiny --model simple-convent
 check 1 "did you mean mnist?" train --data mnits

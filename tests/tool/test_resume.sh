@@ -26,6 +26,15 @@ hash=$(hash_of threads-1)
 [ "$(hash_of threads-2)" = "$hash" ] || fail "2 threads give other weights"
 [ "$(hash_of threads-5)" = "$hash" ] || fail "5 threads give other weights"
 
+# bfloat16: the same bits for any number of threads too, and others than float32's; its files are float32
+for n in 1 5; do
+    "$kata" train $settings --precision bf16 --threads $n --out bf16-$n --quiet >/dev/null || fail "bf16 with $n threads"
+done
+[ "$(hash_of bf16-1)" = "$(hash_of bf16-5)" ] || fail "5 threads give other weights in bf16"
+[ "$(hash_of bf16-1)" != "$hash" ] || fail "bf16 gives float32's weights"
+grep -q "precision: bf16" bf16-1/kata.yaml || fail "kata.yaml does not say the precision"
+"$kata" evaluate bf16-1 --data idx --precision bf16 --quiet >/dev/null || fail "evaluating in bf16"
+
 # Ctrl-C in mid-epoch, then --resume
 for delay in 0.5 0.25 0.1 0.03; do
     rm -rf stopped
