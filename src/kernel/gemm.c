@@ -26,6 +26,7 @@ enum {
     PACK_ROWS = 384,         /* a chunk with so many rows packs B */
     TAIL_TERMS = 48,         /* fewer are not worth a way of their own for the last columns */
     PARTS_NUMBERS = 1 << 20, /* the most numbers that partial sums may take */
+    FAR_BYTES = 1 << 20,     /* so much does not stay in the second-level cache */
     CROWDED_BYTES = 2048     /* rows a multiple of this apart fall on few places of the caches */
 };
 
@@ -196,6 +197,7 @@ size_t kata__gemm_workspace(kata_context *context, kata_dtype dtype, const kata_
 
 struct job {
     const struct plan *plan;
+    int64_t n_chunks;
     char *workers, *turned, *parts;
 };
 
@@ -292,8 +294,7 @@ static void tail_chunk(const struct job *job, int worker, int64_t item, int64_t 
             product.bias_row = bias;
             product.bias_column = of->bias_row;
             product.relu = dot.relu;
-            dot.alpha = 1;
-            dot.relu = false;
+            dot.plain = true;
         } else {
             dot.bias_row = of->bias_row;
             dot.bias_column = bias;
@@ -321,15 +322,22 @@ static void tail_chunk(const struct job *job, int worker, int64_t item, int64_t 
     dot.c_column = of->ldc;
     dot.bias_row = bias;
     dot.bias_column = of->bias_row;
+    dot.plain = of->alpha == 1 && of->beta == 0 && !bias && !of->bias_row && !of->relu && !of->mask;
     p->table->dot(&dot);
 }
 
+/* What a chunk reads, from its first number on. */
+struct after {
+    const void *a, *b;
+};
+
 static void piece_chunk(const struct job *job, int worker, int64_t item, int64_t part, int64_t i0,
-                        int64_t i1, int64_t j0, int64_t j1) {
+                        int64_t i1, int64_t j0, int64_t j1, const struct after *after) {
     const struct plan *p = job->plan;
     const kata__gemm *g = &p->g;
     const int64_t k0 = g->k * part / p->parts, k1 = g->k * (part + 1) / p->parts;
     char *const own = job->workers + (size_t)worker * worker_bytes(p);
+    const int64_t c_numbers = (p->parts > 1 ? p->parts : g->batch) * g->m * g->n;
     kata__gemm_piece piece = {
         .m = i1 - i0,
         .n = j1 - j0,
@@ -345,6 +353,10 @@ static void piece_chunk(const struct job *job, int worker, int64_t item, int64_t
         .b_rows = g->k - k0,
         .space = own,
         .scratch = p->pack ? own + p->space_bytes : NULL,
+        .far_b = !p->pack && (k1 - k0) * (j1 - j0) * (int64_t)p->size > FAR_BYTES,
+        .far_c = c_numbers * (int64_t)p->size > FAR_BYTES,
+        .after_a = after->a,
+        .after_b = after->b,
     };
     if (p->parts > 1) {
         const int64_t n = g->n + p->tail;
@@ -371,22 +383,53 @@ static void piece_chunk(const struct job *job, int worker, int64_t item, int64_t
     }
 }
 
-/* Chunks run through the rows first, so that neighbours use the same panels of B. */
+/* Where a chunk lies. Chunks run through the rows first, so that neighbours use the same columns.
+ */
+struct place {
+    int64_t i0, i1, j0, j1, part, item;
+};
+
+static struct place place_of(const struct plan *p, int64_t chunk) {
+    const int64_t row = chunk % p->row_chunks, rest = chunk / p->row_chunks;
+    const int64_t column = rest % p->column_chunks, rest2 = rest / p->column_chunks;
+    return (struct place){p->g.m * row / p->row_chunks,
+                          p->g.m * (row + 1) / p->row_chunks,
+                          chunk_column(p, column),
+                          chunk_column(p, column + 1),
+                          rest2 % p->parts,
+                          rest2 / p->parts * p->items};
+}
+
+/* The operands of a chunk. */
+static struct after operands_of(const struct plan *p, const struct place *at_chunk) {
+    const kata__gemm *g = &p->g;
+    const int64_t i = at_chunk->i0, j = at_chunk->j0, k = g->k * at_chunk->part / p->parts;
+    return (struct after){
+        at(p, g->a,
+           at_chunk->item * g->stride_a + (g->transpose_a ? k * g->lda + i : i * g->lda + k)),
+        at(p, g->b,
+           at_chunk->item * g->stride_b + (g->transpose_b ? j * g->ldb + k : k * g->ldb + j))};
+}
+
 static void run_chunk(void *argument, int64_t chunk, int worker) {
     const struct job *job = argument;
     const struct plan *p = job->plan;
-    const kata__gemm *g = &p->g;
-    const int64_t row = chunk % p->row_chunks, rest = chunk / p->row_chunks;
-    const int64_t column = rest % p->column_chunks, rest2 = rest / p->column_chunks;
-    const int64_t part = rest2 % p->parts, item_chunk = rest2 / p->parts;
-    const int64_t i0 = g->m * row / p->row_chunks, i1 = g->m * (row + 1) / p->row_chunks;
-    const int64_t j0 = chunk_column(p, column), j1 = chunk_column(p, column + 1);
-    const int64_t last = least((item_chunk + 1) * p->items, g->batch);
-    for (int64_t item = item_chunk * p->items; item < last; item++) {
+    const struct place c = place_of(p, chunk);
+    /* The chunk that this worker will probably get next, for what it reads to be fetched. */
+    struct after after = {0};
+    if (p->way == PIECES && chunk + p->n_threads < job->n_chunks) {
+        const struct place next = place_of(p, chunk + p->n_threads);
+        const struct after now = operands_of(p, &c);
+        after = operands_of(p, &next);
+        after.a = after.a == now.a ? NULL : after.a;
+        after.b = after.b == now.b ? NULL : after.b;
+    }
+    const int64_t last = least(c.item + p->items, p->g.batch);
+    for (int64_t item = c.item; item < last; item++) {
         if (p->way == DOT) {
-            dot_chunk(p, item, i0, i1, j0, j1);
+            dot_chunk(p, item, c.i0, c.i1, c.j0, c.j1);
         } else {
-            piece_chunk(job, worker, item, part, i0, i1, j0, j1);
+            piece_chunk(job, worker, item, c.part, c.i0, c.i1, c.j0, c.j1, &after);
         }
     }
 }
@@ -430,8 +473,8 @@ void kata__gemm_run(kata_context *context, kata_dtype dtype, const kata__gemm *g
     if (p.parts > 1) {
         job.parts = job.turned + turned_bytes(&p);
     }
-    kata__parallel(context, p.item_chunks * p.parts * p.row_chunks * p.column_chunks, run_chunk,
-                   &job);
+    job.n_chunks = p.item_chunks * p.parts * p.row_chunks * p.column_chunks;
+    kata__parallel(context, job.n_chunks, run_chunk, &job);
     if (p.parts > 1) {
         kata__parallel(context, least(p.g.m, p.parts), parts_chunk, &job);
     }

@@ -26,7 +26,10 @@ typedef struct kata__gemm_piece {
     double alpha, beta;
     const void *bias_column, *bias_row; /* NULL or this piece's first */
     bool relu;
-    const void *mask; /* NULL or this piece's first */
+    const void *mask;  /* NULL or this piece's first */
+    bool far_b, far_c; /* B, read where it is, or C will not be in the second-level cache */
+    const void *after_a,
+        *after_b; /* NULL, or what will be read after this piece, in the same way */
 } kata__gemm_piece;
 
 /* The products of a dot-product kernel: C (m,n) as above with A (m,k) and B (n,k), rows contiguous
@@ -43,6 +46,7 @@ typedef struct kata__gemm_dot {
     const void *bias_column, *bias_row;
     bool relu;
     const void *mask; /* lies like C */
+    bool plain;       /* the product alone: alpha is 1, and nothing else is done */
 } kata__gemm_dot;
 
 /* A correlation of planes, what all convolutions come down to. `source` holds zero-padded planes;

@@ -77,6 +77,13 @@ static void NAME(pack_transposed)(const REAL *from, int64_t from_step, int64_t k
                 }
             }
         }
+        if (k - p <= LANES / 4) { /* too few to be worth a transposition */
+            for (; p < k; p++) {
+                for (int i = 0; i < LANES; i++) {
+                    t[p * to_step + i] = i < rows ? f[i * from_step + p] : 0;
+                }
+            }
+        }
         for (; p < k; p += LANES) {
             const int terms = k - p < LANES ? (int)(k - p) : LANES;
             VEC r[LANES];
@@ -150,24 +157,26 @@ static void NAME(pack_block)(const REAL *b, int64_t ldb, bool transpose_b, int64
 typedef struct kata__region {
     const char *at;
     int64_t n_bytes, step, rows;
-    int64_t taken; /* of the rows, if they are short */
 } kata__region;
 
-/* Takes a row of the region, or a line of as many short rows as there are terms, to be fetched
- * during k terms. */
+/* Takes some lines of the region, to be fetched during k terms, as evenly as can be: a row, or a
+ * line of each row if these are short. */
 KATA__LOCAL kata__fetch kata__region_take(kata__region *r, int64_t k) {
-    if (r->n_bytes <= 6 * KATA__LINE) {
-        const kata__fetch fetch = {r->at + r->taken * r->step, r->step};
-        r->taken += k;
-        if (r->taken >= r->rows) {
-            r->taken = 0;
-            r->at += KATA__LINE;
-            r->n_bytes -= KATA__LINE;
-            r->rows = r->n_bytes > 0 ? r->rows : 0;
-        }
+    if (r->n_bytes <= 6 * KATA__LINE && r->rows <= k) {
+        const kata__fetch fetch = {r->at, r->step, r->rows};
+        r->at += KATA__LINE;
+        r->n_bytes -= KATA__LINE;
+        r->rows = r->n_bytes > 0 ? r->rows : 0;
         return fetch;
     }
-    const kata__fetch fetch = {r->at, (r->n_bytes + k - 1) / k};
+    enum { MOST = KATA__LINE / 4 };
+    if (r->rows == 1 && r->n_bytes > MOST * k) {
+        const kata__fetch fetch = {r->at, MOST, k};
+        r->at += MOST * k;
+        r->n_bytes -= MOST * k;
+        return fetch;
+    }
+    const kata__fetch fetch = {r->at, (r->n_bytes + k - 1) / k, k};
     r->at += r->step;
     r->rows--;
     return fetch;
@@ -247,8 +256,8 @@ KATA__LOCAL kata__region NAME(rows_region)(const kata__gemm_piece *g, int64_t i,
     const int64_t size = (int64_t)sizeof(REAL);
     const char *a = g->a;
     return g->transpose_a
-               ? (kata__region){a + (p * g->lda + i) * size, rows * size, g->lda * size, k, 0}
-               : (kata__region){a + (i * g->lda + p) * size, k * size, g->lda * size, rows, 0};
+               ? (kata__region){a + (p * g->lda + i) * size, rows * size, g->lda * size, k}
+               : (kata__region){a + (i * g->lda + p) * size, k * size, g->lda * size, rows};
 }
 
 /* Columns [j, j + n) and terms [p, p + k) of op(B). */
@@ -257,12 +266,10 @@ KATA__LOCAL kata__region NAME(columns_region)(const kata__gemm_piece *g, int64_t
     const int64_t size = (int64_t)sizeof(REAL);
     const char *b = g->b;
     if (!g->transpose_b && n == g->ldb) { /* as lines that lie behind each other */
-        return (kata__region){b + p * g->ldb * size, KATA__LINE, KATA__LINE,
-                              (n * k * size + KATA__LINE - 1) / KATA__LINE, 0};
+        return (kata__region){b + p * g->ldb * size, n * k * size, 0, 1};
     }
-    return g->transpose_b
-               ? (kata__region){b + (j * g->ldb + p) * size, k * size, g->ldb * size, n, 0}
-               : (kata__region){b + (p * g->ldb + j) * size, n * size, g->ldb * size, k, 0};
+    return g->transpose_b ? (kata__region){b + (j * g->ldb + p) * size, k * size, g->ldb * size, n}
+                          : (kata__region){b + (p * g->ldb + j) * size, n * size, g->ldb * size, k};
 }
 
 /* One block of columns and terms: C's columns [j0, j0 + n), terms p..p + t->k. `next` is what will
@@ -277,6 +284,13 @@ static void NAME(gemm_block)(const kata__gemm_piece *g, NAME(product) *t, int64_
     const bool end = p + t->k >= g->k;
     const int64_t k = t->k, whole_rows = LANES / (g->ldb > 0 ? g->ldb : 1) + 1;
     kata__region rows_next = {0};
+    const bool last_block = end && j0 + n >= g->n;
+    kata__region after_a = {0};
+    if (last_block && g->after_a) {
+        kata__gemm_piece after = *g;
+        after.a = g->after_a;
+        after_a = NAME(rows_region)(&after, 0, g->m, 0, k);
+    }
     for (int64_t tile = 0; tile < row_tiles; tile++) {
         const int64_t i = NAME(tile_row)(g, tile, row_tiles);
         const int64_t i_end = NAME(tile_row)(g, tile + 1, row_tiles);
@@ -313,9 +327,15 @@ static void NAME(gemm_block)(const kata__gemm_piece *g, NAME(product) *t, int64_
             t->c_soon = k >= 128                  ? c
                         : v + vectors < n_vectors ? c + vectors * LANES
                                                   : (REAL *)g->c + i_end * g->ldc + j0;
-            t->fetch = rows_next.rows > 0 ? kata__region_take(&rows_next, k)
-                       : next.rows > 0    ? kata__region_take(&next, k)
-                                          : (kata__fetch){(const char *)t, 0};
+            kata__region next_panel = {(const char *)(t->b + vectors * LANES), KATA__LINE,
+                                       g->ldb * (int64_t)sizeof(REAL), k};
+            t->fetch = k == 0 ? (kata__fetch){NULL, 0, 0}
+                       : g->far_b && tile == 0 && columns > vectors * LANES
+                           ? kata__region_take(&next_panel, k)
+                       : rows_next.rows > 0 ? kata__region_take(&rows_next, k)
+                       : next.rows > 0      ? kata__region_take(&next, k)
+                       : after_a.rows > 0   ? kata__region_take(&after_a, k)
+                                            : (kata__fetch){NULL, 0, 0};
 
             const int most = vectors == 3 ? KATA__PRODUCT_ROWS_OF_3 : KATA__PRODUCT_ROWS;
             const int parts = (rows + most - 1) / most;
@@ -346,6 +366,7 @@ static void NAME(gemm_piece)(const kata__gemm_piece *g) {
         const int64_t j_next = n_vectors * (block + 2) / blocks / 2 * 2 * LANES;
         for (int64_t part = 0; part < k_blocks; part++) {
             const int64_t p = g->k * part / k_blocks, p_end = g->k * (part + 1) / k_blocks;
+            t.k = p_end - p;
             kata__region next = {0};
             if (part + 1 < k_blocks) {
                 next = NAME(columns_region)(g, j, j_end - j, p_end,
@@ -353,8 +374,11 @@ static void NAME(gemm_piece)(const kata__gemm_piece *g) {
             } else if (block + 1 < blocks) {
                 next = NAME(columns_region)(g, j_end, (block + 2 == blocks ? g->n : j_next) - j_end,
                                             0, g->k / k_blocks);
+            } else if (g->after_b) {
+                kata__gemm_piece after = *g;
+                after.b = g->after_b;
+                next = NAME(columns_region)(&after, 0, j_end - j, 0, t.k);
             }
-            t.k = p_end - p;
             t.beta = part == 0 ? (REAL)g->beta : 1;
             t.relu = part == k_blocks - 1 && g->relu;
             if (g->scratch) {
@@ -439,6 +463,17 @@ KATA__LOCAL void NAME(dot_tile)(const kata__gemm_dot *g, int64_t i, int64_t j, c
     REAL sums[LANES];
     NAME(store)(sums, acc[0]);
     const int count = g->n - j < columns ? (int)(g->n - j) : columns;
+    if (g->plain && count == columns) {
+        REAL *c = (REAL *)g->c + i * g->c_row + j * g->c_column;
+        KATA__UNROLL
+        for (int r = 0; r < rows; r++) {
+            KATA__UNROLL
+            for (int s = 0; s < columns; s++) {
+                c[r * g->c_row + s * g->c_column] = sums[r * columns + s];
+            }
+        }
+        return;
+    }
     for (int r = 0; r < rows; r++) {
         for (int s = 0; s < count; s++) {
             NAME(dot_store)(g, i + r, j + s, sums[r * columns + s]);
@@ -469,12 +504,16 @@ static void NAME(gemm_dot)(const kata__gemm_dot *g) {
 /* ---- one or two rows: B is read once, in order, by as many chains of sums as hide the latency
  * ---- */
 
+/* The first `count` numbers, any number of them, of a vector. */
+KATA__LOCAL VEC NAME(load_some)(const REAL *p, int64_t count) {
+    return NAME(load_first)(p, count >= LANES ? LANES : count > 0 ? (int)count : 0);
+}
+
 /* Rows [i, i + rows), columns [j, j + n) of n <= vectors * LANES: term p goes to chain p modulo
  * KATA__CHAINS / vectors of its element, and the chains are summed in the end, halves to halves. */
 KATA__LOCAL void NAME(rows_tile)(const kata__gemm_piece *g, int64_t j, int64_t n, const int rows,
                                  const int vectors) {
     const int chains = KATA__CHAINS / vectors;
-    const int last = (int)(n - (vectors - 1) * LANES);
     const int64_t a_row = g->transpose_a ? 1 : g->lda, a_term = g->transpose_a ? g->lda : 1;
     const REAL *a = g->a, *b = (const REAL *)g->b + j;
     VEC acc[KATA__CHAINS][2][KATA__CHAINS];
@@ -488,7 +527,8 @@ KATA__LOCAL void NAME(rows_tile)(const kata__gemm_piece *g, int64_t j, int64_t n
             }
         }
     }
-    const int64_t cut_rows = last == LANES ? 0 : LANES / g->ldb + 1;
+    /* Rows whose end is not far enough from B's to read whole vectors. */
+    const int64_t cut_rows = (vectors * LANES - n + g->ldb - 1) / g->ldb;
     int64_t p = 0;
     for (; p + chains <= g->k - cut_rows; p += chains) {
         KATA__UNROLL
@@ -509,7 +549,7 @@ KATA__LOCAL void NAME(rows_tile)(const kata__gemm_piece *g, int64_t j, int64_t n
             if (p + q < g->k) {
                 KATA__UNROLL
                 for (int v = 0; v < vectors; v++) {
-                    const VEC bv = NAME(product_load)(b, v, vectors, last, true);
+                    const VEC bv = NAME(load_some)(b + v * LANES, n - v * LANES);
                     KATA__UNROLL
                     for (int r = 0; r < rows; r++) {
                         acc[q][r][v] += NAME(splat)(a[r * a_row]) * bv;
@@ -530,25 +570,28 @@ KATA__LOCAL void NAME(rows_tile)(const kata__gemm_piece *g, int64_t j, int64_t n
                     acc[q][r][v] += acc[q + width][r][v];
                 }
             }
+            const int64_t left = n - v * LANES, at = j + v * LANES;
             VEC x = acc[0][r][v] * NAME(splat)((REAL)g->alpha);
+            if (left <= 0) {
+                break;
+            }
             if (g->beta != 0) {
-                x += NAME(splat)((REAL)g->beta) * NAME(product_load)(c, v, vectors, last, true);
+                x += NAME(splat)((REAL)g->beta) * NAME(load_some)(c + v * LANES, left);
             }
             if (g->bias_row) {
                 x += NAME(splat)(((const REAL *)g->bias_row)[r]);
             }
             if (g->bias_column) {
-                x += NAME(product_load)((const REAL *)g->bias_column + j, v, vectors, last, true);
+                x += NAME(load_some)((const REAL *)g->bias_column + at, left);
             }
             if (g->relu) {
                 x = NAME(maximum)(x, (VEC){0});
             }
             if (g->mask) {
-                const REAL *mask = (const REAL *)g->mask + r * g->ldc + j;
-                x = NAME(select)(NAME(product_load)(mask, v, vectors, last, true) <= 0, (VEC){0},
-                                 x);
+                const REAL *mask = (const REAL *)g->mask + r * g->ldc + at;
+                x = NAME(select)(NAME(load_some)(mask, left) <= 0, (VEC){0}, x);
             }
-            NAME(store_first)(c + v * LANES, x, v == vectors - 1 ? last : LANES);
+            NAME(store_first)(c + v * LANES, x, left < LANES ? (int)left : LANES);
         }
     }
 }
@@ -581,7 +624,7 @@ static void NAME(gemm_rows_2)(const kata__gemm_piece *g, int64_t j, int64_t n, i
 static void NAME(gemm_rows)(const kata__gemm_piece *g) {
     for (int64_t j = 0; j < g->n;) {
         const int64_t left = (g->n - j + LANES - 1) / LANES;
-        const int vectors = left >= KATA__CHAINS ? KATA__CHAINS : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+        const int vectors = left > 4 ? KATA__CHAINS : left > 2 ? 4 : (int)left;
         const int64_t n = g->n - j < vectors * LANES ? g->n - j : vectors * LANES;
         if (g->m == 1) {
             NAME(gemm_rows_1)(g, j, n, vectors);
@@ -605,8 +648,7 @@ KATA__LOCAL void NAME(copy_turned)(const kata__gemm_dot *g, const REAL *product,
 
 static void NAME(store_turned)(const kata__gemm_dot *g, const void *product, int64_t step) {
     const REAL *from = product;
-    const bool plain =
-        g->alpha == 1 && g->beta == 0 && !g->bias_row && !g->bias_column && !g->relu && !g->mask;
+    const bool plain = g->plain;
     if (plain && g->n == 1) {
         NAME(copy_turned)(g, from, step, 1);
     } else if (plain && g->n == 2) {

@@ -20,10 +20,10 @@
 
 enum { KATA__LINE = 64 };
 
-/* Memory to bring near, a place each term: at, at + step, ... */
+/* Memory to bring near, a place for each of the first `count` terms: at, at + step, ... */
 typedef struct kata__fetch {
     const char *at;
-    int64_t step;
+    int64_t step, count;
 } kata__fetch;
 #endif
 
@@ -40,7 +40,7 @@ typedef struct NAME(product) {
     bool by_term, relu;
     REAL alpha, beta;
     const REAL *bias_column, *bias_row, *mask; /* each NULL or at this tile's first */
-    const REAL *c_soon; /* the tile of C to fetch first: this one, or one that comes after it */
+    const REAL *c_soon; /* NULL, or the tile of C to fetch first: this one, or a later one */
     kata__fetch fetch;
 } NAME(product);
 
@@ -66,7 +66,9 @@ KATA__LOCAL void NAME(product_body)(const NAME(product) *t, const int rows, cons
     const int64_t a_step = t->a_step, b_step = t->b_step, a_step_3 = 3 * a_step;
     const int last = t->last;
     KATA__EACH_SUM(acc[i][v] = (VEC){0})
-    KATA__EACH_SUM(__builtin_prefetch(t->c_soon + i * t->ldc + v * LANES))
+    if (t->c_soon) {
+        KATA__EACH_SUM(__builtin_prefetch(t->c_soon + i * t->ldc + v * LANES))
+    }
 
 /* A's element of row i. Rows are reached from three places, so that each is one of these plus a
  * multiple of one of two other registers. */
@@ -101,11 +103,18 @@ KATA__LOCAL void NAME(product_body)(const NAME(product) *t, const int rows, cons
     {
         const REAL *a_5 = a + 5 * a_step, *a_10 = a + 10 * a_step;
         const char *fetch = t->fetch.at;
-        const int64_t fetch_step = t->fetch.step;
-        for (int64_t left = t->whole; left > 0; left--) {
-            __builtin_prefetch(fetch);
-            fetch += fetch_step;
-            KATA__PRODUCT_TERM(false);
+        int64_t fetch_step = t->fetch.step, left = t->whole;
+        int64_t count = t->fetch.count < left ? t->fetch.count : left;
+        while (left > 0) {
+            left -= count;
+            for (; count > 0; count--) {
+                __builtin_prefetch(fetch);
+                fetch += fetch_step;
+                KATA__PRODUCT_TERM(false);
+            }
+            fetch = (const char *)t; /* near already */
+            fetch_step = 0;
+            count = left;
         }
         for (int64_t p = t->k - t->whole; p > 0; p--) {
             KATA__PRODUCT_TERM(true);
