@@ -16,18 +16,18 @@
 
 /* A chunk should last some microseconds, and there should be enough of them for many threads. */
 enum {
-    CHUNK_FLOPS = 500000,
+    CHUNK_FLOPS = 800000,
     FEW_CHUNKS = 16,
     SQUARE_FLOPS = 1 << 28,  /* a product of 512 by 512 by 512 */
     SQUARE_CHUNKS = 4,       /* of it */
     FETCH_BYTES = 256 << 10, /* of both operands; with more, parts of k fetch each number once */
     FEWEST_TERMS = 384,      /* of a part */
     FEWEST_VECTORS = 4,      /* of a chunk's columns */
-    PACK_ROWS = 384,         /* a chunk with so many rows packs B */
+    PACK_ROWS = 768,         /* a chunk with so many rows packs B */
     TAIL_TERMS = 48,         /* fewer are not worth a way of their own for the last columns */
     PARTS_NUMBERS = 1 << 20, /* the most numbers that partial sums may take */
     FAR_BYTES = 1 << 20,     /* so much does not stay in the second-level cache */
-    CROWDED_BYTES = 2048     /* rows a multiple of this apart fall on few places of the caches */
+    CROWDED_BYTES = 4096     /* rows a multiple of this apart fall on few places of the caches */
 };
 
 enum way { DOT, ROWS, PIECES };
@@ -60,6 +60,11 @@ static int64_t least(int64_t a, int64_t b) {
 
 static int64_t most(int64_t a, int64_t b) {
     return a > b ? a : b;
+}
+
+/* 1 or an even number: so many chunks can be shared by two threads. */
+static int64_t even(int64_t n) {
+    return n > 1 ? n / 2 * 2 : n;
 }
 
 static size_t lines(size_t n_bytes) {
@@ -124,8 +129,8 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype,
     const double flops = 2.0 * (double)g->m * (double)g->n * (double)most(g->k, 1);
     const double all = flops * (double)g->batch;
     const double chunks = all / CHUNK_FLOPS < FEW_CHUNKS ? all / CHUNK_FLOPS : FEW_CHUNKS;
-    int64_t want = (int64_t)(chunks / (double)g->batch + 0.5); /* chunks of one product */
-    if (p.swap) {                                              /* the long side of C is m */
+    int64_t want = even((int64_t)(chunks / (double)g->batch + 0.5)); /* chunks of one product */
+    if (p.swap) {                                                    /* the long side of C is m */
         p.row_chunks = most(1, least(g->m, want));
     } else if (p.way == DOT) {
         p.column_chunks = most(1, least(p.n_vectors, want));
@@ -134,23 +139,23 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype,
         if (g->batch == 1 && g->k >= 2 * FEWEST_TERMS &&
             (g->m + g->n) * g->k * (int64_t)p.size > 2 * FETCH_BYTES &&
             g->m * g->n * 8 < (g->m + g->n) * g->k) {
-            p.parts = least(want, g->k / FEWEST_TERMS);
+            p.parts = even(least(want, g->k / FEWEST_TERMS));
             p.parts = most(1, least(p.parts, PARTS_NUMBERS / (g->m * (g->n + p.tail))));
             want /= p.parts;
         }
         /* Every chunk of rows fetches B again, every chunk of columns A: the chunks are about as
          * many rows high as columns wide, and fewer where both sides are cut. */
-        const int64_t most_rows = most(1, g->m / (2 * p.table->rows));
+        const int64_t most_rows = most(1, g->m / p.table->rows);
         const int64_t most_columns = most(1, p.n_vectors / FEWEST_VECTORS);
-        double even = sqrt((double)want * (double)g->m / (double)g->n);
-        if (even >= 1.5 && (double)want / even >= 1.5) {
+        double high = sqrt((double)want * (double)g->m / (double)g->n);
+        if (high >= 1.5 && (double)want / high >= 1.5) {
             const int64_t side = (int64_t)(SQUARE_CHUNKS * cbrt(flops / SQUARE_FLOPS) + 0.5);
             want = most(SQUARE_CHUNKS, side);
-            even = sqrt((double)want * (double)g->m / (double)g->n);
+            high = sqrt((double)want * (double)g->m / (double)g->n);
         }
-        p.row_chunks = least(least(most_rows, want), most(1, (int64_t)(even + 0.5)));
-        p.column_chunks = least(most_columns, most(1, want / p.row_chunks));
-        p.row_chunks = most(1, least(most_rows, want / p.column_chunks));
+        p.row_chunks = even(least(least(most_rows, want), most(1, (int64_t)(high + 0.5))));
+        p.column_chunks = even(least(most_columns, most(1, want / p.row_chunks)));
+        p.row_chunks = even(most(1, least(most_rows, want / p.column_chunks)));
     }
     if (p.row_chunks * p.column_chunks == 1) {
         p.items = least(g->batch, most(1, (int64_t)((double)g->batch / chunks)));

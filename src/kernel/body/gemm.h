@@ -5,8 +5,9 @@
  * keeps more columns of B in the second-level cache. */
 #define KATA__K_BLOCK_F32 512
 #define KATA__K_BLOCK_F64 256
-/* Columns of a block, in vectors: 512 terms of them take 640 KiB of the second-level cache. */
-#define KATA__BLOCK_VECTORS (1280 / KATA__VECTOR_BYTES)
+/* Columns of a block, in vectors: 512 terms of them take 1.25 MiB, about what a second-level cache
+ * can give; with fewer, A would be read more often. */
+#define KATA__BLOCK_VECTORS (2560 / KATA__VECTOR_BYTES)
 /* Vectors of sums of a row when there are one or two rows. */
 #define KATA__CHAINS (KATA__VECTOR_BYTES == 64 ? 8 : 4)
 #endif
@@ -154,6 +155,9 @@ static void NAME(pack_block)(const REAL *b, int64_t ldb, bool transpose_b, int64
 /* Memory that will be needed soon: rows of n_bytes. */
 #ifndef KATA__REGION
 #define KATA__REGION
+/* Tiles of A transposed that are copied together: more of each line that is read. */
+#define KATA__GROUP 8
+
 typedef struct kata__region {
     const char *at;
     int64_t n_bytes, step, rows;
@@ -186,15 +190,14 @@ KATA__LOCAL kata__fetch kata__region_take(kata__region *r, int64_t k) {
 /* Rows of A that lie a multiple of this many bytes apart fall on few places of the caches: they are
  * copied closer together if they will be read more than twice. */
 enum {
-    NAME(crowded_step) = 2048,
+    NAME(crowded_step) = 4096,
     NAME(rows_step) = KATA__K_BLOCK + LANES,
-    NAME(term_step) = (KATA__PRODUCT_ROWS + LANES - 1) / LANES * LANES,
-    NAME(group) = 4 /* tiles of A transposed that are copied together: more of each line */
+    NAME(term_step) = (KATA__PRODUCT_ROWS + LANES - 1) / LANES * LANES
 };
 
 static size_t NAME(piece_space)(void) {
     const int64_t by_row = KATA__PRODUCT_ROWS * NAME(rows_step);
-    const int64_t by_term = NAME(group) *KATA__K_BLOCK * NAME(term_step);
+    const int64_t by_term = KATA__GROUP * KATA__K_BLOCK * NAME(term_step);
     return (size_t)(by_row > by_term ? by_row : by_term);
 }
 
@@ -229,24 +232,28 @@ KATA__LOCAL void NAME(take_rows)(NAME(product) *t, const kata__gemm_piece *g, in
         return;
     }
     const int64_t each = KATA__K_BLOCK * NAME(term_step);
-    if (tile % NAME(group) == 0) {
-        for (int64_t q = 0; q < k; q++) {
-            int64_t from = i;
-            for (int64_t s = 0; s < NAME(group) &&tile + s < row_tiles; s++) {
-                const int64_t end = NAME(tile_row)(g, tile + s + 1, row_tiles);
-                const REAL *a = (const REAL *)g->a + (p + q) * g->lda + from;
-                REAL *to = space + s * each + q * NAME(term_step);
+    if (tile % KATA__GROUP == 0) {
+        int64_t from[KATA__GROUP + 1];
+        const int64_t left = row_tiles - tile, tiles = left < KATA__GROUP ? left : KATA__GROUP;
+        for (int64_t s = 0; s <= tiles; s++) {
+            from[s] = NAME(tile_row)(g, tile + s, row_tiles);
+        }
+        const REAL *row = (const REAL *)g->a + p * g->lda;
+        REAL *to = space;
+        for (int64_t q = 0; q < k; q++, row += g->lda, to += NAME(term_step)) {
+            for (int64_t s = 0; s < tiles; s++) {
+                const int64_t rows = from[s + 1] - from[s];
                 KATA__UNROLL
                 for (int r = 0; r < NAME(term_step); r += LANES) {
-                    const int64_t count = end - from - r < LANES ? end - from - r : LANES;
+                    const int64_t count = rows - r < LANES ? rows - r : LANES;
+                    const REAL *a = row + from[s] + r;
                     NAME(store)
-                    (to + r, count > 0 ? NAME(load_first)(a + r, (int)count) : (VEC){0});
+                    (to + s * each + r, count > 0 ? NAME(load_first)(a, (int)count) : (VEC){0});
                 }
-                from = end;
             }
         }
     }
-    t->a = space + tile % NAME(group) *each;
+    t->a = space + tile % KATA__GROUP * each;
     t->a_step = NAME(term_step);
 }
 
@@ -300,9 +307,9 @@ static void NAME(gemm_block)(const kata__gemm_piece *g, NAME(product) *t, int64_
         if (!g->transpose_a) {
             const int64_t after = NAME(tile_row)(g, tile + 2, row_tiles);
             rows_next = NAME(rows_region)(g, i_end, after - i_end, p, k);
-        } else if (tile % NAME(group) == 0) {
-            const int64_t group = NAME(tile_row)(g, tile + NAME(group), row_tiles);
-            const int64_t after = NAME(tile_row)(g, tile + 2 * NAME(group), row_tiles);
+        } else if (tile % KATA__GROUP == 0) {
+            const int64_t group = NAME(tile_row)(g, tile + KATA__GROUP, row_tiles);
+            const int64_t after = NAME(tile_row)(g, tile + 2 * KATA__GROUP, row_tiles);
             rows_next = NAME(rows_region)(g, group, after - group, p, k);
         }
         for (int64_t v = 0; v < n_vectors;) {
