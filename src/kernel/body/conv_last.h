@@ -16,7 +16,7 @@
  * of columns, window j being columns 2 j and 2 j + 1. */
 
 #if KATA__VECTOR_BYTES == 64
-#define KATA__CONV_PIXELS 24 /* the most of a tile */
+#define KATA__CONV_PIXELS 28 /* the most of a tile */
 #elif KATA__VECTOR_BYTES == 32
 #define KATA__CONV_PIXELS 12
 #else
@@ -318,7 +318,8 @@ KATA__LOCAL void NAME(conv_tile_body)(const NAME(conv_tile) *t, const int pixels
     NAME(conv_store)(t, acc, pixels, vectors, pool);
 }
 
-/* Number `at` of the input pixels for which `test`, each for kw taps. */
+/* Number `at` of the input pixels for which `test`, each for kw taps. Every fourth pixel in turn: a
+ * sum is not added to again before it is there. */
 #define KATA__CONV_SHARED_TERM(test)                                                               \
     do {                                                                                           \
         VEC wv[5];                                                                                 \
@@ -327,14 +328,17 @@ KATA__LOCAL void NAME(conv_tile_body)(const NAME(conv_tile) *t, const int pixels
             wv[k] = NAME(load)(w + k * tap);                                                       \
         }                                                                                          \
         KATA__UNROLL                                                                               \
-        for (int i = 0; i < rows * inputs; i++) {                                                  \
-            if (test) {                                                                            \
-                const VEC number = NAME(splat)(x[i][at]);                                          \
-                KATA__UNROLL                                                                       \
-                for (int k = 0; k < kw; k++) {                                                     \
-                    const int column = i % inputs - k;                                             \
-                    if (column >= 0 && column < columns) {                                         \
-                        acc[i / inputs * columns + column][0] += number * wv[k];                   \
+        for (int turn = 0; turn < 4; turn++) {                                                     \
+            KATA__UNROLL                                                                           \
+            for (int i = turn; i < rows * inputs; i += 4) {                                        \
+                if (test) {                                                                        \
+                    const VEC number = NAME(splat)(x[i][at]);                                      \
+                    KATA__UNROLL                                                                   \
+                    for (int k = 0; k < kw; k++) {                                                 \
+                        const int column = i % inputs - k;                                         \
+                        if (column >= 0 && column < columns) {                                     \
+                            acc[i / inputs * columns + column][0] += number * wv[k];               \
+                        }                                                                          \
                     }                                                                              \
                 }                                                                                  \
             }                                                                                      \
@@ -386,8 +390,8 @@ typedef void (*NAME(conv_tile_function))(const NAME(conv_tile) *t);
 /* The tiles of one kind, largest first, down to a pixel or a window. */
 typedef struct NAME(conv_tiles) {
     int n;
-    int pixels[12];
-    NAME(conv_tile_function) function[12];
+    int pixels[16];
+    NAME(conv_tile_function) function[16];
 } NAME(conv_tiles);
 
 /* T(pixels, width, ...); for shared taps T(pixels, columns, ...). */
@@ -409,6 +413,9 @@ typedef struct NAME(conv_tiles) {
 #define KATA__CONV_POOL_SINGLES(T, ...)                                                            \
     T(16, 8, __VA_ARGS__) T(8, 4, __VA_ARGS__) T(4, 2, __VA_ARGS__)
 #define KATA__CONV_SHARED(T, ...)                                                                  \
+    T(24, 24, __VA_ARGS__)                                                                         \
+    T(20, 20, __VA_ARGS__)                                                                         \
+    T(16, 16, __VA_ARGS__)                                                                         \
     T(14, 14, __VA_ARGS__)                                                                         \
     T(12, 12, __VA_ARGS__)                                                                         \
     T(10, 10, __VA_ARGS__)                                                                         \
@@ -451,6 +458,16 @@ typedef struct NAME(conv_tiles) {
 #define KATA__CONV_POOL_SHARED(T, ...) T(8, 4, __VA_ARGS__) T(4, 2, __VA_ARGS__)
 #endif
 
+/* With 3 taps to a row there are registers for more. */
+#if KATA__VECTOR_BYTES == 64
+#define KATA__CONV_SHARED_3(T, ...) T(28, 28, __VA_ARGS__) KATA__CONV_SHARED(T, __VA_ARGS__)
+#define KATA__CONV_POOL_SHARED_3(T, ...)                                                           \
+    T(28, 14, __VA_ARGS__) KATA__CONV_POOL_SHARED(T, __VA_ARGS__)
+#else
+#define KATA__CONV_SHARED_3 KATA__CONV_SHARED
+#define KATA__CONV_POOL_SHARED_3 KATA__CONV_POOL_SHARED
+#endif
+
 #define KATA__CONV_TILE_NAME(name, pixels) NAME(conv_tile_##name##_##pixels)
 #define KATA__CONV_TILE(pixels, width, name, vectors, mode, pool)                                  \
     static void KATA__CONV_TILE_NAME(name, pixels)(const NAME(conv_tile) *t) {                     \
@@ -474,9 +491,9 @@ KATA__CONV_SINGLES(KATA__CONV_TILE, depthwise, 1, KATA__CONV_DEPTHWISE, false)
 KATA__CONV_POOL_PAIRS(KATA__CONV_TILE, pool_two, 2, KATA__CONV_BROADCAST, true)
 KATA__CONV_POOL_SINGLES(KATA__CONV_TILE, pool_one, 1, KATA__CONV_BROADCAST, true)
 KATA__CONV_POOL_SINGLES(KATA__CONV_TILE, pool_depthwise, 1, KATA__CONV_DEPTHWISE, true)
-KATA__CONV_SHARED(KATA__CONV_SHARED_TILE, shared_3, 3, false)
+KATA__CONV_SHARED_3(KATA__CONV_SHARED_TILE, shared_3, 3, false)
 KATA__CONV_SHARED(KATA__CONV_SHARED_TILE, shared_5, 5, false)
-KATA__CONV_POOL_SHARED(KATA__CONV_SHARED_TILE, pool_shared_3, 3, true)
+KATA__CONV_POOL_SHARED_3(KATA__CONV_SHARED_TILE, pool_shared_3, 3, true)
 KATA__CONV_POOL_SHARED(KATA__CONV_SHARED_TILE, pool_shared_5, 5, true)
 KATA__CONV_TILES(KATA__CONV_PAIRS, two)
 KATA__CONV_TILES(KATA__CONV_SINGLES, one)
@@ -484,9 +501,9 @@ KATA__CONV_TILES(KATA__CONV_SINGLES, depthwise)
 KATA__CONV_TILES(KATA__CONV_POOL_PAIRS, pool_two)
 KATA__CONV_TILES(KATA__CONV_POOL_SINGLES, pool_one)
 KATA__CONV_TILES(KATA__CONV_POOL_SINGLES, pool_depthwise)
-KATA__CONV_TILES(KATA__CONV_SHARED, shared_3)
+KATA__CONV_TILES(KATA__CONV_SHARED_3, shared_3)
 KATA__CONV_TILES(KATA__CONV_SHARED, shared_5)
-KATA__CONV_TILES(KATA__CONV_POOL_SHARED, pool_shared_3)
+KATA__CONV_TILES(KATA__CONV_POOL_SHARED_3, pool_shared_3)
 KATA__CONV_TILES(KATA__CONV_POOL_SHARED, pool_shared_5)
 
 /* Which tile is next where `left` units (pixels or windows of four) remain: parts as even as the
