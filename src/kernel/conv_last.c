@@ -13,8 +13,9 @@
 enum {
     CHUNK_FLOPS = 500000,
     MOST_CHUNKS = 64,
-    BAND_PIXELS = 48,       /* a band has at least so many: a few tiles */
-    BAND_BYTES = 512 * 1024 /* of its input: what stays in the second-level cache */
+    BAND_PIXELS = 48,        /* a band has at least so many: a few tiles */
+    BAND_BYTES = 512 * 1024, /* of its input: what stays in the second-level cache */
+    WEIGHT_BYTES = 1024 * 1024
 };
 
 static int64_t ceil_div(int64_t a, int64_t b) {
@@ -63,9 +64,16 @@ static struct plan make_plan(kata_context *context, const kata__conv *g, bool po
     p.images = p.bands = p.panel_chunks = 1;
     if (image > 1.5 * chunk) {
         const int64_t want = (int64_t)(image / chunk + 0.5);
-        p.panel_chunks = least(want, p.panels * p.groups);
-        p.bands = most(ceil_div(want, p.panel_chunks), g->h * g->w * g->c * 4 / BAND_BYTES);
-        p.bands = most(1, least(least(p.bands, p.rows), g->oh * g->ow / BAND_PIXELS));
+        const int64_t panels = p.panels * p.groups;
+        const int64_t cache_bands = g->h * g->w * g->c * 4 / BAND_BYTES;
+        const int64_t most_bands = most(1, least(p.rows, g->oh * g->ow / BAND_PIXELS));
+        if (g->f * p.taps * 4 > WEIGHT_BYTES) { /* each band reads all weights: few bands */
+            p.panel_chunks = least(want, panels);
+            p.bands = least(most_bands, most(ceil_div(want, p.panel_chunks), cache_bands));
+        } else {
+            p.bands = least(most_bands, most(want, cache_bands));
+            p.panel_chunks = least(panels, ceil_div(want, p.bands));
+        }
     } else {
         p.images = most(1, least(g->n, (int64_t)(chunk / image)));
     }

@@ -31,6 +31,11 @@
 #define KATA__OPAQUE(variable) (void)0
 #endif
 
+#define KATA__CONV_WEIGHTS (512 * 1024)
+/* A larger image of outputs is not expected in the second-level cache: it is asked for early. */
+#define KATA__CONV_NEAR (256 * 1024)
+#define KATA__CONV_MOVED 16 /* at least the pixels of a tile without shared taps */
+
 /* Shorter runs go by a list of offsets, one for each term. */
 #define KATA__CONV_SHORT_RUN 16
 
@@ -45,6 +50,7 @@ typedef struct NAME(conv_segment) {
 
 typedef struct NAME(conv_tile) {
     const REAL *x[32]; /* of pixels, or input pixels */
+    int64_t shift;     /* added to all of them: the panel's channel of x */
     const REAL *weight;
     const NAME(conv_segment) *segments;
     int64_t n_segments;
@@ -268,6 +274,7 @@ KATA__LOCAL void NAME(conv_tile_body)(const NAME(conv_tile) *t, const int pixels
     const int last = t->last;
     const bool tail = last < LANES;
     const int rows = pixels / width;
+    const int64_t shift = t->shift;
     KATA__UNROLL
     for (int i = 0; i < pixels; i++) {
         x[i] = t->x[i];
@@ -278,13 +285,13 @@ KATA__LOCAL void NAME(conv_tile_body)(const NAME(conv_tile) *t, const int pixels
     if (t->offset) {
         const int64_t *offset = t->offset;
         for (int64_t n = t->terms; n > 0; n--, offset++, w += vectors * LANES) {
-            const int64_t at = *offset;
+            const int64_t at = *offset + shift;
             KATA__CONV_TERM(true);
         }
     } else {
         const NAME(conv_segment) *s = t->segments, *const end = s + t->n_segments;
         for (; s < end; s++) {
-            int64_t at = s->x;
+            int64_t at = s->x + shift;
             const int64_t stop = at + s->length;
             const uint32_t mask = s->mask;
             w = t->weight + s->weight * (vectors * LANES);
@@ -356,7 +363,7 @@ KATA__LOCAL void NAME(conv_shared_body)(const NAME(conv_tile) *t, const int colu
     VEC acc[KATA__CONV_PIXELS][2];
     const REAL *x[32];
     const int rows = pool ? 2 : 1, inputs = columns + kw - 1;
-    const int64_t tap = t->channels * LANES;
+    const int64_t tap = t->channels * LANES, shift = t->shift;
     KATA__UNROLL
     for (int i = 0; i < rows * inputs; i++) {
         x[i] = t->x[i];
@@ -364,7 +371,7 @@ KATA__LOCAL void NAME(conv_shared_body)(const NAME(conv_tile) *t, const int colu
     NAME(conv_start)(t, acc, rows * columns, 1);
     const NAME(conv_segment) *s = t->segments, *const end = s + t->n_segments;
     for (; s < end; s++) {
-        int64_t at = s->x;
+        int64_t at = s->x + shift;
         const int64_t stop = at + s->length;
         const uint32_t mask = s->mask;
         const REAL *w = t->weight + s->weight * LANES;
@@ -374,6 +381,8 @@ KATA__LOCAL void NAME(conv_shared_body)(const NAME(conv_tile) *t, const int colu
             KATA__CONV_SHARED_LOOP(i % inputs > 0)
         } else if (mask == NAME(conv_ends)(inputs, rows, 0, 1)) {
             KATA__CONV_SHARED_LOOP(i % inputs < inputs - 1)
+        } else if (mask == NAME(conv_ends)(inputs, rows, 1, 1)) {
+            KATA__CONV_SHARED_LOOP(i % inputs > 0 && i % inputs < inputs - 1)
         } else {
             for (; at < stop; at++, w += LANES) {
                 uint32_t m = mask;
@@ -407,7 +416,10 @@ typedef struct NAME(conv_tiles) {
     T(4, 4, __VA_ARGS__) T(3, 3, __VA_ARGS__) T(2, 2, __VA_ARGS__) T(1, 1, __VA_ARGS__)
 #define KATA__CONV_SINGLES(T, ...)                                                                 \
     T(16, 16, __VA_ARGS__)                                                                         \
-    T(8, 8, __VA_ARGS__) T(4, 4, __VA_ARGS__) T(2, 2, __VA_ARGS__) T(1, 1, __VA_ARGS__)
+    T(14, 14, __VA_ARGS__)                                                                         \
+    T(12, 12, __VA_ARGS__)                                                                         \
+    T(8, 8, __VA_ARGS__)                                                                           \
+    T(7, 7, __VA_ARGS__) T(4, 4, __VA_ARGS__) T(2, 2, __VA_ARGS__) T(1, 1, __VA_ARGS__)
 #define KATA__CONV_POOL_PAIRS(T, ...)                                                              \
     T(12, 6, __VA_ARGS__) T(8, 4, __VA_ARGS__) T(4, 2, __VA_ARGS__)
 #define KATA__CONV_POOL_SINGLES(T, ...)                                                            \
@@ -433,7 +445,8 @@ typedef struct NAME(conv_tiles) {
     T(4, 4, __VA_ARGS__) T(3, 3, __VA_ARGS__) T(2, 2, __VA_ARGS__) T(1, 1, __VA_ARGS__)
 #define KATA__CONV_SINGLES(T, ...)                                                                 \
     T(12, 12, __VA_ARGS__)                                                                         \
-    T(8, 8, __VA_ARGS__) T(4, 4, __VA_ARGS__) T(2, 2, __VA_ARGS__) T(1, 1, __VA_ARGS__)
+    T(8, 8, __VA_ARGS__)                                                                           \
+    T(7, 7, __VA_ARGS__) T(4, 4, __VA_ARGS__) T(2, 2, __VA_ARGS__) T(1, 1, __VA_ARGS__)
 #define KATA__CONV_POOL_PAIRS(T, ...) T(4, 2, __VA_ARGS__)
 #define KATA__CONV_POOL_SINGLES(T, ...)                                                            \
     T(12, 6, __VA_ARGS__) T(8, 4, __VA_ARGS__) T(4, 2, __VA_ARGS__)
@@ -525,9 +538,11 @@ static int NAME(conv_pick)(const NAME(conv_tiles) *tiles, int64_t left, int unit
  * columns low[kx] .. high[kx] - 1. */
 typedef struct NAME(conv_walk) {
     const kata__conv *conv;
-    const REAL *x; /* the image's first channel of the group */
-    bool merge;    /* the taps of a row are neighbours in x */
-    bool inside;   /* no tap of the tile's is on padding */
+    const REAL *x;    /* the image's first channel of the group */
+    bool merge;       /* the taps of a row are neighbours in x */
+    bool inside;      /* no tap of the tile's is on padding */
+    int64_t oy, next; /* where the last tile was, and the column behind it */
+    int pixels;
     int64_t *low, *high;
     uint32_t *row_mask, *column_mask;
     NAME(conv_segment) *whole, *part;
@@ -627,6 +642,22 @@ static void NAME(conv_part_segments)(NAME(conv_walk) *walk) {
 static void NAME(conv_place)(NAME(conv_walk) *walk, int64_t count, int64_t width, int64_t oy,
                              int64_t ox, int pixels, bool pool) {
     NAME(conv_tile) *t = &walk->tile;
+    const kata__conv *g = walk->conv;
+    /* The neighbour of a tile inside the picture, if it is inside too, is that tile moved. */
+    const bool neighbour = walk->inside && walk->pixels == pixels && walk->oy == oy &&
+                           walk->next == ox && ox + count <= width && !t->residual_at;
+    walk->pixels = pixels;
+    walk->oy = oy;
+    walk->next = ox + count;
+    if (neighbour && (walk->next * (pool ? 2 : 1) - 1) * g->stride_w - g->pad_left +
+                             (g->kw - 1) * g->dilation_w <
+                         g->w) {
+        const int64_t moved = count * (pool ? 2 : 1) * g->stride_w * g->c;
+        for (int i = 0; i < KATA__CONV_MOVED; i++) {
+            t->x[i] += moved;
+        }
+        return;
+    }
     walk->inside = true;
     NAME(conv_runs)(walk, false, count, width, oy, ox, pixels, pool);
     if (walk->inside) {
@@ -637,7 +668,6 @@ static void NAME(conv_place)(NAME(conv_walk) *walk, int64_t count, int64_t width
             walk->whole[s].mask = (1u << pixels) - 1;
         }
     } else {
-        const kata__conv *g = walk->conv;
         memset(walk->row_mask, 0, (size_t)(g->kh + g->kw) * sizeof(uint32_t));
         NAME(conv_runs)(walk, true, count, width, oy, ox, pixels, pool);
         NAME(conv_part_segments)(walk);
@@ -725,6 +755,11 @@ static void NAME(conv_walk_begin)(NAME(conv_walk) *walk, bool depthwise, int64_t
     walk->tile.terms = taps * channels;
 }
 
+/* Vectors of panel p, counted over all groups. */
+static int NAME(conv_vectors)(int64_t fg, int64_t most, int64_t panels, int64_t p) {
+    return most > LANES && fg - p % panels * most > LANES ? 2 : 1;
+}
+
 static void NAME(conv_last_rows)(const kata__conv_last_piece *piece, const bool depthwise) {
     const kata__conv *g = piece->conv;
     const kata__conv_store *store = piece->store;
@@ -734,6 +769,7 @@ static void NAME(conv_last_rows)(const kata__conv_last_piece *piece, const bool 
     const bool pool = store->pool;
     const int unit = pool ? 4 : 1;
     const int64_t width = pool ? g->ow / 2 : g->ow;
+    const bool far = g->oh * width * g->f * (int64_t)sizeof(REAL) > KATA__CONV_NEAR;
     const bool padded =
         g->pad_left > 0 ||
         (g->ow - 1) * g->stride_w + (g->kw - 1) * g->dilation_w - g->pad_left >= g->w;
@@ -748,18 +784,18 @@ static void NAME(conv_last_rows)(const kata__conv_last_piece *piece, const bool 
         t->residual_at = walk.residual_at;
     }
 
-    for (int64_t p = piece->first_panel; p < piece->last_panel; p++) {
-        const int64_t group = p / panels, in_group = p % panels * most;
-        const int64_t channels = fg - in_group < most ? fg - in_group : most;
-        const int64_t f = group * fg + in_group;
-        const int vectors = channels > LANES ? 2 : 1;
-        walk.x = piece->x + (depthwise ? f : group * cg);
-        t->weight = piece->weight + t->terms * (group * rounded + in_group);
-        t->last = (int)channels - (vectors - 1) * LANES;
-        t->bias = store->bias ? store->bias + f : NULL;
-        t->residual = piece->residual ? piece->residual + f : NULL;
-        t->relu_mask = piece->mask ? piece->mask + f : NULL;
-
+    const int64_t panel_bytes = t->terms * most * (int64_t)sizeof(REAL);
+    const int64_t together =
+        panel_bytes < KATA__CONV_WEIGHTS ? KATA__CONV_WEIGHTS / panel_bytes : 1;
+    walk.x = piece->x;
+    for (int64_t p = piece->first_panel, end; p < piece->last_panel; p = end) {
+        /* Panels of as many vectors whose weights stay in the second-level cache go together: all
+         * of them for a tile, then the next tile. */
+        const int vectors = NAME(conv_vectors)(fg, most, panels, p);
+        for (end = p + 1; end < piece->last_panel && end < p + together &&
+                          NAME(conv_vectors)(fg, most, panels, end) == vectors;) {
+            end++;
+        }
         const NAME(conv_tiles) *tiles;
         const bool shared = shareable && vectors == 1;
         if (depthwise) {
@@ -776,27 +812,40 @@ static void NAME(conv_last_rows)(const kata__conv_last_piece *piece, const bool 
         /* Tiles that reach around a row's end have masks that are slow, but for two narrow rows. */
         const bool in_row = shared || (padded && 2 * width * unit != tiles->pixels[0] &&
                                        width * unit >= tiles->pixels[0] / 2);
+        walk.inside = false;
         int64_t oy = piece->first_row, ox = 0;
         while (width > 0 && oy < piece->last_row) {
             const int64_t left = in_row ? width - ox : (piece->last_row - oy) * width - ox;
             const int size = NAME(conv_pick)(tiles, left, unit);
             const int pixels = tiles->pixels[size];
-            const int64_t count = pixels / unit;
+            const int64_t count = pixels / unit, to = (oy * width + ox) * g->f;
             if (shared) {
                 NAME(conv_place_shared)
                 (&walk, pool ? 2 * count : count, pool ? 2 * oy : oy, pool ? 2 * ox : ox, pool);
             } else {
                 NAME(conv_place)(&walk, count, width, oy, ox, pixels, pool);
             }
-            t->y = piece->y + (oy * width + ox) * g->f + f;
-            t->index = piece->index ? piece->index + (oy * width + ox) * g->f + f : NULL;
-            const int64_t outputs = pool ? count : pixels;
-            for (int64_t i = 0; i < outputs; i++) {
-                for (int v = 0; v < vectors; v++) {
-                    __builtin_prefetch(t->y + i * g->f + v * LANES, 1, 2);
+            for (int64_t q = p; q < end; q++) {
+                const int64_t group = q / panels, in_group = q % panels * most;
+                const int64_t f = group * fg + in_group;
+                const int64_t channels = fg - in_group < most ? fg - in_group : most;
+                t->shift = depthwise ? f : group * cg;
+                t->weight = piece->weight + t->terms * (group * rounded + in_group);
+                t->last = (int)channels - (vectors - 1) * LANES;
+                t->bias = store->bias ? store->bias + f : NULL;
+                t->residual = piece->residual ? piece->residual + f : NULL;
+                t->relu_mask = piece->mask ? piece->mask + f : NULL;
+                t->y = piece->y + to + f;
+                t->index = piece->index ? piece->index + to + f : NULL;
+                if (far) {
+                    for (int64_t i = 0; i < count; i++) {
+                        for (int v = 0; v < vectors; v++) {
+                            __builtin_prefetch(t->y + i * g->f + v * LANES, 1, 2);
+                        }
+                    }
                 }
+                tiles->function[size](t);
             }
-            tiles->function[size](t);
             ox += count;
             while (ox >= width) {
                 ox -= width;
