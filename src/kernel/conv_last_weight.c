@@ -8,14 +8,16 @@
  * (f, c, ky, kx). Where dw is large there are fewer parts and each is shared by chunks that have
  * some of the output channels, or of the input channels.
  *
- * Three ways to run over the taps:
+ * Four ways to run over the taps:
  *   plain       a tile's rows are input channels at one tap; taps outside x are left out.
  *   merged      few input channels: a tile's rows are the (kx,c) of a row of taps, neighbours in x,
  *               which is copied with zero columns for the padding, if there is any.
  *   depth-wise  vectors go along the channels of both.
  *
- * With an index, dy is spread into scratch, a band at a time. Chunks are functions of the sizes and
- * the instruction set alone. */
+ *   pooled      one input channel and an index: see body/conv_last_weight.h.
+ *
+ * With an index, dy is otherwise spread into scratch, a band at a time. Chunks are functions of the
+ * sizes and the instruction set alone. */
 #include "kernel/chunks.h"
 #include "kernel/conv_last.h"
 #include "kernel/table.h"
@@ -36,7 +38,7 @@ enum {
     LINE = 16            /* numbers in a cache line */
 };
 
-enum way { PLAIN, MERGED, DEPTHWISE };
+enum way { PLAIN, MERGED, DEPTHWISE, POOLED };
 
 struct plan {
     const kata__conv_weight_last_table *table;
@@ -109,6 +111,8 @@ static struct plan make_plan(kata_context *context, const kata__conv *conv, bool
         p.way = DEPTHWISE;
         p.groups = 1;
         p.fg = g->f;
+    } else if (pooled && p.table->pooled && kata__conv_weight_pooled_fits(g)) {
+        p.way = POOLED;
     } else if (g->groups == 1 && g->c < MERGED_CHANNELS && g->kw > 1 && g->dilation_w == 1) {
         p.way = MERGED;
         p.run = g->kw * g->c;
@@ -117,7 +121,7 @@ static struct plan make_plan(kata_context *context, const kata__conv *conv, bool
     }
     p.vectors = ceil_div(most(p.fg, 1), p.lanes);
     p.ld = p.vectors * p.lanes;
-    p.tap_rows = p.way == DEPTHWISE ? 1 : p.table->tap_rows(g, p.run, p.vectors);
+    p.tap_rows = p.way == DEPTHWISE || p.way == POOLED ? 1 : p.table->tap_rows(g, p.run, p.vectors);
     p.rows = g->oh + reach_of(&p);
     p.sum_numbers = lines(p.groups * p.taps * p.cg * p.ld);
     p.part_numbers = p.sum_numbers + lines(p.groups * p.ld);
@@ -161,6 +165,11 @@ static struct plan make_plan(kata_context *context, const kata__conv *conv, bool
         p.images = most(1, least(ceil_div(g->n, p.parts), budget / most(image_numbers, 1)));
     }
 
+    if (p.way == POOLED) {
+        p.images = 1;
+        p.x_numbers = lines(kata__conv_weight_pooled_numbers(g, p.band_rows / 2));
+        return p;
+    }
     if (p.padded) {
         p.x_rows = least(g->h, p.tap_rows > 1 ? p.band_rows
                                               : (p.band_rows - 1) * g->stride_h +
@@ -399,6 +408,29 @@ static void run_item(const struct job *job, const struct share *s, int64_t item,
     }
 }
 
+/* The same for one input channel and a pooled output. */
+static void run_pooled_item(const struct job *job, const struct share *s, int64_t item, bool bias,
+                            float *part, float *scratch) {
+    const struct plan *p = job->plan;
+    const kata__conv *g = &p->g;
+    const int64_t image = item / p->bands, first = item % p->bands * p->band_rows / 2;
+    const int64_t from = (image * (g->oh / 2) + first) * (g->ow / 2) * g->f + s->f;
+    const kata__conv_weight_pooled w = {
+        .g = g,
+        .first = first,
+        .last = least(g->oh / 2, first + p->band_rows / 2),
+        .x = job->x + image * g->h * g->w,
+        .dy = job->dy + from,
+        .index = job->index + from,
+        .channels = s->channels,
+        .sum = part + s->f,
+        .bias = bias ? part + p->sum_numbers + s->f : NULL,
+        .scratch = scratch,
+        .ld = p->ld,
+    };
+    p->table->pooled(&w);
+}
+
 static void part_chunk(void *argument, int64_t chunk, int worker) {
     const struct job *job = argument;
     const struct plan *p = job->plan;
@@ -424,7 +456,11 @@ static void part_chunk(void *argument, int64_t chunk, int worker) {
     const int64_t end = p->n_items * (part_number + 1) / p->parts;
     for (int64_t item = p->n_items * part_number / p->parts; item < end;) {
         const int64_t images = least(p->images, end - item);
-        run_item(job, &s, item, images, item + images < end, bias, part, scratch);
+        if (p->way == POOLED) {
+            run_pooled_item(job, &s, item, bias, part, scratch);
+        } else {
+            run_item(job, &s, item, images, item + images < end, bias, part, scratch);
+        }
         item += images;
     }
 }

@@ -40,6 +40,30 @@ typedef struct kata__conv_weight_band {
     int64_t ahead_lines[2];
 } kata__conv_weight_band;
 
+/* One input channel and a pooled output: rows first .. last - 1 of the pooled dy of an image; x is
+ * the image's, dy and index begin at its first pixel. Adds to
+ *   sum[(ky kw + kx) ld + f] and bias[f] (unless NULL) for f < channels.
+ * scratch: kata__conv_weight_pooled_numbers. */
+typedef struct kata__conv_weight_pooled {
+    const kata__conv *g; /* oh and ow even */
+    int64_t first, last;
+    const float *x, *dy;
+    const uint8_t *index;
+    int64_t channels;
+    float *sum, *bias, *scratch;
+    int64_t ld;
+} kata__conv_weight_pooled;
+
+static inline int64_t kata__conv_weight_pooled_numbers(const kata__conv *g, int64_t rows) {
+    return 2 * (g->ow + 32) + (2 * rows + g->kh - 2) * (g->ow / 2) * 16;
+}
+
+/* The problems that it is for. */
+static inline bool kata__conv_weight_pooled_fits(const kata__conv *g) {
+    return g->c == 1 && g->groups == 1 && g->kh == g->kw && (g->kh == 3 || g->kh == 5) &&
+           g->stride_h == 1 && g->stride_w == 1 && g->dilation_h == 1 && g->dilation_w == 1;
+}
+
 typedef struct kata__conv_weight_last_table {
     int lanes;
     /* How many ky a tile takes: for runs of `run` numbers, `vectors` vectors of output channels. */
@@ -49,6 +73,8 @@ typedef struct kata__conv_weight_last_table {
      *   sum[(ky kw + kx) tap_step + f] += sum of x[...][f] dy[...][f].
      * Reads nothing behind the last pixel. */
     void (*depthwise)(const kata__conv_weight_band *band);
+    /* NULL: this instruction set has nothing better than to spread dy. */
+    void (*pooled)(const kata__conv_weight_pooled *w);
     /* sum[f] += the sum of dy over the rows oy = first .. last - 1 of the band. */
     void (*bias)(const kata__conv_weight_band *band, int64_t first, int64_t last, float *sum);
     /* A row of the gradient of a 2x2-pooled output, `pixels` pixels of `channels` numbers `step`

@@ -605,6 +605,87 @@ static void kata__weight_depthwise(const kata__conv_weight_band *b) {
     }
 }
 
+/* ---- one input channel, pooled output ---- */
+
+#if KATA__VECTOR_BYTES == 64
+/* A lane of dy belongs to one of the four pixels of its window, so of the 2x2 pixels that a tap
+ * sees in x only one counts for it. The two rows that the taps of a row see fill one vector (8
+ * columns each: kw + 1 are needed); a permutation by index, moved on by kx, gives each lane its
+ * pixel. So a pooled pixel costs kh kw permutations and multiply-adds instead of 4 kh kw
+ * multiply-adds. */
+KATA__LOCAL void kata__weight_pooled_body(const kata__conv_weight_pooled *w, const int k) {
+    const kata__conv *g = w->g;
+    const int64_t width = g->ow / 2, rows = 2 * (w->last - w->first) + k - 2;
+    const int64_t columns = g->ow + 32; /* of a padded row: whole vectors are read */
+    float *line[2] = {w->scratch, w->scratch + columns}, *patch = w->scratch + 2 * columns;
+    const int64_t first = kata__weight_larger(g->pad_left, 0);
+    const int64_t last =
+        kata__weight_larger(first, kata__weight_smaller(columns, g->w + g->pad_left));
+    for (int64_t r = 0; r <= rows; r++) {
+        float *to = line[r % 2];
+        const int64_t y = 2 * w->first + r - g->pad_top;
+        memset(to, 0, (size_t)columns * sizeof(float));
+        if (y >= 0 && y < g->h && first < last) {
+            memcpy(to + first, w->x + y * g->w + first - g->pad_left,
+                   (size_t)(last - first) * sizeof(float));
+        }
+        for (int64_t x = 0; r > 0 && x < width; x++) {
+            float *p = patch + ((r - 1) * width + x) * 16;
+            _mm256_storeu_ps(p, _mm256_loadu_ps(line[(r + 1) % 2] + 2 * x));
+            _mm256_storeu_ps(p + 8, _mm256_loadu_ps(to + 2 * x));
+        }
+    }
+    const __m512i places = _mm512_setr_epi32(0, 1, 8, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    const __m512i one = _mm512_set1_epi32(1), four = _mm512_set1_epi32(4);
+    for (int64_t f = 0; f < w->channels; f += 16) {
+        const int64_t left = w->channels - f;
+        const __mmask16 lanes = left < 16 ? (__mmask16)((1u << left) - 1) : (__mmask16)-1;
+        VEC acc[25], bias = {0};
+        KATA__UNROLL
+        for (int t = 0; t < k * k; t++) {
+            acc[t] = (VEC){0};
+        }
+        const float *dy = w->dy + f;
+        const uint8_t *index = w->index + f;
+        for (int64_t y = 0; y < w->last - w->first; y++) {
+            const float *p = patch + 2 * y * width * 16;
+            for (int64_t x = width; x > 0; x--, p += 16, dy += g->f, index += g->f) {
+                const __m512i place = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(lanes, index));
+                const VEC d = (VEC)_mm512_maskz_loadu_ps(
+                    _mm512_mask_cmplt_epu32_mask(lanes, place, four), dy);
+                __m512i from = _mm512_permutexvar_epi32(place, places);
+                bias += d;
+                KATA__UNROLL
+                for (int kx = 0; kx < k; kx++) {
+                    KATA__UNROLL
+                    for (int ky = 0; ky < k; ky++) {
+                        acc[ky * k + kx] += d * (VEC)_mm512_permutexvar_ps(
+                                                    from, _mm512_loadu_ps(p + ky * width * 16));
+                    }
+                    from = _mm512_add_epi32(from, one);
+                }
+            }
+        }
+        KATA__UNROLL
+        for (int t = 0; t < k * k; t++) {
+            float *to = w->sum + t * w->ld + f;
+            NAME(store)(to, NAME(load)(to) + acc[t]);
+        }
+        if (w->bias) {
+            NAME(store)(w->bias + f, NAME(load)(w->bias + f) + bias);
+        }
+    }
+}
+
+static void kata__weight_pooled(const kata__conv_weight_pooled *w) {
+    if (w->g->kh == 5) {
+        kata__weight_pooled_body(w, 5);
+    } else {
+        kata__weight_pooled_body(w, 3);
+    }
+}
+#endif
+
 /* ---- bias, spreading, the sum of the parts ---- */
 
 static void kata__weight_bias(const kata__conv_weight_band *b, int64_t first, int64_t last,
@@ -725,6 +806,9 @@ static const kata__conv_weight_last_table kata__conv_weight_last = {
     .tap_rows = kata__weight_tap_rows,
     .band = kata__weight_band,
     .depthwise = kata__weight_depthwise,
+#if KATA__VECTOR_BYTES == 64
+    .pooled = kata__weight_pooled,
+#endif
     .bias = kata__weight_bias,
     .spread = kata__weight_spread,
     .sum = kata__weight_sum,
