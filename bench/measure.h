@@ -178,10 +178,12 @@ static int compare(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* Repetitions of at least 0.3 ms, each beside a measurement of the peak, until the budget is used.
- * The faster quarter's end is taken of both: what other programs take away does not count. */
+/* Repetitions of at least 0.3 ms, each between two measurements of the peak, until the budget is
+ * used. The time is the faster quarter's end: what other programs take away does not count. The
+ * peak is the one that gives the median share of the peak beside: the clock changes from moment to
+ * moment. */
 static struct time measure(work run, void *argument) {
-    static double times[MOST_REPETITIONS], peaks[MOST_REPETITIONS];
+    static double times[MOST_REPETITIONS], shares[MOST_REPETITIONS];
     run(argument);
     uint64_t start = now();
     run(argument);
@@ -189,17 +191,22 @@ static struct time measure(work run, void *argument) {
     const int calls = (int)(3e5 / once) + 1;
     int n = 0;
     const uint64_t begin = now();
+    double before = measure_peak();
     do {
         start = now();
         for (int i = 0; i < calls; i++) {
             run(argument);
         }
         times[n] = (double)(now() - start) / calls;
-        peaks[n++] = measure_peak();
+        const double after = measure_peak();
+        shares[n] = 2 / (times[n] * (before + after));
+        before = after;
+        n++;
     } while ((double)(now() - begin) < budget_ms * 1e6 && n < MOST_REPETITIONS);
     qsort(times, (size_t)n, sizeof times[0], compare);
-    qsort(peaks, (size_t)n, sizeof peaks[0], compare);
-    return (struct time){times[n / 4] * 1e-9, peaks[n - 1 - n / 4]};
+    qsort(shares, (size_t)n, sizeof shares[0], compare);
+    const double time = times[n / 4];
+    return (struct time){time * 1e-9, 1 / (time * shares[n / 2])};
 }
 
 static void report(const char *name, double flops, struct time time) {

@@ -185,7 +185,7 @@ static struct plan make_plan(kata_context *context, const kata__conv *conv, bool
                                     : least(p.ld, units * p.lanes * (p.way == DEPTHWISE ? 1 : 2));
         p.dy_numbers =
             lines(p.images * p.dy_rows * g->ow * ceil_div(numbers, p.lanes) * p.lanes + p.lanes);
-    } else if (p.fg % p.lanes != 0) {
+    } else if (p.way != DEPTHWISE && p.fg % p.lanes != 0) {
         p.dy_numbers = lines(p.images * p.dy_rows * g->ow * g->f + p.lanes);
     }
     return p;
@@ -387,7 +387,7 @@ static void run_item(const struct job *job, const struct share *s, int64_t item,
     if (p->pooled) {
         spread_dy(job, s, image, dy_scratch, p->groups > 1 ? NULL : db, &b);
         f = 0;
-    } else if (reads_behind(p, image + images - 1, least(b.last, g->oh))) {
+    } else if (p->way != DEPTHWISE && reads_behind(p, image + images - 1, least(b.last, g->oh))) {
         copy_dy(job, image, dy_scratch, &b);
     }
     const float *all_x = b.x + (p->way == MERGED ? 0 : s->c), *all_dy = b.dy + f;
@@ -397,14 +397,16 @@ static void run_item(const struct job *job, const struct share *s, int64_t item,
         b.dy = all_dy + in * p->fg;
         b.sum = part + (group * p->taps * p->cg + (p->way == PLAIN ? s->c : 0)) * p->ld +
                 s->vector * p->lanes;
-        if (db && !(p->pooled && p->groups == 1)) {
+        const bool counted = p->pooled && p->groups == 1; /* while dy was spread */
+        if (p->way == DEPTHWISE) {
+            b.bias = counted ? NULL : db;
+            p->table->depthwise(&b);
+            continue;
+        }
+        if (db && !counted) {
             p->table->bias(&b, b.first, least(b.last, g->oh), db + in * p->ld);
         }
-        if (p->way == DEPTHWISE) {
-            p->table->depthwise(&b);
-        } else {
-            p->table->band(&b);
-        }
+        p->table->band(&b);
     }
 }
 

@@ -36,6 +36,7 @@ typedef struct kata__conv_weight_band {
     int64_t run, vectors;
     float *sum;
     int64_t tap_step, ld;
+    float *bias; /* depth-wise only */
     const float *ahead[2];
     int64_t ahead_lines[2];
 } kata__conv_weight_band;
@@ -71,7 +72,7 @@ typedef struct kata__conv_weight_last_table {
     void (*band)(kata__conv_weight_band *band);
     /* Depth-wise: channel f of x meets channel f of dy, f < run; tap_rows is 1:
      *   sum[(ky kw + kx) tap_step + f] += sum of x[...][f] dy[...][f].
-     * Reads nothing behind the last pixel. */
+     * bias[f], unless NULL, += the sum of dy. Reads nothing behind the last pixel. */
     void (*depthwise)(const kata__conv_weight_band *band);
     /* NULL: this instruction set has nothing better than to spread dy. */
     void (*pooled)(const kata__conv_weight_pooled *w);

@@ -450,6 +450,7 @@ static void kata__weight_band(kata__conv_weight_band *b) {
 typedef struct kata__weight_area {
     int64_t ky, kx; /* the first tap of the tile */
     int64_t y, rows, x, columns;
+    bool bias; /* to be added too */
 } kata__weight_area;
 
 /* Channels [c, c + LANES) of the band, or fewer if tail. */
@@ -464,7 +465,7 @@ KATA__LOCAL void kata__weight_depthwise_body(const kata__conv_weight_band *b,
     const int64_t column = area->x * g->stride_w + area->kx * g->dilation_w - g->pad_left;
     const float *x_first = b->x + row * b->x_row + column * b->x_pixel + c;
     const float *dy_first = b->dy + (area->y - b->dy_top) * b->dy_row + area->x * b->dy_pixel + c;
-    VEC acc[3][5];
+    VEC acc[3][5], bias = {0};
     KATA__UNROLL
     for (int i = 0; i < n_ky; i++) {
         KATA__UNROLL
@@ -478,6 +479,7 @@ KATA__LOCAL void kata__weight_depthwise_body(const kata__conv_weight_band *b,
             const float *x = x_first + image * b->x_image + y * g->stride_h * b->x_row;
             for (int64_t p = area->columns; p > 0; p--, x += x_step, dy += dy_step) {
                 const VEC d = tail ? NAME(load_first)(dy, count) : NAME(load)(dy);
+                bias += d;
                 KATA__UNROLL
                 for (int i = 0; i < n_ky; i++) {
                     KATA__UNROLL
@@ -488,6 +490,9 @@ KATA__LOCAL void kata__weight_depthwise_body(const kata__conv_weight_band *b,
                 }
             }
         }
+    }
+    if (area->bias) {
+        NAME(store)(b->bias + c, NAME(load)(b->bias + c) + bias);
     }
     float *sum = b->sum + (area->ky * g->kw + area->kx) * b->tap_step + c;
     KATA__UNROLL
@@ -502,13 +507,15 @@ KATA__LOCAL void kata__weight_depthwise_body(const kata__conv_weight_band *b,
 
 #define KATA__DEPTHWISE_FUNCTION(n_ky, n_kx)                                                       \
     static void kata__weight_depthwise_##n_ky##_##n_kx(const kata__conv_weight_band *b,            \
-                                                       const kata__weight_area *area, int64_t c) { \
+                                                       kata__weight_area *area, int64_t c) {       \
         if (b->run - c >= LANES) {                                                                 \
             kata__weight_depthwise_body(b, area, c, n_ky, n_kx, false);                            \
         } else {                                                                                   \
             kata__weight_depthwise_body(b, area, c, n_ky, n_kx, true);                             \
         }                                                                                          \
+        area->bias = false;                                                                        \
     }
+KATA__DEPTHWISE_FUNCTION(0, 0)
 KATA__DEPTHWISE_FUNCTION(1, 1)
 KATA__DEPTHWISE_FUNCTION(1, 2)
 KATA__DEPTHWISE_FUNCTION(1, 3)
@@ -596,9 +603,11 @@ static void kata__weight_depthwise(const kata__conv_weight_band *b) {
                 next_x = kata__weight_stretch(x, g->ow, g->kw, g->dilation_w, g->pad_left,
                                               g->stride_w, g->w, g->ow, &x0, &x1);
                 kata__weight_area area = {
-                    .y = y, .rows = next_y - y, .x = x, .columns = next_x - x};
+                    .y = y, .rows = next_y - y, .x = x, .columns = next_x - x, .bias = b->bias};
                 if (y0 < y1 && x0 < x1) {
                     kata__weight_depthwise_taps(b, &area, c, y0, y1, x0, x1);
+                } else if (b->bias) {
+                    kata__weight_depthwise_0_0(b, &area, c);
                 }
             }
         }
