@@ -73,7 +73,7 @@ typedef struct kata__conv_weight_last_table {
     /* Depth-wise: channel f of x meets channel f of dy, f < run; tap_rows is 1:
      *   sum[(ky kw + kx) tap_step + f] += sum of x[...][f] dy[...][f].
      * bias[f], unless NULL, += the sum of dy. Reads nothing behind the last pixel. */
-    void (*depthwise)(const kata__conv_weight_band *band);
+    void (*depthwise)(kata__conv_weight_band *band);
     /* NULL: this instruction set has nothing better than to spread dy. */
     void (*pooled)(const kata__conv_weight_pooled *w);
     /* sum[f] += the sum of dy over the rows oy = first .. last - 1 of the band. */

@@ -454,11 +454,16 @@ typedef struct kata__weight_area {
 } kata__weight_area;
 
 /* Channels [c, c + LANES) of the band, or fewer if tail. */
-KATA__LOCAL void kata__weight_depthwise_body(const kata__conv_weight_band *b,
+KATA__LOCAL void kata__weight_depthwise_body(kata__conv_weight_band *b,
                                              const kata__weight_area *area, int64_t c,
                                              const int n_ky, const int n_kx, const bool tail) {
     const kata__conv *g = b->g;
     const int count = (int)(b->run - c);
+    /* As many lines are fetched for the next band as are read. */
+    const int lines = g->stride_h * g->stride_w > 1 ? 5 : 2;
+    int64_t ahead_step;
+    const float *ahead =
+        kata__weight_fetch(b, lines * area->columns * area->rows * b->images, &ahead_step);
     const int64_t tap_row = g->dilation_h * b->x_row, tap_column = g->dilation_w * b->x_pixel;
     const int64_t x_step = g->stride_w * b->x_pixel, dy_step = b->dy_pixel;
     const int64_t row = area->y * g->stride_h + area->ky * g->dilation_h - g->pad_top - b->x_top;
@@ -480,6 +485,14 @@ KATA__LOCAL void kata__weight_depthwise_body(const kata__conv_weight_band *b,
             for (int64_t p = area->columns; p > 0; p--, x += x_step, dy += dy_step) {
                 const VEC d = tail ? NAME(load_first)(dy, count) : NAME(load)(dy);
                 bias += d;
+                __builtin_prefetch(ahead, 0, 2);
+                __builtin_prefetch(ahead + ahead_step, 0, 2);
+                if (lines == 5) {
+                    __builtin_prefetch(ahead + 2 * ahead_step, 0, 2);
+                    __builtin_prefetch(ahead + 3 * ahead_step, 0, 2);
+                    __builtin_prefetch(ahead + 4 * ahead_step, 0, 2);
+                }
+                ahead += lines * ahead_step;
                 KATA__UNROLL
                 for (int i = 0; i < n_ky; i++) {
                     KATA__UNROLL
@@ -506,7 +519,7 @@ KATA__LOCAL void kata__weight_depthwise_body(const kata__conv_weight_band *b,
 }
 
 #define KATA__DEPTHWISE_FUNCTION(n_ky, n_kx)                                                       \
-    static void kata__weight_depthwise_##n_ky##_##n_kx(const kata__conv_weight_band *b,            \
+    static void kata__weight_depthwise_##n_ky##_##n_kx(kata__conv_weight_band *b,                  \
                                                        kata__weight_area *area, int64_t c) {       \
         if (b->run - c >= LANES) {                                                                 \
             kata__weight_depthwise_body(b, area, c, n_ky, n_kx, false);                            \
@@ -526,7 +539,7 @@ KATA__DEPTHWISE_FUNCTION(3, 2)
 KATA__DEPTHWISE_FUNCTION(3, 3)
 
 /* The taps [y0,y1) x [x0,x1) of an area. */
-static void kata__weight_depthwise_taps(const kata__conv_weight_band *b, kata__weight_area *area,
+static void kata__weight_depthwise_taps(kata__conv_weight_band *b, kata__weight_area *area,
                                         int64_t c, int64_t y0, int64_t y1, int64_t x0, int64_t x1) {
     area->ky = y0;
     area->kx = x0;
@@ -591,7 +604,7 @@ static int64_t kata__weight_stretch(int64_t at, int64_t end, int64_t taps, int64
     return next;
 }
 
-static void kata__weight_depthwise(const kata__conv_weight_band *b) {
+static void kata__weight_depthwise(kata__conv_weight_band *b) {
     const kata__conv *g = b->g;
     for (int64_t y = b->first, next_y; y < b->last; y = next_y) {
         int64_t y0, y1;
