@@ -146,7 +146,12 @@ static struct plan plan_forward(kata_context *context, const kata__conv *conv,
     const int64_t f_pitch = p.f_vectors * p.table->lanes;
     const int64_t weight_numbers = p.points * conv->c * f_pitch;
     const double flops = 2.0 * (double)weight_numbers * (double)p.tiles;
-    const int64_t want = most(1, least(MOST_CHUNKS, (int64_t)(flops / CHUNK_FLOPS)));
+    /* A few chunks are a power of two, so that two or four threads share them evenly. */
+    const int64_t enough = most(1, least(MOST_CHUNKS, (int64_t)(flops / CHUNK_FLOPS)));
+    int64_t want = 1;
+    while (want < enough) {
+        want *= 2;
+    }
     const int64_t run = run_tiles(&p, weight_numbers * (int64_t)sizeof(float));
     p.blocks = most(1, least(want, ceil_div(p.tiles, run)));
     p.blocks = most(p.blocks, least(least(want, ENOUGH_CHUNKS), p.tiles / LEAST_TILES));
