@@ -10,6 +10,8 @@
 #include "kernel/table.h"
 #include "kernel/winograd.h"
 
+#include <assert.h>
+
 enum {
     CHUNK_FLOPS = 500000,
     MOST_CHUNKS = 64,
@@ -141,13 +143,29 @@ void kata__conv_last_pack(kata_context *context, const kata__conv *conv,
     kata__parallel(context, p.groups * p.panels, pack_chunk, &job);
 }
 
+static size_t lines(size_t n_bytes) {
+    return (n_bytes + 63) / 64 * 64;
+}
+
+/* Of all workers' scratch. */
+static size_t scratch_bytes(kata_context *context, const kata__conv *g) {
+    return lines((size_t)kata__conv_last_scratch(g) * sizeof(int64_t) *
+                 (size_t)kata_context_threads(context));
+}
+
+/* Of an image's output. */
+static size_t image_bytes(const kata__conv *g, bool pool) {
+    const int64_t pixels = pool ? (g->oh / 2) * (g->ow / 2) : g->oh * g->ow;
+    return lines((size_t)(pixels * g->f) * sizeof(float));
+}
+
 size_t kata__conv_last_workspace(kata_context *context, const kata__conv *conv,
                                  kata__conv_algorithm algorithm, const kata__conv_store *store) {
     if (algorithm != KATA__CONV_DIRECT) {
         return kata__winograd_workspace(context, conv, algorithm, store);
     }
-    return (size_t)kata__conv_last_scratch(conv) * sizeof(int64_t) *
-           (size_t)kata_context_threads(context);
+    return scratch_bytes(context, conv) + (store->plain ? image_bytes(conv, store->pool) : 0) *
+                                              (size_t)kata_context_threads(context);
 }
 
 struct job {
@@ -157,7 +175,26 @@ struct job {
     const float *x, *packed;
     float *y;
     int64_t *scratch; /* for each worker */
+    char *images;     /* with store->plain: one for each worker, */
+    void (*transpose)(int64_t rows, int64_t columns, const void *x, int64_t x_step, void *y,
+                      int64_t y_step);
 };
+
+/* The first output channel of a panel, counted over all groups. */
+static int64_t panel_channel(const struct plan *p, int64_t panel) {
+    return panel / p->panels * p->fg + least(panel % p->panels * p->table->panel, p->fg);
+}
+
+/* Puts a piece's channels-last rows into the plain y, (f, plane), of its image. */
+static void turn(const struct job *job, const kata__conv_last_piece *piece, float *y) {
+    const struct plan *p = job->plan;
+    const kata__conv *g = job->conv;
+    const int64_t columns = job->store->pool ? g->ow / 2 : g->ow, plane = p->rows * columns;
+    const int64_t first = panel_channel(p, piece->first_panel);
+    const int64_t last = panel_channel(p, piece->last_panel), pixel = piece->first_row * columns;
+    job->transpose((piece->last_row - piece->first_row) * columns, last - first,
+                   piece->y + pixel * g->f + first, g->f, y + first * plane + pixel, plane);
+}
 
 static void direct_chunk(void *argument, int64_t chunk, int worker) {
     const struct job *job = argument;
@@ -179,11 +216,16 @@ static void direct_chunk(void *argument, int64_t chunk, int worker) {
     for (int64_t n = first; n < least(first + p->images, g->n); n++) {
         const int64_t full = n * g->oh * g->ow * g->f;
         piece.x = job->x + n * g->h * g->w * g->c;
-        piece.y = job->y + n * y_image;
+        piece.y = store->plain
+                      ? (float *)(job->images + (size_t)worker * image_bytes(g, store->pool))
+                      : job->y + n * y_image;
         piece.index = store->pool && store->index ? store->index + n * y_image : NULL;
         piece.residual = store->residual ? store->residual + full : NULL;
         piece.mask = store->mask ? store->mask + full : NULL;
         (p->depthwise ? p->table->depthwise : p->table->piece)(&piece);
+        if (store->plain) {
+            turn(job, &piece, job->y + n * y_image);
+        }
     }
 }
 
@@ -191,6 +233,7 @@ void kata__conv_last(kata_context *context, const kata__conv *conv, kata__conv_a
                      const float *x, const float *packed, const kata__conv_store *store, float *y,
                      void *workspace) {
     if (algorithm != KATA__CONV_DIRECT) {
+        assert(!store->plain);
         kata__winograd_run(context, conv, algorithm, x, packed, store, y, workspace);
         return;
     }
@@ -199,6 +242,14 @@ void kata__conv_last(kata_context *context, const kata__conv *conv, kata__conv_a
         return;
     }
     const struct plan p = make_plan(context, conv, store->pool);
-    struct job job = {&p, conv, store, x, packed, y, workspace};
+    struct job job = {.plan = &p,
+                      .conv = conv,
+                      .store = store,
+                      .x = x,
+                      .packed = packed,
+                      .y = y,
+                      .scratch = workspace,
+                      .images = (char *)workspace + scratch_bytes(context, conv),
+                      .transpose = kata__kernels(context)->elementwise[0]->transpose};
     kata__parallel(context, p.n_chunks, direct_chunk, &job);
 }

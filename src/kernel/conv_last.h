@@ -27,8 +27,10 @@ typedef struct kata__conv_store {
     const float *mask; /* (n,oh,ow,f): 0 where mask <= 0, the gradient of a relu whose output was
                           mask; or NULL */
     bool pool;         /* max pooling, window 2x2, stride 2: y is (n,oh/2,ow/2,f), rest dropped */
-    uint8_t *index;    /* with pool, shape of y: the place of the maximum in its window, 2 row +
-                          column, the first of equals; KATA__POOL_NONE where relu made it 0. Or NULL */
+    bool plain;     /* DIRECT alone: y is (n,f,oh,ow), pooled (n,f,oh/2,ow/2), turned image by image
+                       while it is in the cache; index stays channels-last */
+    uint8_t *index; /* with pool, shape of y: the place of the maximum in its window, 2 row +
+                       column, the first of equals; KATA__POOL_NONE where relu made it 0. Or NULL */
 } kata__conv_store;
 
 #define KATA__POOL_NONE 255 /* no element of the window gets a gradient */

@@ -303,10 +303,13 @@ const kata_op kata__op_kata_ConvLastWeight = {
 
 /* ---- kata:ConvLast (x, weight, bias, residual, mask) -> y, index ---- */
 
-enum { CONV_POOL = LAST_OWN, CONV_RELU, CONV_TURNED, CONV_WEIGHT };
+enum { CONV_PLAIN = LAST_OWN, CONV_POOL, CONV_RELU, CONV_TURNED, CONV_WEIGHT };
 enum { IN_X, IN_WEIGHT, IN_BIAS, IN_RESIDUAL, IN_MASK };
 static const kata_attribute_spec conv_attributes[] = {
     LAST_ATTRIBUTES,
+    {.name = "plain",
+     .type = KATA_ATTRIBUTE_INT,
+     .doc = "1: y is (N,F,H,W), index stays channels-last; algorithm 0 alone"},
     {.name = "pool",
      .type = KATA_ATTRIBUTE_INT,
      .doc = "1: y is the largest of each 2x2 of the result, at steps of 2"},
@@ -386,10 +389,16 @@ static kata_status conv_infer(kata_infer *infer) {
     if (infer->n_outputs > 1 && !pool) {
         return kata_fail(KATA_INVALID, "%s: only pooling gives an index", infer->op->name);
     }
-    infer->outputs[0] = (kata_type){infer->inputs[0].dtype, y};
     if (infer->n_outputs > 1) {
         infer->outputs[1] = (kata_type){KATA_U8, y};
     }
+    if (infer->attributes[CONV_PLAIN].i != 0) {
+        if (infer->attributes[LAST_ALGORITHM].i != KATA__CONV_DIRECT) {
+            return kata_fail(KATA_INVALID, "%s: only algorithm 0 stores plainly", infer->op->name);
+        }
+        y = KATA_SHAPE_OF(y.dim[0], y.dim[3], y.dim[1], y.dim[2]);
+    }
+    infer->outputs[0] = (kata_type){infer->inputs[0].dtype, y};
     return kata__infer_fits(infer);
 }
 
@@ -441,12 +450,14 @@ static kata_status conv_reference(const kata_call *call) {
     kata__conv v = conv_of(call);
     const kata_tensor *y = &call->outputs[0];
     bool pool = call->attributes[CONV_POOL].i != 0, relu = call->attributes[CONV_RELU].i != 0;
-    int64_t n_columns = y->shape.dim[2], n_rows = y->shape.dim[1];
+    bool to_plain = call->attributes[CONV_PLAIN].i != 0;
+    int64_t n_columns = y->shape.dim[to_plain ? 3 : 2], n_rows = y->shape.dim[to_plain ? 2 : 1];
     for (int64_t o = 0; o < kata_tensor_count(y); o++) {
         int64_t f = o % v.f, ox = o / v.f % n_columns, oy = o / v.f / n_columns % n_rows;
         int64_t n = o / v.f / n_columns / n_rows;
+        int64_t at = to_plain ? ((n * v.f + f) * n_rows + oy) * n_columns + ox : o;
         if (!pool) {
-            kata_store(y->dtype, y->data, o, conv_element(call, &v, n, oy, ox, f));
+            kata_store(y->dtype, y->data, at, conv_element(call, &v, n, oy, ox, f));
             continue;
         }
         int where = 0;
@@ -456,7 +467,7 @@ static kata_status conv_reference(const kata_call *call) {
             where = other > best ? k : where;
             best = other > best ? other : best;
         }
-        kata_store(y->dtype, y->data, o, best);
+        kata_store(y->dtype, y->data, at, best);
         if (call->n_outputs > 1) {
             ((uint8_t *)call->outputs[1].data)[o] =
                 (uint8_t)(relu && !(best > 0) ? KATA__POOL_NONE : where);
@@ -470,7 +481,8 @@ static kata__conv_store store_of(const kata_call *call) {
     static const float some_floats;
     static uint8_t some_bytes;
     kata__conv_store store = {.relu = call->attributes[CONV_RELU].i != 0,
-                              .pool = call->attributes[CONV_POOL].i != 0};
+                              .pool = call->attributes[CONV_POOL].i != 0,
+                              .plain = call->attributes[CONV_PLAIN].i != 0};
     const float **to[] = {&store.bias, &store.residual, &store.mask};
     for (int i = 0; i < 3; i++) {
         if (kata__call_has(call, IN_BIAS + i)) {

@@ -3,7 +3,6 @@
 #include "op/infer.h"
 
 #include "base/check.h"
-#include "kernel/elementwise.h"
 #include "kernel/gemm.h"
 #include "op/loops.h"
 #include "op/rules.h"
@@ -434,11 +433,12 @@ static size_t gemm_workspace(const kata_call *call) {
     return is_fast(call) ? kata__gemm_workspace(call->context, call->outputs[0].dtype, &gemm) : 0;
 }
 
-static kata_status gemm_run(const kata_call *call, bool relu) {
+static kata_status gemm_run(const kata_call *call, bool relu, const void *mask) {
     kata_tensor *y = &call->outputs[0];
     bool put_c_first;
     kata__gemm gemm = gemm_of(call, &put_c_first);
     gemm.relu = relu;
+    gemm.mask = mask;
     if (put_c_first) {
         kata_tensor c;
         KATA__TRY(kata_tensor_broadcast(&c, &call->inputs[2], &y->shape));
@@ -449,7 +449,7 @@ static kata_status gemm_run(const kata_call *call, bool relu) {
 }
 
 static kata_status gemm_fast(const kata_call *call) {
-    return gemm_run(call, false);
+    return gemm_run(call, false, NULL);
 }
 
 static kata_kernel gemm_choose(const kata_call *call) {
@@ -542,15 +542,8 @@ static kata_status fused_reference(const kata_call *call) {
 }
 
 static kata_status fused_fast(const kata_call *call) {
-    const kata_tensor *y = &call->outputs[0];
-    KATA__TRY(gemm_run(call, call->attributes[GEMM_RELU].i != 0));
-    if (kata__call_has(call, 3)) {
-        int64_t one = 1;
-        kata_shape all = KATA_SHAPE_OF(kata_tensor_count(y));
-        kata__binary_run(call->context, y->dtype, KATA__RELU_GRADIENT, &all, y->data, &one,
-                         call->inputs[3].data, &one, y->data);
-    }
-    return KATA_OK;
+    return gemm_run(call, call->attributes[GEMM_RELU].i != 0,
+                    kata__call_has(call, 3) ? call->inputs[3].data : NULL);
 }
 
 static kata_kernel fused_choose(const kata_call *call) {

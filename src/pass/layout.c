@@ -221,6 +221,25 @@ static kata_status packed_weight(layout *l, const kata__node *core, kata_value o
     return add(l, name, "kata:ConvLastWeight", &weight, 1, a.list, a.n, out, 1);
 }
 
+/* All that read the result want it plain: dense layers, through a view, or the graph's caller. */
+static bool is_wanted_plain(const layout *l, const kata__group *group,
+                            kata__conv_algorithm algorithm) {
+    const kata__fusion *f = &l->fusion;
+    int32_t v = group->result.id;
+    const kata_shape *shape = &type_of(l, group->result)->shape;
+    bool wanted =
+        algorithm == KATA__CONV_DIRECT && shape->dim[1] > 1 && shape->dim[2] * shape->dim[3] > 1;
+    for (int32_t i = f->first_use[v]; i < f->first_use[v + 1]; i++) {
+        const kata_op *op = l->from->nodes[f->uses[i]].op;
+        bool view =
+            (op == &kata__op_Flatten || op == &kata__op_Reshape) && !l->deferred[f->uses[i]];
+        bool gradient = f->group_of[f->uses[i]] >= 0 && group->pool >= 0 &&
+                        &f->groups[f->group_of[f->uses[i]]] == group;
+        wanted = wanted && (view || gradient);
+    }
+    return wanted;
+}
+
 /* Conv, or the gradient of one by its input, with all that its group does before it stores. */
 static kata_status copy_conv(layout *l, const kata__group *group) {
     const kata__node *core = &l->from->nodes[group->core];
@@ -249,6 +268,8 @@ static kata_status copy_conv(layout *l, const kata__group *group) {
     }
     conv_attributes a;
     set_conv(&a, &v, algorithm);
+    bool to_plain = is_wanted_plain(l, group, algorithm);
+    a.list[a.n++] = (kata_attribute)KATA_INT("plain", to_plain);
     a.list[a.n++] = (kata_attribute)KATA_INT("pool", group->pool >= 0);
     a.list[a.n++] = (kata_attribute)KATA_INT("relu", group->relu);
     a.list[a.n++] = (kata_attribute)KATA_INT("turned", turned);
@@ -260,7 +281,8 @@ static kata_status copy_conv(layout *l, const kata__group *group) {
         l->twins[group->result.id].index = outputs[1];
         KATA__TRY(keep_name(l, group->result, outputs[1], "index"));
     }
-    return set_last(l, group->result, outputs[0]);
+    return to_plain ? set_plain(l, group->result, outputs[0])
+                    : set_last(l, group->result, outputs[0]);
 }
 
 /* The gradient by the bias of the same dy; NULL if there is none. */

@@ -191,14 +191,14 @@ static kata_status check(const kata_tensor *to, const kata_tensor *from) {
     KATA__TRY(kata__dtype_check(from->dtype, "copy from"));
     KATA__TRY(kata__shape_check(&to->shape, false, "copy"));
     char text_to[KATA_SHAPE_TEXT_SIZE], text_from[KATA_SHAPE_TEXT_SIZE];
-    kata_shape_text(&to->shape, text_to);
     if (!kata_shape_equal(&to->shape, &from->shape)) {
         return kata_fail(KATA_SHAPE, "copy: a tensor of shape %s does not fit one of shape %s",
-                         kata_shape_text(&from->shape, text_from), text_to);
+                         kata_shape_text(&from->shape, text_from),
+                         kata_shape_text(&to->shape, text_to));
     }
     if (kata_shape_count(&to->shape) < 0) {
         return kata_fail(KATA_LIMIT, "copy: shape %s has more elements than can be counted",
-                         text_to);
+                         kata_shape_text(&to->shape, text_to));
     }
     for (int axis = 0; axis < to->shape.rank; axis++) {
         if (to->stride[axis] == 0 && to->shape.dim[axis] > 1) {
@@ -206,7 +206,7 @@ static kata_status check(const kata_tensor *to, const kata_tensor *from) {
                 KATA_INVALID,
                 "copy: the destination of shape %s is a broadcast view at axis %d; its "
                 "elements share one place",
-                text_to, axis);
+                kata_shape_text(&to->shape, text_to), axis);
         }
     }
     return KATA_OK;
