@@ -20,6 +20,19 @@ typedef struct settings {
 static const kata__option options[] = {
     KATA__OPTION_THREADS(settings), KATA__OPTION_JSON(settings), {.name = NULL}};
 
+/* Why these kernels and no others. */
+static const char *reason(kata__tool *tool) {
+    static const char *const lacks[KATA__LEVELS] = {
+        [KATA__PORTABLE] = "portable: this processor or its system lacks AVX2, FMA, F16C or BMI2",
+        [KATA__AVX2] = "avx2: this processor or its system lacks AVX-512 F, BW, DQ or VL",
+        [KATA__AVX512] = "avx512: this processor has all that the kernels use"};
+    const kata__kernel_level best = kata__cpu_level();
+    if (tool->context->kernel_level != best) {
+        return kata__tool_text(tool, "KATA_KERNELS asks for them; without it %s", lacks[best]);
+    }
+    return strchr(lacks[best], ':') + 2;
+}
+
 #define TEXT_OF(number) #number
 #define TEXT(number) TEXT_OF(number)
 
@@ -45,6 +58,7 @@ static int print_facts(kata__tool *tool, bool json) {
         {"processor", kata__cpu_name()[0] != '\0' ? kata__cpu_name() : "unknown"},
         {"features", kata__cpu_features()},
         {"kernels", kata_context_kernels(tool->context)},
+        {"chosen", reason(tool)},
         {"bfloat16", kata_context_bfloat16(tool->context)},
         {"threads", kata__tool_text(tool, "%d", kata_context_threads(tool->context))},
         {"operators", kata__tool_text(tool, "%d", kata_op_count())},
