@@ -113,6 +113,7 @@ int64_t kata__conv_bf16_packed(const kata__conv *v) {
 }
 
 typedef struct packing {
+    const kata__bfloat16_table *table;
     const kata__conv *v;
     frame g;
     bool turned;
@@ -120,13 +121,7 @@ typedef struct packing {
     uint16_t *packed;
 } packing;
 
-/* The weight of filter f, channel c of its group, at a tap. */
-static float weight_at(const packing *p, int64_t group, int64_t f, int64_t c, int64_t tap) {
-    if (p->turned) { /* (c, f/groups, kh, kw) of the other convolution, taps reversed */
-        return p->weight[((group * p->g.cg + c) * p->g.fg + f) * p->g.taps + p->g.taps - 1 - tap];
-    }
-    return p->weight[((group * p->g.fg + f) * p->g.cg + c) * p->g.taps + tap];
-}
+enum { PACK_TAPS = 32 };
 
 /* A chunk is a block of 16 filters of a group: [k/2][16][2], k running over taps, then channels. */
 static void pack_chunk(void *argument, int64_t chunk, int worker) {
@@ -134,24 +129,33 @@ static void pack_chunk(void *argument, int64_t chunk, int worker) {
     const frame *g = &p->g;
     const int64_t blocks = (g->fg + BLOCK - 1) / BLOCK, group = chunk / blocks;
     const int64_t f0 = chunk % blocks * BLOCK, n = least(g->fg - f0, BLOCK);
-    const int64_t terms = g->taps * g->cg, pairs = (terms + 1) / 2;
+    const int64_t pairs = (g->taps * g->cg + 1) / 2;
     uint16_t *to = p->packed + chunk * pairs * 2 * BLOCK;
     (void)worker;
-    if (n < BLOCK || terms % 2 != 0) {
+    if (g->taps * g->cg % 2 != 0) {
         memset(to, 0, (size_t)(pairs * 2 * BLOCK) * sizeof *to);
     }
-    for (int64_t k = 0; k < terms; k++) {
-        const int64_t tap = k / g->cg, c = k % g->cg;
-        for (int64_t f = 0; f < n; f++) {
-            to[(k / 2 * BLOCK + f) * 2 + k % 2] =
-                kata_f32_to_bf16(weight_at(p, group, f0 + f, c, tap));
+    for (int64_t c = 0; c < g->cg; c++) {
+        /* Of the other convolution if turned, (c, f/groups, kh, kw), taps reversed. */
+        const float *from = p->turned ? p->weight + ((group * g->cg + c) * g->fg + f0) * g->taps
+                                      : p->weight + ((group * g->fg + f0) * g->cg + c) * g->taps;
+        const int64_t step = p->turned ? g->taps : g->cg * g->taps;
+        float columns[PACK_TAPS * BLOCK];
+        for (int64_t t0 = 0; t0 < g->taps; t0 += PACK_TAPS) {
+            const int64_t count = least(PACK_TAPS, g->taps - t0);
+            p->table->transpose_float(n, count, from + t0, step, columns, BLOCK);
+            for (int64_t t = 0; t < count; t++) {
+                const int64_t tap = p->turned ? g->taps - 1 - t0 - t : t0 + t;
+                const int64_t k = tap * g->cg + c;
+                p->table->place(columns + t * BLOCK, to + k / 2 * 2 * BLOCK, (int)(k % 2));
+            }
         }
     }
 }
 
 void kata__conv_bf16_pack(kata_context *context, const kata__conv *v, bool turned,
                           const float *weight, uint16_t *packed) {
-    packing p = {v, frame_of(v), turned, weight, packed};
+    packing p = {kata__bfloat16_kernels(context), v, frame_of(v), turned, weight, packed};
     kata__run_chunks(context, v->groups * kata__chunk_count(p.g.fg, BLOCK), pack_chunk, &p);
 }
 
@@ -381,7 +385,15 @@ void kata__conv_bf16(kata_context *context, const kata__conv *v, const kata__con
 
 /* ---- by weight ---- */
 
-enum { MAX_COLUMNS = 1024, WEIGHT_PIXELS = 1024, SOME_PIXELS = 256 };
+enum {
+    MAX_COLUMNS = 1024,
+    WEIGHT_PIXELS = 1024,
+    /* So many pixels and filters at once that they stay in the first-level cache, with a block of
+     * channels, for all taps of that block. */
+    SOME_PIXELS = 320,
+    SOME_FILTERS = 32,
+    ROW_PITCH = SOME_PIXELS + 32 /* an odd number of 64 bytes: rows 4 KiB apart would collide */
+};
 
 typedef struct by_weight {
     const kata__bfloat16_table *table;
@@ -394,7 +406,6 @@ typedef struct by_weight {
     int64_t line;     /* pixels from a row to the next */
     int64_t pixels;   /* of a chunk, a multiple of 32 */
     int64_t reach;    /* pixels packed: with what the taps reach behind the last */
-    int64_t pitch;    /* numbers of a row of dy transposed */
     int64_t columns;  /* of the product: taps times channels, in blocks; and one block for db */
     int64_t n_chunks;
     int64_t partial; /* numbers that a chunk makes */
@@ -420,7 +431,6 @@ static by_weight plan_weight(const kata__conv *v) {
         p.reach += (v->kh - 1) * v->dilation_h * g->pitch + (v->kw - 1) * v->dilation_w + 1;
         p.reach = round_up(p.reach, 2);
     }
-    p.pitch = p.pixels + (p.pixels / 32 % 2 == 0 ? 32 : 0); /* 4 KiB apart would collide */
     p.columns = (p.by_offset ? g->taps * blocks : (p.patches.terms + BLOCK - 1) / BLOCK) * BLOCK;
     p.columns += BLOCK;
     p.n_chunks = kata__chunk_count(v->n, p.pictures);
@@ -428,10 +438,10 @@ static by_weight plan_weight(const kata__conv *v) {
     p.frame_bytes =
         room(p.by_offset ? (p.reach + 1) * v->c : g->rows * g->pitch * v->c, sizeof(uint16_t));
     p.plane_bytes = room(p.pixels * v->f, sizeof(uint16_t));
-    p.rows_bytes = room(round_up(v->f, BLOCK) * p.pitch, sizeof(uint16_t));
+    p.rows_bytes = room(g->fg * ROW_PITCH, sizeof(uint16_t));
     const int64_t patch = p.pixels * round_up(p.patches.terms, 32);
     p.packed_bytes = p.by_offset ? room(2 * p.reach * blocks * BLOCK, sizeof(uint16_t))
-                                 : room(patch + p.pixels * p.columns, sizeof(uint16_t));
+                                 : room(patch + SOME_PIXELS * p.columns, sizeof(uint16_t));
     p.ones_bytes = room(SOME_PIXELS * BLOCK, sizeof(uint16_t));
     return p;
 }
@@ -446,9 +456,8 @@ size_t kata__conv_bf16_weight_workspace(kata_context *context, const kata__conv 
            (size_t)context->threads * weight_scratch(&p);
 }
 
-/* dy's pictures, transposed to (f, pixels of the product), zeros between their rows. */
-static void transpose_dy(const by_weight *p, int64_t first, int64_t count, uint16_t *plane,
-                         uint16_t *rows) {
+/* dy's pictures over the pixels of the product, zeros between their rows: (pixels, f). */
+static void fill_plane(const by_weight *p, int64_t first, int64_t count, uint16_t *plane) {
     const kata__conv *v = p->v;
     const kata__conv out = {.c = v->f, .h = v->oh, .w = v->ow};
     const frame g = {.rows = v->oh, .pitch = p->line};
@@ -460,67 +469,74 @@ static void transpose_dy(const by_weight *p, int64_t first, int64_t count, uint1
     for (int64_t i = 0; i < count; i++) {
         fill_frame(p->table, &out, &g, &p->dy, first + i, plane + i * p->per * v->f);
     }
-    p->table->transpose(p->pixels, v->f, plane, v->f, rows, p->pitch);
 }
 
-/* The products of a group of filters: sums (fg, columns). offset: where the packed blocks begin. */
-static void multiply_group(const by_weight *p, const uint16_t *rows, const uint16_t *packed,
-                           int64_t *offset, const uint16_t *ones, uint32_t *kept, float *sums) {
-    const int64_t n_blocks = p->columns / BLOCK;
-    kata__bfloat16_product product = {.m = p->g.fg,
-                                      .n_blocks = n_blocks,
-                                      .a_row = p->pitch,
-                                      .runs = 1,
-                                      .b_offset = offset,
-                                      .c = sums,
-                                      .ldc = p->columns,
-                                      .kept = kept};
-    /* So many pixels at once that what is read stays in the first-level cache for all taps. */
-    for (int64_t at = 0; at < p->pixels; at += SOME_PIXELS) {
-        product.k = least(SOME_PIXELS, p->pixels - at);
-        product.a = rows + at;
-        product.b = packed + at * BLOCK;
-        product.accumulate = at > 0;
-        offset[n_blocks - 1] = ones - product.b;
-        p->table->product(&product);
+/* The product of some pixels: sums (fg, columns) of rows (fg, ROW_PITCH). */
+static void multiply(const by_weight *p, kata__bfloat16_product *product, const uint16_t *rows,
+                     float *sums) {
+    product->a_row = ROW_PITCH;
+    product->runs = 1;
+    product->ldc = p->columns;
+    for (int64_t f = 0; f < p->g.fg; f += SOME_FILTERS) {
+        product->m = least(SOME_FILTERS, p->g.fg - f);
+        product->a = rows + f * ROW_PITCH;
+        product->c = sums + f * p->columns;
+        p->table->product(product);
     }
 }
 
 /* Taps as offsets: pixel q of a tap (ky,kx) is pixel q + ky dilation_h pitch + kx dilation_w of the
- * frames. Pairs that begin at odd pixels are packed as well as those that begin at even ones. */
+ * frames. Pairs that begin at odd pixels are packed as well as those that begin at even ones. What
+ * some pixels need is made just before they are multiplied, while it is in the first-level cache.
+ */
 static void multiply_frames(const by_weight *p, int64_t first, int64_t count, uint16_t *frames,
-                            const uint16_t *rows, uint16_t *packed, const uint16_t *ones,
-                            float *partial) {
+                            const uint16_t *plane, uint16_t *rows, uint16_t *packed,
+                            const uint16_t *ones, float *partial) {
     const kata__conv *v = p->v;
     const int64_t c = v->c, blocks = (c + BLOCK - 1) / BLOCK, block = p->reach * BLOCK;
-    int64_t offset[MAX_COLUMNS / BLOCK + 1];
+    const int64_t n_blocks = p->columns / BLOCK;
+    int64_t offset[MAX_COLUMNS / BLOCK + 1], ready = 0;
     uint32_t kept = 0;
+    kata__bfloat16_product product = {.n_blocks = n_blocks, .b_offset = offset, .kept = &kept};
     memset(frames, 0, p->frame_bytes);
     for (int64_t i = 0; i < count; i++) {
         fill_frame(p->table, v, &p->g, p->input, first + i, frames + i * p->per * c);
     }
-    p->table->pair(p->reach, c, frames, c, packed, block);
-    p->table->pair(p->reach, c, frames + c, c, packed + blocks * block, block);
     for (int64_t tap = 0; tap < p->g.taps; tap++) {
         const int64_t q = tap / v->kw * v->dilation_h * p->g.pitch + tap % v->kw * v->dilation_w;
         for (int64_t j = 0; j < blocks; j++) {
-            offset[tap * blocks + j] = (q % 2 * blocks + j) * block + q / 2 * 2 * BLOCK;
+            offset[j * p->g.taps + tap] = (q % 2 * blocks + j) * block + q / 2 * 2 * BLOCK;
         }
     }
-    multiply_group(p, rows, packed, offset, ones, &kept, partial);
+    for (int64_t at = 0; at < p->pixels; at += SOME_PIXELS) {
+        product.k = least(SOME_PIXELS, p->pixels - at);
+        const int64_t end = at + product.k == p->pixels
+                                ? p->reach
+                                : least(p->reach, at + product.k + p->reach - p->pixels);
+        const uint16_t *from = frames + ready * c;
+        p->table->pair(end - ready, c, from, c, packed + ready * BLOCK, block);
+        p->table->pair(end - ready, c, from + c, c, packed + blocks * block + ready * BLOCK, block);
+        ready = end;
+        p->table->transpose(product.k, v->f, plane + at * v->f, v->f, rows, ROW_PITCH);
+        product.b = packed + at * BLOCK;
+        product.accumulate = at > 0;
+        offset[n_blocks - 1] = ones - product.b;
+        multiply(p, &product, rows, partial);
+    }
     p->table->finish(&kept);
 }
 
 /* Patches side by side, packed. */
 static void multiply_patches(const by_weight *p, int64_t first, int64_t count, uint16_t *one_frame,
-                             const uint16_t *rows, uint16_t *packed, const uint16_t *ones,
-                             float *partial) {
+                             const uint16_t *plane, uint16_t *rows, uint16_t *packed,
+                             const uint16_t *ones, float *partial) {
     const kata__conv *v = p->v;
-    const int64_t step = round_up(p->patches.terms, 32), n = p->columns / BLOCK;
-    uint16_t *patches = packed + p->pixels * p->columns;
+    const int64_t step = round_up(p->patches.terms, 32), n = p->columns / BLOCK, fg = p->g.fg;
+    uint16_t *patches = packed + SOME_PIXELS * p->columns;
     uint32_t kept = 0;
     memset(one_frame, 0, p->frame_bytes);
     for (int64_t group = 0; group < v->groups; group++) {
+        float *sums = partial + group * fg * p->columns;
         for (int64_t i = 0; i < count; i++) {
             if (group == 0 || count > 1) {
                 fill_frame(p->table, v, &p->g, p->input, first + i, one_frame);
@@ -530,27 +546,20 @@ static void multiply_patches(const by_weight *p, int64_t first, int64_t count, u
         for (int64_t i = count * p->per; i < p->pixels; i++) {
             memset(patches + i * step, 0, (size_t)step * sizeof *patches);
         }
-        p->table->pair(p->pixels, p->g.taps * p->g.cg, patches, step, packed, p->pixels * BLOCK);
-        kata__bfloat16_product product = {.m = p->g.fg,
-                                          .n_blocks = n - 1,
-                                          .a = rows + group * p->g.fg * p->pitch,
-                                          .a_row = p->pitch,
-                                          .runs = 1,
-                                          .k = p->pixels,
-                                          .b = packed,
-                                          .b_block = p->pixels * BLOCK,
-                                          .c = partial + group * p->g.fg * p->columns,
-                                          .ldc = p->columns,
-                                          .kept = &kept};
-        p->table->product(&product);
-        product.n_blocks = 1;
-        product.c += (n - 1) * BLOCK;
-        product.b = ones;
         for (int64_t at = 0; at < p->pixels; at += SOME_PIXELS) {
-            product.k = least(SOME_PIXELS, p->pixels - at);
-            product.a = rows + group * p->g.fg * p->pitch + at;
-            product.accumulate = at > 0;
-            p->table->product(&product);
+            const int64_t k = least(SOME_PIXELS, p->pixels - at);
+            p->table->pair(k, p->g.taps * p->g.cg, patches + at * step, step, packed, k * BLOCK);
+            p->table->transpose(k, fg, plane + at * v->f + group * fg, v->f, rows, ROW_PITCH);
+            kata__bfloat16_product product = {.n_blocks = n - 1,
+                                              .k = k,
+                                              .b = packed,
+                                              .b_block = k * BLOCK,
+                                              .accumulate = at > 0,
+                                              .kept = &kept};
+            multiply(p, &product, rows, sums);
+            product.n_blocks = 1;
+            product.b = ones;
+            multiply(p, &product, rows, sums + (n - 1) * BLOCK);
         }
     }
     p->table->finish(&kept);
@@ -569,11 +578,11 @@ static void weight_chunk(void *argument, int64_t chunk, int worker) {
     for (int64_t i = 0; i < SOME_PIXELS * BLOCK; i++) {
         ones[i] = 0x3F80; /* 1 */
     }
-    transpose_dy(p, first, count, plane, rows);
+    fill_plane(p, first, count, plane);
     if (p->by_offset) {
-        multiply_frames(p, first, count, frames, rows, packed, ones, partial);
+        multiply_frames(p, first, count, frames, plane, rows, packed, ones, partial);
     } else {
-        multiply_patches(p, first, count, frames, rows, packed, ones, partial);
+        multiply_patches(p, first, count, frames, plane, rows, packed, ones, partial);
     }
 }
 
@@ -582,7 +591,6 @@ static void reduce_chunk(void *argument, int64_t f, int worker) {
     const by_weight *p = argument;
     const frame *g = &p->g;
     const float *from = p->partials + f * p->columns;
-    const int64_t channels = p->by_offset ? round_up(g->cg, BLOCK) : g->cg;
     float sum[BLOCK];
     (void)worker;
     for (int64_t column = 0; column < p->columns; column += BLOCK) {
@@ -594,7 +602,10 @@ static void reduce_chunk(void *argument, int64_t f, int worker) {
             break;
         }
         for (int64_t l = column; l < column + BLOCK; l++) {
-            const int64_t tap = l / channels, c = l % channels;
+            /* Frames: blocks of channels, in each the taps; patches: taps, in each the channels. */
+            const int64_t block = column / BLOCK;
+            const int64_t tap = p->by_offset ? block % g->taps : l / g->cg;
+            const int64_t c = p->by_offset ? block / g->taps * BLOCK + l % BLOCK : l % g->cg;
             if (tap < g->taps && c < g->cg) {
                 p->dw[(f * g->cg + c) * g->taps + tap] = sum[l - column];
             }

@@ -67,6 +67,12 @@ typedef struct kata__bfloat16_table {
                  int64_t block);
     void (*pair_float)(int64_t rows, int64_t n, const float *x, int64_t ld, uint16_t *packed,
                        int64_t block);
+    /* Packs row `half` (0 or 1) of a pair: to[2 i + half] = x[i] rounded, for i < 16. */
+    void (*place)(const float *x, uint16_t *to, int half);
+    /* y (columns,16) = x (rows,columns) transposed, zeros for the rows that are missing of 16; rows
+     * of y are ldy apart, which may be negative. */
+    void (*transpose_float)(int64_t rows, int64_t columns, const float *x, int64_t ldx, float *y,
+                            int64_t ldy);
     /* y[i] = sum of x[r stride + i] over r < rows, in their order, for i < n, a multiple of 16. */
     void (*sum_rows)(int64_t rows, int64_t stride, int64_t n, const float *x, float *y);
     /* y (columns,rows) = x (rows,columns) transposed. */

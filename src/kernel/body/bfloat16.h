@@ -462,6 +462,43 @@ KATA__LOCAL void bf16_transpose_words(__m512i r[16]) {
 }
 #endif
 
+static void bf16_place(const float *x, uint16_t *to, int half) {
+    for (int64_t i = 0; i < 16; i += LANES) {
+        const kata__word v = bf16_round(NAME(load)(x + i));
+        kata__word_at *at = (kata__word_at *)(to + 2 * i);
+        *at = half ? (*at & 0xFFFFu) | v << 16 : (*at & 0xFFFF0000u) | v;
+    }
+}
+
+static void bf16_transpose_float(int64_t rows, int64_t columns, const float *x, int64_t ldx,
+                                 float *y, int64_t ldy) {
+#if KATA__VECTOR_BYTES == 64
+    for (int64_t j = 0; j < columns; j += 16) {
+        const int count = bf16_count(columns - j);
+        __m512i r[16];
+        KATA__UNROLL
+        for (int i = 0; i < 16; i++) {
+            r[i] = i < rows
+                       ? _mm512_maskz_loadu_epi32((__mmask16)((1u << count) - 1), x + i * ldx + j)
+                       : _mm512_setzero_si512();
+        }
+        bf16_transpose_words(r);
+        KATA__UNROLL
+        for (int i = 0; i < 16; i++) {
+            if (i < count) {
+                _mm512_storeu_si512(y + (j + i) * ldy, r[i]);
+            }
+        }
+    }
+#else
+    for (int64_t j = 0; j < columns; j++, y += ldy) {
+        for (int64_t i = 0; i < 16; i++) {
+            y[i] = i < rows ? x[i * ldx + j] : 0;
+        }
+    }
+#endif
+}
+
 static void bf16_sum_rows(int64_t rows, int64_t stride, int64_t n, const float *x, float *y) {
     for (int64_t i = 0; i < n; i += 16) {
         VEC sum[BLOCK_VECTORS];
@@ -549,6 +586,8 @@ const kata__bfloat16_table KATA__PASTE(kata__bfloat16, KATA__ISA) = {
     .spread = bf16_spread,
     .pair = bf16_pair,
     .pair_float = bf16_pair_float,
+    .place = bf16_place,
+    .transpose_float = bf16_transpose_float,
     .sum_rows = bf16_sum_rows,
     .transpose = bf16_transpose,
 };

@@ -126,45 +126,54 @@ static void tile_2x2(const kata__bfloat16_product *p, kata__tile_place at0, kata
     TILE_STORE(3, c1 + 16, ldc);
 }
 
-/* What tile `t` of `count` does: the numbers of tiles must be written out. */
+/* What tile `t` of `count` (up to 4) does with the sums of number `s`: numbers of tiles must be
+ * written out. */
 #define TILE_EACH(count, DO)                                                                       \
     do {                                                                                           \
-        DO(0);                                                                                     \
+        DO(0, 0);                                                                                  \
         if ((count) > 1) {                                                                         \
-            DO(1);                                                                                 \
+            DO(1, 1);                                                                              \
         }                                                                                          \
         if ((count) > 2) {                                                                         \
-            DO(2);                                                                                 \
+            DO(2, 2);                                                                              \
         }                                                                                          \
         if ((count) > 3) {                                                                         \
-            DO(3);                                                                                 \
+            DO(3, 3);                                                                              \
+        }                                                                                          \
+    } while (0)
+/* Up to 5: the fifth sum lies in tile 6, which is free where k is a multiple of 32. */
+#define TILE_EACH_5(count, DO)                                                                     \
+    do {                                                                                           \
+        TILE_EACH(count, DO);                                                                      \
+        if ((count) > 4) {                                                                         \
+            DO(4, 6);                                                                              \
         }                                                                                          \
     } while (0)
 
-/* Up to four tiles of rows by one block of columns. */
-static void tile_4x1(const kata__bfloat16_product *p, const kata__tile_place *at, int count,
+/* Up to five tiles of rows by one block of columns; five if k is a multiple of 32. */
+static void tile_5x1(const kata__bfloat16_product *p, const kata__tile_place *at, int count,
                      int64_t j) {
     const int64_t step = 2 * p->a_row, ldc = 4 * p->ldc, full = p->k / 32, rest = p->k % 32;
     const uint16_t *b = bf16_block(p, j);
-#define TILE_BEGIN(t)                                                                              \
+#define TILE_BEGIN(t, s)                                                                           \
     if (p->accumulate) {                                                                           \
-        TILE_LOAD(t, at[t].c + j * 16, ldc);                                                       \
+        TILE_LOAD(s, at[t].c + j * 16, ldc);                                                       \
     } else {                                                                                       \
-        TILE_ZERO(t);                                                                              \
+        TILE_ZERO(s);                                                                              \
     }
-#define TILE_FULL(t)                                                                               \
+#define TILE_FULL(t, s)                                                                            \
     TILE_LOAD(4, at[t].a + offset, step);                                                          \
-    TILE_PRODUCT(t, 4, 5)
-#define TILE_REST(t)                                                                               \
+    TILE_PRODUCT(s, 4, 5)
+#define TILE_REST(t, s)                                                                            \
     TILE_LOAD(6, at[t].a + offset, step);                                                          \
-    TILE_PRODUCT(t, 6, 7)
-#define TILE_END(t) TILE_STORE(t, at[t].c + j * 16, ldc)
-    TILE_EACH(count, TILE_BEGIN);
+    TILE_PRODUCT(s, 6, 7)
+#define TILE_END(t, s) TILE_STORE(s, at[t].c + j * 16, ldc)
+    TILE_EACH_5(count, TILE_BEGIN);
     for (int64_t run = 0; run < p->runs; run++) {
         int64_t offset = run * p->a_run;
         for (int64_t i = 0; i < full; i++, offset += 32, b += 16 * TILE_PAIR) {
             TILE_LOAD(5, b, 64);
-            TILE_EACH(count, TILE_FULL);
+            TILE_EACH_5(count, TILE_FULL);
         }
         if (rest > 0) {
             TILE_LOAD(7, b, 64);
@@ -172,7 +181,7 @@ static void tile_4x1(const kata__bfloat16_product *p, const kata__tile_place *at
             b += rest / 2 * TILE_PAIR;
         }
     }
-    TILE_EACH(count, TILE_END);
+    TILE_EACH_5(count, TILE_END);
 #undef TILE_BEGIN
 #undef TILE_FULL
 #undef TILE_REST
@@ -188,19 +197,19 @@ static void tile_1x4(const kata__bfloat16_product *p, kata__tile_place at, int c
         b[t] = bf16_block(p, j + t);
     }
     float *c = at.c + j * 16;
-#define TILE_BEGIN(t)                                                                              \
+#define TILE_BEGIN(t, s)                                                                           \
     if (p->accumulate) {                                                                           \
-        TILE_LOAD(t, c + t * 16, ldc);                                                             \
+        TILE_LOAD(s, c + t * 16, ldc);                                                             \
     } else {                                                                                       \
-        TILE_ZERO(t);                                                                              \
+        TILE_ZERO(s);                                                                              \
     }
-#define TILE_FULL(t)                                                                               \
+#define TILE_FULL(t, s)                                                                            \
     TILE_LOAD(5, b[t] + done, 64);                                                                 \
-    TILE_PRODUCT(t, 4, 5)
-#define TILE_REST(t)                                                                               \
+    TILE_PRODUCT(s, 4, 5)
+#define TILE_REST(t, s)                                                                            \
     TILE_LOAD(7, b[t] + done, 64);                                                                 \
-    TILE_PRODUCT(t, 6, 7)
-#define TILE_END(t) TILE_STORE(t, c + t * 16, ldc)
+    TILE_PRODUCT(s, 6, 7)
+#define TILE_END(t, s) TILE_STORE(s, c + t * 16, ldc)
     TILE_EACH(count, TILE_BEGIN);
     for (int64_t run = 0; run < p->runs; run++) {
         const uint16_t *a = at.a + run * p->a_run;
@@ -224,15 +233,18 @@ static void tile_1x4(const kata__bfloat16_product *p, kata__tile_place at, int c
 /* All columns of `tiles` tiles of `rows` rows, from row `first` on. */
 static void tile_rows(const kata__bfloat16_product *p, uint32_t *kept, int64_t tiles, int64_t first,
                       int rows) {
-    const int64_t n = p->n_blocks;
-    tile_configure(kept, rows, (int)(p->k % 32));
+    const int64_t n = p->n_blocks, most = p->k % 32 == 0 ? 5 : 4;
+    /* A long block of b does not stay in the first-level cache beside a: one at a time, then, for
+     * more rows. */
+    const bool is_long = p->runs * p->k > 448 && tiles > 2;
     int64_t j = 0;
+    tile_configure(kept, rows, (int)(p->k % 32));
     if (tiles == 1) {
         for (; j < n; j += 4) {
             tile_1x4(p, tile_place(p, 0, first), (int)(n - j < 4 ? n - j : 4), j);
         }
     }
-    for (; j + 2 <= n; j += 2) {
+    for (; j + 2 <= n && !is_long; j += 2) {
         int64_t t = 0;
         for (; t + 2 <= tiles; t += 2) {
             tile_2x2(p, tile_place(p, t, first), tile_place(p, t + 1, first), j);
@@ -241,14 +253,14 @@ static void tile_rows(const kata__bfloat16_product *p, uint32_t *kept, int64_t t
             tile_1x4(p, tile_place(p, t, first), 2, j);
         }
     }
-    if (j < n) {
-        for (int64_t t = 0; t < tiles; t += 4) {
-            const int count = (int)(tiles - t < 4 ? tiles - t : 4);
-            kata__tile_place at[4];
+    for (; j < n; j++) {
+        for (int64_t t = 0; t < tiles; t += most) {
+            const int count = (int)(tiles - t < most ? tiles - t : most);
+            kata__tile_place at[5];
             for (int i = 0; i < count; i++) {
                 at[i] = tile_place(p, t + i, first);
             }
-            tile_4x1(p, at, count, j);
+            tile_5x1(p, at, count, j);
         }
     }
 }
