@@ -306,7 +306,9 @@ static void test_prepared_weights(void **state) {
         kata_profile_row row = kata_session_profile(session, i);
         bool packs =
             strcmp(row.op, "ConvBfloat16Weight") == 0 || strcmp(row.op, "GemmBfloat16Weight") == 0;
-        assert_int_equal(row.calls, packs ? 1 : 2);
+        if (strcmp(row.op, "Transpose") != 0) { /* of pictures or of a weight */
+            assert_int_equal(row.calls, packs ? 1 : 2);
+        }
     }
     kata_variable *weight = kata_graph_find_variable(plain, "w0");
     for (int64_t i = 0; i < kata_tensor_count(&weight->tensor); i++) {
