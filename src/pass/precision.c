@@ -313,6 +313,12 @@ static kata_status lower_conv(lowering *l, const kata__node *node) {
     if (node->n_outputs > 1) {
         KATA__TRY(set_full(l, node->outputs[1], outputs[1]));
     }
+    if (integer(node, "plain", 0) != 0) { /* the bfloat16 kernel stores channels last */
+        const kata_attribute perm = KATA_INTS("perm", 0, 3, 1, 2);
+        snprintf(name, sizeof name, "%.200s/layout", node->name);
+        kata_value last = outputs[0];
+        KATA__TRY(add(l, name, "Transpose", &last, 1, &perm, 1, outputs, 1));
+    }
     return set_half(l, node->outputs[0], outputs[0]);
 }
 
