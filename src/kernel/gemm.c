@@ -19,7 +19,7 @@ enum {
     CHUNK_FLOPS = 800000,
     FEW_CHUNKS = 16,
     SQUARE_FLOPS = 1 << 28,  /* a product of 512 by 512 by 512 */
-    SQUARE_CHUNKS = 4,       /* of it */
+    SQUARE_CHUNKS = 2,       /* of it */
     FETCH_BYTES = 256 << 10, /* of both operands; with more, parts of k fetch each number once */
     FEWEST_TERMS = 384,      /* of a part */
     FEWEST_VECTORS = 4,      /* of a chunk's columns */
