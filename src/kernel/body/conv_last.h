@@ -39,7 +39,8 @@
 /* Shorter runs go by a list of offsets, one for each term. */
 #define KATA__CONV_SHORT_RUN 16
 
-enum { KATA__CONV_BROADCAST, KATA__CONV_DEPTHWISE };
+/* UNIT: as BROADCAST, pixels are neighbouring numbers: one channel, stride 1. */
+enum { KATA__CONV_BROADCAST, KATA__CONV_UNIT, KATA__CONV_DEPTHWISE };
 
 typedef struct NAME(conv_segment) {
     int64_t x;      /* from a pixel's address */
@@ -277,7 +278,7 @@ KATA__LOCAL void NAME(conv_tile_body)(const NAME(conv_tile) *t, const int pixels
     const int64_t shift = t->shift;
     KATA__UNROLL
     for (int i = 0; i < pixels; i++) {
-        x[i] = t->x[i];
+        x[i] = mode == KATA__CONV_UNIT ? t->x[i / width * width] + i % width : t->x[i];
     }
     NAME(conv_start)(t, acc, pixels, vectors);
 
@@ -359,14 +360,14 @@ KATA__LOCAL void NAME(conv_tile_body)(const NAME(conv_tile) *t, const int pixels
 
 /* A segment is a row of kw taps. */
 KATA__LOCAL void NAME(conv_shared_body)(const NAME(conv_tile) *t, const int columns, const int kw,
-                                        const bool pool) {
+                                        const bool unit, const bool pool) {
     VEC acc[KATA__CONV_PIXELS][2];
     const REAL *x[32];
     const int rows = pool ? 2 : 1, inputs = columns + kw - 1;
     const int64_t tap = t->channels * LANES, shift = t->shift;
     KATA__UNROLL
     for (int i = 0; i < rows * inputs; i++) {
-        x[i] = t->x[i];
+        x[i] = unit ? t->x[i / inputs * inputs] + i % inputs : t->x[i];
     }
     NAME(conv_start)(t, acc, rows * columns, 1);
     const NAME(conv_segment) *s = t->segments, *const end = s + t->n_segments;
@@ -473,10 +474,18 @@ typedef struct NAME(conv_tiles) {
 
 /* With 3 taps to a row there are registers for more. */
 #if KATA__VECTOR_BYTES == 64
+#define KATA__CONV_UNIT_PAIRS(T, ...)                                                              \
+    T(14, 14, __VA_ARGS__)                                                                         \
+    T(12, 12, __VA_ARGS__)                                                                         \
+    T(10, 10, __VA_ARGS__)                                                                         \
+    T(8, 8, __VA_ARGS__)                                                                           \
+    T(7, 7, __VA_ARGS__)                                                                           \
+    T(4, 4, __VA_ARGS__) T(3, 3, __VA_ARGS__) T(2, 2, __VA_ARGS__) T(1, 1, __VA_ARGS__)
 #define KATA__CONV_SHARED_3(T, ...) T(28, 28, __VA_ARGS__) KATA__CONV_SHARED(T, __VA_ARGS__)
 #define KATA__CONV_POOL_SHARED_3(T, ...)                                                           \
     T(28, 14, __VA_ARGS__) KATA__CONV_POOL_SHARED(T, __VA_ARGS__)
 #else
+#define KATA__CONV_UNIT_PAIRS KATA__CONV_PAIRS
 #define KATA__CONV_SHARED_3 KATA__CONV_SHARED
 #define KATA__CONV_POOL_SHARED_3 KATA__CONV_POOL_SHARED
 #endif
@@ -486,9 +495,9 @@ typedef struct NAME(conv_tiles) {
     static void KATA__CONV_TILE_NAME(name, pixels)(const NAME(conv_tile) *t) {                     \
         NAME(conv_tile_body)(t, pixels, width, vectors, mode, pool);                               \
     }
-#define KATA__CONV_SHARED_TILE(pixels, columns, name, kw, pool)                                    \
+#define KATA__CONV_SHARED_TILE(pixels, columns, name, kw, unit, pool)                              \
     static void KATA__CONV_TILE_NAME(name, pixels)(const NAME(conv_tile) *t) {                     \
-        NAME(conv_shared_body)(t, columns, kw, pool);                                              \
+        NAME(conv_shared_body)(t, columns, kw, unit, pool);                                        \
     }
 #define KATA__CONV_ONE(pixels, width, name) +1
 #define KATA__CONV_TILE_PIXELS(pixels, width, name) pixels,
@@ -499,25 +508,37 @@ typedef struct NAME(conv_tiles) {
                                                              {list(KATA__CONV_TILE_ENTRY, name)}};
 
 KATA__CONV_PAIRS(KATA__CONV_TILE, two, 2, KATA__CONV_BROADCAST, false)
+KATA__CONV_UNIT_PAIRS(KATA__CONV_TILE, unit_two, 2, KATA__CONV_UNIT, false)
+KATA__CONV_POOL_PAIRS(KATA__CONV_TILE, unit_pool_two, 2, KATA__CONV_UNIT, true)
 KATA__CONV_SINGLES(KATA__CONV_TILE, one, 1, KATA__CONV_BROADCAST, false)
 KATA__CONV_SINGLES(KATA__CONV_TILE, depthwise, 1, KATA__CONV_DEPTHWISE, false)
 KATA__CONV_POOL_PAIRS(KATA__CONV_TILE, pool_two, 2, KATA__CONV_BROADCAST, true)
 KATA__CONV_POOL_SINGLES(KATA__CONV_TILE, pool_one, 1, KATA__CONV_BROADCAST, true)
 KATA__CONV_POOL_SINGLES(KATA__CONV_TILE, pool_depthwise, 1, KATA__CONV_DEPTHWISE, true)
-KATA__CONV_SHARED_3(KATA__CONV_SHARED_TILE, shared_3, 3, false)
-KATA__CONV_SHARED(KATA__CONV_SHARED_TILE, shared_5, 5, false)
-KATA__CONV_POOL_SHARED_3(KATA__CONV_SHARED_TILE, pool_shared_3, 3, true)
-KATA__CONV_POOL_SHARED(KATA__CONV_SHARED_TILE, pool_shared_5, 5, true)
+KATA__CONV_SHARED_3(KATA__CONV_SHARED_TILE, shared_3, 3, false, false)
+KATA__CONV_SHARED_3(KATA__CONV_SHARED_TILE, unit_shared_3, 3, true, false)
+KATA__CONV_SHARED(KATA__CONV_SHARED_TILE, shared_5, 5, false, false)
+KATA__CONV_SHARED(KATA__CONV_SHARED_TILE, unit_shared_5, 5, true, false)
+KATA__CONV_POOL_SHARED_3(KATA__CONV_SHARED_TILE, pool_shared_3, 3, false, true)
+KATA__CONV_POOL_SHARED_3(KATA__CONV_SHARED_TILE, unit_pool_shared_3, 3, true, true)
+KATA__CONV_POOL_SHARED(KATA__CONV_SHARED_TILE, pool_shared_5, 5, false, true)
+KATA__CONV_POOL_SHARED(KATA__CONV_SHARED_TILE, unit_pool_shared_5, 5, true, true)
 KATA__CONV_TILES(KATA__CONV_PAIRS, two)
+KATA__CONV_TILES(KATA__CONV_UNIT_PAIRS, unit_two)
+KATA__CONV_TILES(KATA__CONV_POOL_PAIRS, unit_pool_two)
 KATA__CONV_TILES(KATA__CONV_SINGLES, one)
 KATA__CONV_TILES(KATA__CONV_SINGLES, depthwise)
 KATA__CONV_TILES(KATA__CONV_POOL_PAIRS, pool_two)
 KATA__CONV_TILES(KATA__CONV_POOL_SINGLES, pool_one)
 KATA__CONV_TILES(KATA__CONV_POOL_SINGLES, pool_depthwise)
 KATA__CONV_TILES(KATA__CONV_SHARED_3, shared_3)
+KATA__CONV_TILES(KATA__CONV_SHARED_3, unit_shared_3)
 KATA__CONV_TILES(KATA__CONV_SHARED, shared_5)
+KATA__CONV_TILES(KATA__CONV_SHARED, unit_shared_5)
 KATA__CONV_TILES(KATA__CONV_POOL_SHARED_3, pool_shared_3)
+KATA__CONV_TILES(KATA__CONV_POOL_SHARED_3, unit_pool_shared_3)
 KATA__CONV_TILES(KATA__CONV_POOL_SHARED, pool_shared_5)
+KATA__CONV_TILES(KATA__CONV_POOL_SHARED, unit_pool_shared_5)
 
 /* Which tile is next where `left` units (pixels or windows of four) remain: parts as even as the
  * sizes allow. */
@@ -775,6 +796,7 @@ static void NAME(conv_last_rows)(const kata__conv_last_piece *piece, const bool 
         (g->ow - 1) * g->stride_w + (g->kw - 1) * g->dilation_w - g->pad_left >= g->w;
     const bool shareable = !depthwise && (g->kw == 3 || g->kw == 5) && g->stride_h == 1 &&
                            g->stride_w == 1 && g->dilation_w == 1;
+    const bool unit_step = g->c == 1 && g->stride_w == 1;
     NAME(conv_walk) walk = {.conv = g};
     NAME(conv_tile) *t = &walk.tile;
     NAME(conv_walk_begin)(&walk, depthwise, piece->scratch);
@@ -801,22 +823,36 @@ static void NAME(conv_last_rows)(const kata__conv_last_piece *piece, const bool 
         if (depthwise) {
             tiles = pool ? &NAME(conv_tiles_pool_depthwise) : &NAME(conv_tiles_depthwise);
         } else if (shared && g->kw == 3) {
-            tiles = pool ? &NAME(conv_tiles_pool_shared_3) : &NAME(conv_tiles_shared_3);
+            tiles = unit_step
+                        ? (pool ? &NAME(conv_tiles_unit_pool_shared_3)
+                                : &NAME(conv_tiles_unit_shared_3))
+                        : (pool ? &NAME(conv_tiles_pool_shared_3) : &NAME(conv_tiles_shared_3));
         } else if (shared) {
-            tiles = pool ? &NAME(conv_tiles_pool_shared_5) : &NAME(conv_tiles_shared_5);
+            tiles = unit_step
+                        ? (pool ? &NAME(conv_tiles_unit_pool_shared_5)
+                                : &NAME(conv_tiles_unit_shared_5))
+                        : (pool ? &NAME(conv_tiles_pool_shared_5) : &NAME(conv_tiles_shared_5));
+        } else if (vectors == 2 && unit_step) {
+            tiles = pool ? &NAME(conv_tiles_unit_pool_two) : &NAME(conv_tiles_unit_two);
         } else if (vectors == 2) {
             tiles = pool ? &NAME(conv_tiles_pool_two) : &NAME(conv_tiles_two);
         } else {
             tiles = pool ? &NAME(conv_tiles_pool_one) : &NAME(conv_tiles_one);
         }
         /* Tiles that reach around a row's end have masks that are slow, but for two narrow rows. */
-        const bool in_row = shared || (padded && 2 * width * unit != tiles->pixels[0] &&
-                                       width * unit >= tiles->pixels[0] / 2);
+        const bool in_row = shared || unit_step ||
+                            (padded && 2 * width * unit != tiles->pixels[0] &&
+                             width * unit >= tiles->pixels[0] / 2);
         walk.inside = false;
         int64_t oy = piece->first_row, ox = 0;
+        int size = 0;
+        bool even = false; /* tiles of this size fill the row */
         while (width > 0 && oy < piece->last_row) {
             const int64_t left = in_row ? width - ox : (piece->last_row - oy) * width - ox;
-            const int size = NAME(conv_pick)(tiles, left, unit);
+            if (!even || left < tiles->pixels[size] / unit) {
+                size = NAME(conv_pick)(tiles, left, unit);
+                even = left % (tiles->pixels[size] / unit) == 0;
+            }
             const int pixels = tiles->pixels[size];
             const int64_t count = pixels / unit, to = (oy * width + ox) * g->f;
             if (shared) {
