@@ -208,6 +208,7 @@ struct job {
     const uint8_t *index;
     float *dw, *db;
     float *parts, *scratch;
+    int64_t threads;
 };
 
 /* The output channels that a chunk has: vectors of one group, or whole groups. */
@@ -263,7 +264,7 @@ static void pad_x(const struct plan *p, const float *x, float *to, kata__conv_we
     const size_t before = (size_t)(first * g->c), inside = (size_t)((last - first) * g->c);
     const size_t behind = (size_t)((p->x_columns - last) * g->c);
     b->x = to;
-    b->ahead_lines[0] = 0;
+    b->ahead[0].columns = 0;
     b->x_top = top;
     b->x_row = p->x_columns * g->c;
     b->x_image = p->x_rows * b->x_row;
@@ -297,7 +298,6 @@ static void spread_dy(const struct job *job, const struct share *s, int64_t imag
     dy_rows_of(p, b, &first, &last);
     first -= first % 2;
     b->dy = to;
-    b->ahead_lines[1] = 0;
     b->dy_top = first;
     b->dy_pixel = ceil_div(s->channels, p->lanes) * p->lanes;
     b->dy_row = g->ow * b->dy_pixel;
@@ -340,10 +340,49 @@ static int64_t first_row(const struct plan *p, int64_t item, int64_t h, int64_t 
     return item / p->bands * h + item % p->bands * p->band_rows * step;
 }
 
-/* An item, or `images` neighbouring ones: adds its share to the part's dw and db. If more, the
- * next item follows. */
+/* What this thread probably works on after an item; images is 0 if nothing follows. */
+struct next {
+    struct share s;
+    int64_t item, images;
+};
+
+/* `count` of the `all` numbers of each of some pixels, from the first of them on. */
+static kata__conv_weight_ahead some_of(const float *at, int64_t pixels, int64_t count,
+                                       int64_t all) {
+    if (count == all || all % (2 * LINE) != 0) {
+        return (kata__conv_weight_ahead){
+            .at = at, .count = pixels * all / LINE, .step = LINE, .columns = 1};
+    }
+    return (kata__conv_weight_ahead){
+        .at = at, .count = pixels, .step = all, .columns = ceil_div(count, 2 * LINE)};
+}
+
+static void fetch_next(const struct job *job, const struct next *next, kata__conv_weight_band *b) {
+    const struct plan *p = job->plan;
+    const kata__conv *g = &p->g;
+    const struct share *s = &next->s;
+    const int64_t rows = p->bands == 1 ? next->images * p->rows : p->band_rows;
+    const int64_t x_first = first_row(p, next->item, g->h, g->stride_h);
+    const int64_t x_rows = least(rows * g->stride_h, g->n * g->h - x_first);
+    int64_t c = 0, channels = g->c;
+    if (p->groups > 1) {
+        c = s->first_group * p->cg;
+        channels = (s->last_group - s->first_group) * p->cg;
+    } else if (p->way != MERGED) {
+        c = s->c;
+        channels = s->run;
+    }
+    b->ahead[0] = some_of(job->x + x_first * g->w * g->c + c, x_rows * g->w, channels, g->c);
+    /* Of a pooled dy there is a row for every two. */
+    const int64_t scale = p->pooled ? 2 : 1, ow = g->ow / scale, oh = g->oh / scale;
+    const int64_t dy_first = first_row(p, next->item, g->oh, 1) / scale;
+    const int64_t dy_rows = least(rows / scale, g->n * oh - dy_first);
+    b->ahead[1] = some_of(job->dy + dy_first * ow * g->f + s->f, dy_rows * ow, s->channels, g->f);
+}
+
+/* An item, or `images` neighbouring ones: adds its share to the part's dw and db. */
 static void run_item(const struct job *job, const struct share *s, int64_t item, int64_t images,
-                     bool more, bool bias, float *part, float *scratch) {
+                     const struct next *next, bool bias, float *part, float *scratch) {
     const struct plan *p = job->plan;
     const kata__conv *g = &p->g;
     const int64_t image = item / p->bands, band = item % p->bands;
@@ -370,15 +409,8 @@ static void run_item(const struct job *job, const struct share *s, int64_t item,
         .tap_step = p->cg * p->ld,
         .ld = p->ld,
     };
-    if (more) {
-        const int64_t next = item + images;
-        const int64_t x_first = first_row(p, next, g->h, g->stride_h);
-        const int64_t dy_first = first_row(p, next, g->oh, 1);
-        const int64_t rows = p->bands == 1 ? images * p->rows : p->band_rows;
-        b.ahead[0] = job->x + x_first * b.x_row;
-        b.ahead[1] = job->dy + dy_first * b.dy_row;
-        b.ahead_lines[0] = least(rows * g->stride_h, g->n * g->h - x_first) * b.x_row / LINE;
-        b.ahead_lines[1] = least(rows, g->n * g->oh - dy_first) * b.dy_row / LINE;
+    if (next->images > 0) {
+        fetch_next(job, next, &b);
     }
     int64_t f = s->f; /* of dy's channels, where the share begins */
     if (p->padded) {
@@ -433,12 +465,27 @@ static void run_pooled_item(const struct job *job, const struct share *s, int64_
     p->table->pooled(&w);
 }
 
+/* The first item of a chunk: most likely, a thread's next chunk is as many on as there are threads.
+ * A wrong guess costs a little time and nothing else. */
+static struct next first_of(const struct plan *p, int64_t chunk) {
+    struct next next = {.images = 0};
+    const int64_t rest = chunk / p->c_chunks, part = rest / p->f_chunks;
+    if (part < p->parts) {
+        const int64_t end = p->n_items * (part + 1) / p->parts;
+        next.s = share_of(p, rest % p->f_chunks, chunk % p->c_chunks);
+        next.item = p->n_items * part / p->parts;
+        next.images = least(p->images, end - next.item);
+    }
+    return next;
+}
+
 static void part_chunk(void *argument, int64_t chunk, int worker) {
     const struct job *job = argument;
     const struct plan *p = job->plan;
     const int64_t c_chunk = chunk % p->c_chunks, rest = chunk / p->c_chunks;
     const int64_t f_chunk = rest % p->f_chunks, part_number = rest / p->f_chunks;
     const struct share s = share_of(p, f_chunk, c_chunk);
+    const struct next next_chunk = first_of(p, chunk + job->threads);
     float *part = job->parts + part_number * p->part_numbers;
     float *scratch = job->scratch + worker * (p->x_numbers + p->dy_numbers);
     const bool bias = job->db && c_chunk == 0;
@@ -461,7 +508,10 @@ static void part_chunk(void *argument, int64_t chunk, int worker) {
         if (p->way == POOLED) {
             run_pooled_item(job, &s, item, bias, part, scratch);
         } else {
-            run_item(job, &s, item, images, item + images < end, bias, part, scratch);
+            const struct next more = {
+                .s = s, .item = item + images, .images = least(p->images, end - item - images)};
+            run_item(job, &s, item, images, more.images > 0 ? &more : &next_chunk, bias, part,
+                     scratch);
         }
         item += images;
     }
@@ -505,6 +555,7 @@ void kata__conv_last_weight(kata_context *context, const kata__conv *conv,
     struct job job = {
         .plan = &p, .x = x, .dy = dy, .index = index, .dw = dw, .db = db, .parts = workspace};
     job.scratch = job.parts + p.parts * p.part_numbers;
+    job.threads = kata_context_threads(context);
     kata__run_chunks(context, p.parts * p.f_chunks * p.c_chunks, part_chunk, &job);
     kata__run_chunks(context, p.groups * ceil_div(p.cg, sum_channels(&p)) + (db != NULL ? 1 : 0),
                      sum_chunk, &job);

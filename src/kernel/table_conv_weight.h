@@ -10,12 +10,21 @@
 
 #include "kernel/conv.h"
 
+/* Memory to be fetched. */
+typedef struct kata__conv_weight_ahead {
+    /* `columns` times `count` cache lines, `step` numbers apart; a column is a pair of lines, the
+     * second of which the processor fetches with the first. done: lines of the first column. */
+    const float *at;
+    int64_t count, step, columns, done;
+} kata__conv_weight_ahead;
+
 /* A band of rows of some images, what one pass over the taps adds to the sums:
  *   sum[(ky kw + kx) tap_step + c ld + f] += sum over image, oy, ox of
  *       x[image][oy stride_h + ky dilation_h - pad_top][ox stride_w + kx dilation_w - pad_left][c]
  *       dy[image][oy][ox][f]                                   for c < run, f < vectors * lanes
  * Places outside x are left out. Row `r` of x begins at x + (r - x_top) x_row; dy likewise.
- * ahead: of x and of dy, so many cache lines that the next band reads, to be fetched meanwhile.
+ * ahead: what the next band reads of x and of dy, to be fetched into the second-level cache
+ * meanwhile.
  *
  * tap_rows says how many neighbouring ky a tile takes at once. If it is 1, the band is the rows
  * oy = first .. last - 1. Else stride_h is 1 and the band is the rows of x, padding counted:
@@ -37,8 +46,7 @@ typedef struct kata__conv_weight_band {
     float *sum;
     int64_t tap_step, ld;
     float *bias; /* depth-wise only */
-    const float *ahead[2];
-    int64_t ahead_lines[2];
+    kata__conv_weight_ahead ahead[2];
 } kata__conv_weight_band;
 
 /* One input channel and a pooled output: rows first .. last - 1 of the pooled dy of an image; x is

@@ -265,12 +265,17 @@ static int kata__weight_vectors(int64_t tap_rows, int64_t run, int64_t left) {
 /* Where the next `lines` cache lines that the next band reads begin, in steps of *step; any place
  * again and again if there is no more to be fetched. */
 static const float *kata__weight_fetch(kata__conv_weight_band *b, int64_t lines, int64_t *step) {
-    *step = KATA__WEIGHT_LINE;
     for (int i = 0; i < 2; i++) {
-        if (b->ahead_lines[i] > 0) {
-            const float *at = b->ahead[i];
-            b->ahead_lines[i] -= lines;
-            b->ahead[i] += lines * KATA__WEIGHT_LINE;
+        kata__conv_weight_ahead *a = &b->ahead[i];
+        if (a->columns > 0) {
+            const float *at = a->at + a->done * a->step;
+            *step = a->step;
+            a->done += lines;
+            if (a->done >= a->count) {
+                a->done = 0;
+                a->at += 2 * KATA__WEIGHT_LINE;
+                a->columns--;
+            }
             return at;
         }
     }
