@@ -10,12 +10,10 @@
 
 #include "kernel/conv.h"
 
-/* Memory to be fetched. */
+/* Cache lines to be fetched. */
 typedef struct kata__conv_weight_ahead {
-    /* `columns` times `count` cache lines, `step` numbers apart; a column is a pair of lines, the
-     * second of which the processor fetches with the first. done: lines of the first column. */
     const float *at;
-    int64_t count, step, columns, done;
+    int64_t lines;
 } kata__conv_weight_ahead;
 
 /* A band of rows of some images, what one pass over the taps adds to the sums:

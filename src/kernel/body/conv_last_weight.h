@@ -267,15 +267,11 @@ static int kata__weight_vectors(int64_t tap_rows, int64_t run, int64_t left) {
 static const float *kata__weight_fetch(kata__conv_weight_band *b, int64_t lines, int64_t *step) {
     for (int i = 0; i < 2; i++) {
         kata__conv_weight_ahead *a = &b->ahead[i];
-        if (a->columns > 0) {
-            const float *at = a->at + a->done * a->step;
-            *step = a->step;
-            a->done += lines;
-            if (a->done >= a->count) {
-                a->done = 0;
-                a->at += 2 * KATA__WEIGHT_LINE;
-                a->columns--;
-            }
+        if (a->lines > 0) {
+            const float *at = a->at;
+            *step = KATA__WEIGHT_LINE;
+            a->lines -= lines;
+            a->at += lines * KATA__WEIGHT_LINE;
             return at;
         }
     }
