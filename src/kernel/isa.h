@@ -30,6 +30,14 @@
 #define KATA__UNROLL _Pragma("GCC unroll 32")
 #endif
 
+/* A line that is soon to be written is asked for as the only copy: one that other cores have read
+ * (weights, the last batch) would else be taken from them store by store. May point anywhere. */
+#if KATA__VECTOR_BYTES > 16
+#define KATA__PREFETCH_WRITE(p) __asm__ volatile("prefetchw (%0)" : : "r"(p))
+#else
+#define KATA__PREFETCH_WRITE(p) __builtin_prefetch((p), 1)
+#endif
+
 /* kata__v_*: a vector; kata__u_*: the same at any address; kata__i_*: the integers that compare
  * gives (-1 true, 0 false). */
 typedef float kata__v_f32 __attribute__((vector_size(KATA__VECTOR_BYTES)));

@@ -9,6 +9,7 @@
 
 #ifndef KATA__STRIP
 #define KATA__STRIP 64
+#define KATA__AHEAD 512 /* elements from a store to the lines asked for */
 /* The iterations of the next loop are independent, though y may be x. */
 #if defined(__clang__)
 #pragma clang diagnostic ignored "-Wpass-failed"
@@ -306,6 +307,9 @@ static void NAME(from_bytes)(int64_t n, const uint8_t *restrict x, double scale,
     const REAL factor = (REAL)scale;
     int64_t i = 0;
     for (; i + KATA__STRIP <= n; i += KATA__STRIP) {
+        for (int j = 0; j < KATA__STRIP; j += 64 / (int)sizeof(REAL)) {
+            KATA__PREFETCH_WRITE(y + i + j + KATA__AHEAD);
+        }
         for (int j = 0; j < KATA__STRIP; j++) {
             y[i + j] = (REAL)x[i + j] * factor;
         }

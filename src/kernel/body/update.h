@@ -36,6 +36,15 @@
             } else if (n_states > 1) {                                                             \
                 vs = v_all + i;                                                                    \
             }                                                                                      \
+            for (int j = 0; j < KATA__STRIP; j += 64 / (int)sizeof(REAL)) {                        \
+                KATA__PREFETCH_WRITE(ws + j + KATA__AHEAD);                                        \
+                if (n_states > 0) {                                                                \
+                    KATA__PREFETCH_WRITE(ss + j + KATA__AHEAD);                                    \
+                }                                                                                  \
+                if (n_states > 1) {                                                                \
+                    KATA__PREFETCH_WRITE(vs + j + KATA__AHEAD);                                    \
+                }                                                                                  \
+            }                                                                                      \
             KATA__VECTOR_LOOP                                                                      \
             for (int j = 0; j < KATA__STRIP; j++) {                                                \
                 const REAL g = gs[j];                                                              \
