@@ -64,8 +64,7 @@ typedef struct packing {
     const void *b;
     int64_t ldb;
     uint16_t *packed;
-    uint16_t *rows; /* for each worker, (k,16): a block of columns the right way round; then (16,k)
-                       of floats rounded */
+    uint16_t *rounded; /* for each worker, (16,k): rows of floats rounded */
 } packing;
 
 /* A chunk is a block of 16 columns. */
@@ -81,25 +80,20 @@ static void pack_chunk(void *argument, int64_t chunk, int worker) {
         }
         return;
     }
-    uint16_t *rows = p->rows + worker * 2 * BLOCK * round_up(p->k, 32),
-             *rounded = rows + p->k * BLOCK;
-    const uint16_t *from = (const uint16_t *)p->b + j * p->ldb;
-    int64_t ld = p->ldb;
-    if (p->dtype == KATA_F32) {
-        for (int64_t i = 0; i < n; i++) {
-            p->table->from_float(p->k, (const float *)p->b + (j + i) * p->ldb, rounded + i * p->k);
-        }
-        from = rounded;
-        ld = p->k;
+    if (p->dtype == KATA_BF16) {
+        p->table->pair_transposed(n, p->k, (const uint16_t *)p->b + j * p->ldb, p->ldb, to);
+        return;
     }
-    p->table->transpose(n, p->k, from, ld, rows, BLOCK);
-    p->table->pair(p->k, n, rows, BLOCK, to, block);
+    uint16_t *rounded = p->rounded + worker * BLOCK * round_up(p->k, 32);
+    for (int64_t i = 0; i < n; i++) {
+        p->table->from_float(p->k, (const float *)p->b + (j + i) * p->ldb, rounded + i * p->k);
+    }
+    p->table->pair_transposed(n, p->k, rounded, p->k, to);
 }
 
 size_t kata__bfloat16_pack_workspace(kata_context *context, int64_t k, int64_t n, bool transposed) {
     (void)n;
-    return transposed ? (size_t)(context->threads * 2 * BLOCK * round_up(k, 32)) * sizeof(uint16_t)
-                      : 0;
+    return transposed ? (size_t)(context->threads * BLOCK * round_up(k, 32)) * sizeof(uint16_t) : 0;
 }
 
 void kata__bfloat16_pack(kata_context *context, int64_t k, int64_t n, bool transposed,

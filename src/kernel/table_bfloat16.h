@@ -65,6 +65,9 @@ typedef struct kata__bfloat16_table {
      * numbers from a block to the next; an odd last row is paired with zeros. */
     void (*pair)(int64_t rows, int64_t n, const uint16_t *x, int64_t ld, uint16_t *packed,
                  int64_t block);
+    /* The same of a factor that lies transposed: x (n,k), n at most 16, gives one block of k rows.
+     */
+    void (*pair_transposed)(int64_t n, int64_t k, const uint16_t *x, int64_t ld, uint16_t *packed);
     void (*pair_float)(int64_t rows, int64_t n, const float *x, int64_t ld, uint16_t *packed,
                        int64_t block);
     /* Packs row `half` (0 or 1) of a pair: to[2 i + half] = x[i] rounded, for i < 16. */

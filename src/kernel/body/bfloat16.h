@@ -521,14 +521,14 @@ static void bf16_sum_rows(int64_t rows, int64_t stride, int64_t n, const float *
 
 static void bf16_transpose(int64_t rows, int64_t columns, const uint16_t *x, int64_t ldx,
                            uint16_t *y, int64_t ldy) {
-    int64_t i = 0;
     if (columns == 1 && ldx == 1) {
         memcpy(y, x, (size_t)rows * sizeof *y);
         return;
     }
 #if KATA__VECTOR_BYTES == 64
     /* 32 rows as 16 rows of pairs, whose words are then transposed. */
-    for (; i + 32 <= rows; i += 32) {
+    for (int64_t i = 0; i < rows; i += 32) {
+        const int there = rows - i < 32 ? (int)(rows - i) : 32;
         for (int64_t j = 0; j < columns; j += 16) {
             const int count = bf16_count(columns - j);
             const __mmask16 mask = (__mmask16)((1u << count) - 1);
@@ -536,30 +536,66 @@ static void bf16_transpose(int64_t rows, int64_t columns, const uint16_t *x, int
             KATA__UNROLL
             for (int k = 0; k < 16; k++) {
                 const uint16_t *from = x + (i + 2 * k) * ldx + j;
-                const __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, from));
-                const __m512i high =
-                    _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, from + ldx));
+                __m512i low = _mm512_setzero_si512(), high = low;
+                if (2 * k < there) {
+                    low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, from));
+                }
+                if (2 * k + 1 < there) {
+                    high = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, from + ldx));
+                }
                 r[k] = _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
             }
             bf16_transpose_words(r);
-            if (count == 16) {
+            if (count == 16 && there == 32) {
                 KATA__UNROLL
                 for (int k = 0; k < 16; k++) {
                     _mm512_storeu_si512(y + (j + k) * ldy + i, r[k]);
                 }
-            } else {
-                for (int k = 0; k < count; k++) {
-                    _mm512_storeu_si512(y + (j + k) * ldy + i, r[k]);
-                }
+                continue;
+            }
+            const __mmask32 some = (__mmask32)(UINT32_MAX >> (32 - there));
+            for (int k = 0; k < count; k++) {
+                _mm512_mask_storeu_epi16(y + (j + k) * ldy + i, some, r[k]);
             }
         }
     }
-#endif
-    for (; i < rows; i++) {
+#else
+    for (int64_t i = 0; i < rows; i++) {
         for (int64_t j = 0; j < columns; j++) {
             y[j * ldy + i] = x[i * ldx + j];
         }
     }
+#endif
+}
+
+/* Two neighbours of a row are one word. */
+static void bf16_pair_transposed(int64_t n, int64_t k, const uint16_t *x, int64_t ld,
+                                 uint16_t *packed) {
+#if KATA__VECTOR_BYTES == 64
+    for (int64_t i = 0; i < k; i += 32) {
+        const int there = k - i < 32 ? (int)(k - i) : 32, words = (there + 1) / 2;
+        const __mmask32 some = (__mmask32)(UINT32_MAX >> (32 - there));
+        __m512i r[16];
+        KATA__UNROLL
+        for (int j = 0; j < 16; j++) {
+            r[j] = j < n ? _mm512_maskz_loadu_epi16(some, x + j * ld + i) : _mm512_setzero_si512();
+        }
+        bf16_transpose_words(r);
+        KATA__UNROLL
+        for (int j = 0; j < 16; j++) {
+            if (j < words) {
+                _mm512_storeu_si512(packed + (i / 2 + j) * 2 * KATA__BFLOAT16_BLOCK, r[j]);
+            }
+        }
+    }
+#else
+    for (int64_t i = 0; i < k; i += 2, packed += 2 * KATA__BFLOAT16_BLOCK) {
+        for (int64_t j = 0; j < KATA__BFLOAT16_BLOCK; j++) {
+            packed[2 * j] = j < n ? x[j * ld + i] : 0;
+            packed[2 * j + 1] = j < n && i + 1 < k ? x[j * ld + i + 1] : 0;
+        }
+    }
+#endif
 }
 
 #ifdef KATA__TILES
@@ -585,6 +621,7 @@ const kata__bfloat16_table KATA__PASTE(kata__bfloat16, KATA__ISA) = {
     .store_pool = bf16_store_pool,
     .spread = bf16_spread,
     .pair = bf16_pair,
+    .pair_transposed = bf16_pair_transposed,
     .pair_float = bf16_pair_float,
     .place = bf16_place,
     .transpose_float = bf16_transpose_float,
