@@ -367,6 +367,17 @@ static void bf16_spread(int64_t pixels, int64_t c, const uint16_t *dy, const uin
         for (int64_t j = 0; j < c; j += LANES) {
             const int count = bf16_count(c - j);
             const int64_t at = i * c + j;
+#if KATA__VECTOR_BYTES == 64
+            const __mmask16 some = (__mmask16)((1u << count) - 1);
+            const __m256i numbers = _mm256_maskz_loadu_epi16(some, dy + at);
+            const __m256i places = _mm256_cvtepu8_epi16(_mm_maskz_loadu_epi8(some, index + at));
+            KATA__UNROLL
+            for (int k = 0; k < 4; k++) {
+                const __mmask16 here = _mm256_cmpeq_epi16_mask(places, _mm256_set1_epi16((short)k));
+                _mm256_mask_storeu_epi16(to[k / 2] + (2 * i + k % 2) * c + j, some,
+                                         _mm256_maskz_mov_epi16(here, numbers));
+            }
+#else
             if (count == LANES) {
                 const kata__half v = *(const kata__half_at *)(dy + at);
                 const kata__half place = __builtin_convertvector(
@@ -383,6 +394,7 @@ static void bf16_spread(int64_t pixels, int64_t c, const uint16_t *dy, const uin
                     to[k / 2][(2 * i + k % 2) * c + l - i * c] = index[l] == k ? dy[l] : 0;
                 }
             }
+#endif
         }
     }
 }
