@@ -371,11 +371,48 @@ static void test_not_finite(void **state) {
     free(weight);
 }
 
+/* Every algorithm is reached through the same functions, and the choice does not depend on n. */
+static void test_algorithms(void **state) {
+    (void)state;
+    kata__conv g = plain(3, 32, 14, 48, 3, 1, 1, 1);
+    const kata__conv_algorithm chosen = kata__conv_last_algorithm(&g);
+    g.n = 1;
+    assert_int_equal(kata__conv_last_algorithm(&g), chosen);
+    const kata__conv strided = plain(1, 32, 14, 48, 3, 1, 2, 1);
+    assert_int_equal(kata__conv_last_algorithm(&strided), KATA__CONV_DIRECT);
+    const int64_t count = g.oh * g.ow * g.f;
+    float *x = some_numbers(g.h * g.w * g.c, 0), *weight = some_numbers(g.f * g.c * 9, 0);
+    float *bias = some_numbers(g.f, 0);
+    const kata__conv_store store = {.bias = bias, .relu = true};
+    double *expected = reference(&g, &store, x, weight);
+    for (int level = 0; level < REFERENCE_LEVELS; level++) {
+        kata_context *context = reference_contexts[level][0];
+        for (int a = KATA__CONV_DIRECT; context && a <= KATA__CONV_WINOGRAD_4; a++) {
+            const kata__conv_algorithm algorithm = (kata__conv_algorithm)a;
+            float *packed = reference_buffer(
+                (size_t)kata__conv_last_packed(context, &g, algorithm) * sizeof(float));
+            float *y = reference_buffer((size_t)count * sizeof(float));
+            void *workspace =
+                reference_buffer(kata__conv_last_workspace(context, &g, algorithm, &store));
+            kata__conv_last_pack(context, &g, algorithm, false, weight, packed);
+            kata__conv_last(context, &g, algorithm, x, packed, &store, y, workspace);
+            reference_compare(reference_levels[level], KATA_F32, y, expected, count, 1e-3);
+            free(packed);
+            free(y);
+            free(workspace);
+        }
+    }
+    free(x);
+    free(weight);
+    free(bias);
+    free(expected);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random),     cmocka_unit_test(test_options),
         cmocka_unit_test(test_layers),     cmocka_unit_test(test_odd_places),
-        cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_not_finite), cmocka_unit_test(test_algorithms),
     };
     return cmocka_run_group_tests_name("kernel/conv_last", tests, reference_setup,
                                        reference_teardown);

@@ -11,9 +11,9 @@
  * 1, the taps of a row share them: a tile is `columns` neighbours of a row, the input pixel i is
  * broadcast once and added to the outputs i - kw + 1 .. i; masks are of input pixels.
  *
- * An element is one chain of multiply-adds, in an order that depends on its panel and the problem
- * alone, over its taps inside the picture, whatever tile computes it. With pool a tile is two rows
- * of columns, window j being columns 2 j and 2 j + 1. */
+ * An element is one chain of multiply-adds over its taps inside the picture, in an order that
+ * depends on its panel, its column (shared taps: a row is always cut alike) and the problem alone.
+ * With pool a tile is two rows of columns, window j being columns 2 j and 2 j + 1. */
 
 #if KATA__VECTOR_BYTES == 64
 #define KATA__CONV_PIXELS 28 /* the most of a tile */
@@ -886,6 +886,7 @@ static void NAME(conv_last_rows)(const kata__conv_last_piece *piece, const bool 
             while (ox >= width) {
                 ox -= width;
                 oy++;
+                even = false;
             }
         }
     }
