@@ -186,7 +186,7 @@ def prediction(f, batch):
                 torch, setting = f.best("p50_us", "PyTorch", largest=False, **part)
                 keras, _ = f.best("p50_us", "Keras on JAX", largest=False, **part)
                 rows.append([title, str(t), f"{count(ours)} / {count(tail)}", share(f.value("share", peer="Kata", **part)),
-                             f"{count(ort)} / {count(ort_tail)}", f"{count(torch)} ({setting})", count(keras),
+                             f"{count(ort)} / {count(ort_tail)}", f"{count(torch)} ({setting})" if torch else "-", count(keras),
                              times(ours, ort)])
             else:
                 ours, ort = (f.value("per_second", peer=p, **part) for p in ("Kata", "onnxruntime"))
@@ -194,7 +194,7 @@ def prediction(f, batch):
                 keras, _ = f.best("per_second", "Keras on JAX", **part)
                 peers = [x for x in (ort, torch) if x]
                 rows.append([title, str(t), count(ours), share(f.value("share", peer="Kata", **part)), count(ort),
-                             f"{count(torch)} ({setting})", count(keras),
+                             f"{count(torch)} ({setting})" if torch else "-", count(keras),
                              times(ours, max(peers) if peers else None)])
     if not rows:
         return ""
