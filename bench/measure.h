@@ -209,7 +209,7 @@ static struct time measure(work run, void *argument) {
     return (struct time){time * 1e-9, 1 / (time * shares[n / 2])};
 }
 
-static void report(const char *name, double flops, struct time time) {
+__attribute__((unused)) static void report(const char *name, double flops, struct time time) {
     const double rate = flops / time.seconds * 1e-9;
     printf("%-46s %10.1f us %8.1f GFLOP/s %5.1f %%\n", name, time.seconds * 1e6, rate,
            100 * rate / time.peak);

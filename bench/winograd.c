@@ -1,167 +1,17 @@
 /* Speed and error of Winograd convolution, beside the processor's own peak of multiply-adds
  * measured in the same run.
  *
- *   bench_winograd [--threads N] [--kernels portable|avx2|avx512] [--ms N] [--sizes 24] [filter
- * ...]
+ *   bench_winograd [--threads N] [--kernels portable|avx2|avx512] [--ms N] [filter ...]
  *
  * Prints for each case, F(2x2) and F(4x4): the time of a call; GFLOP/s of the direct sum's
  * operations, taps on zero padding not counted; that rate over the peak of N threads at the same
  * moment; and the largest difference from a sum in double over a sample of outputs, relative to the
  * largest output. */
-#include <kata/base.h>
-#include "base/clock.h"
-#include "base/parallel.h"
+#include "measure.h"
+
 #include "kernel/winograd.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
-static kata_context *context;
-static double budget_ms = 60;
-static const char *sizes = "24";
-static char **filters;
-static int n_filters;
-
-static uint64_t now(void) {
-    if (kata_context_threads(context) > 1) {
-        return kata__clock_ns();
-    }
-    struct timespec time;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
-
-/* ---- the peak: independent chains of multiply-adds ---- */
-
-enum { CHAINS = 12, ROUNDS = 20000 };
-
-#define CHAIN(c) __asm__ volatile("vfmadd213ps %2, %1, %0" : "+v"(x[c]) : "v"(a), "v"(b));
-#define EACH_CHAIN                                                                                 \
-    CHAIN(0)                                                                                       \
-    CHAIN(1)                                                                                       \
-    CHAIN(2) CHAIN(3) CHAIN(4) CHAIN(5) CHAIN(6) CHAIN(7) CHAIN(8) CHAIN(9) CHAIN(10) CHAIN(11)
-
-#if defined(__x86_64__)
-__attribute__((target("avx512f"))) static double chains_512(void) {
-    __m512 x[CHAINS] = {{0}}, a = _mm512_set1_ps(0.999f), b = _mm512_set1_ps(0.001f);
-    for (int i = 0; i < ROUNDS; i++) {
-        EACH_CHAIN
-    }
-    return 2.0 * 16 * CHAINS * ROUNDS;
-}
-
-__attribute__((target("avx2,fma"))) static double chains_256(void) {
-    __m256 x[CHAINS] = {{0}}, a = _mm256_set1_ps(0.999f), b = _mm256_set1_ps(0.001f);
-    for (int i = 0; i < ROUNDS; i++) {
-        EACH_CHAIN
-    }
-    return 2.0 * 8 * CHAINS * ROUNDS;
-}
-#endif
-
-/* Without fused instructions: a vector of 4 multiplied and added. */
-static double chains_128(void) {
-    typedef float vector __attribute__((vector_size(16)));
-    vector x[CHAINS] = {{0}}, a = {0.999f, 0.999f, 0.999f, 0.999f}, b = {0.001f, 0, 0, 0};
-    for (int i = 0; i < ROUNDS; i++) {
-        for (int c = 0; c < CHAINS; c++) {
-            x[c] = x[c] * a + b;
-        }
-    }
-    static volatile float sink;
-    for (int c = 0; c < CHAINS; c++) {
-        sink = sink + x[c][0];
-    }
-    return 2.0 * 4 * CHAINS * ROUNDS;
-}
-
-static double (*chains)(void) = chains_128;
-static double chain_flops;
-
-static void run_chains(void *argument, int64_t chunk, int worker) {
-    (void)argument;
-    (void)chunk;
-    (void)worker;
-    chains();
-}
-
-static double measure_peak(void) {
-    const int threads = kata_context_threads(context);
-    double best = 0;
-    for (int i = 0; i < 2; i++) {
-        const uint64_t start = now();
-        kata__parallel(context, threads, run_chains, NULL);
-        best = fmax(best, chain_flops * threads / (double)(now() - start));
-    }
-    return best;
-}
-
-/* ---- cases ---- */
-
-typedef void (*work)(void *argument);
-
-enum { MOST_REPETITIONS = 400 };
-
-struct time {
-    double seconds; /* a call */
-    double peak;    /* GFLOP/s beside it */
-};
-
-static int compare(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Repetitions of at least 0.3 ms, each beside a measurement of the peak; the faster quarter's end
- * of both. */
-static struct time measure(work run, void *argument) {
-    static double times[MOST_REPETITIONS], peaks[MOST_REPETITIONS];
-    run(argument);
-    uint64_t start = now();
-    run(argument);
-    const double once = (double)(now() - start) + 1;
-    const int calls = (int)(3e5 / once) + 1;
-    int n = 0;
-    const uint64_t begin = now();
-    do {
-        start = now();
-        for (int i = 0; i < calls; i++) {
-            run(argument);
-        }
-        times[n] = (double)(now() - start) / calls;
-        peaks[n++] = measure_peak();
-    } while ((double)(now() - begin) < budget_ms * 1e6 && n < MOST_REPETITIONS);
-    qsort(times, (size_t)n, sizeof times[0], compare);
-    qsort(peaks, (size_t)n, sizeof peaks[0], compare);
-    return (struct time){times[n / 4] * 1e-9, peaks[n - 1 - n / 4]};
-}
-
-static void *bytes(size_t n_bytes) {
-    void *block = NULL;
-    if (posix_memalign(&block, 64, n_bytes + 64) != 0) {
-        fprintf(stderr, "bench_winograd: out of memory\n");
-        exit(1);
-    }
-    memset(block, 0, n_bytes + 64);
-    return block;
-}
-
-static float *numbers(int64_t count) {
-    static uint32_t state = 1;
-    float *x = bytes((size_t)count * sizeof *x);
-    for (int64_t i = 0; i < count; i++) {
-        state = state * 1664525u + 1013904223u;
-        x[i] = (float)(state >> 8) / 8388608.0f - 1;
-    }
-    return x;
-}
 
 struct one {
     kata__conv g;
@@ -263,16 +113,7 @@ static double weight_error(const struct one *o) {
     return worst / most;
 }
 
-static bool wanted(const char *name) {
-    for (int i = 0; i < n_filters; i++) {
-        if (strstr(name, filters[i])) {
-            return true;
-        }
-    }
-    return n_filters == 0;
-}
-
-static void report(const char *name, int size, double flops, struct time time, double error) {
+static void report_tile(const char *name, int size, double flops, struct time time, double error) {
     const double rate = flops / time.seconds * 1e-9;
     printf("%-40s F(%d) %10.1f us %8.1f GFLOP/s, peak %6.1f: %5.2f x   error %.1e\n", name, size,
            time.seconds * 1e6, rate, time.peak, rate / time.peak, error);
@@ -283,7 +124,7 @@ static void bench(int64_t n, int64_t c, int64_t side, int64_t f, int64_t pad, bo
                   const char *passes) {
     for (; *passes; passes++) {
         const bool weight = *passes == 'w';
-        for (const char *s = sizes; *s; s++) {
+        for (const char *s = "24"; *s; s++) {
             char name[96];
             snprintf(name, sizeof name, "%s %lldx%lldx%lld->%lld p%lld%s",
                      *passes == 'f'   ? "forward"
@@ -334,12 +175,12 @@ static void bench(int64_t n, int64_t c, int64_t side, int64_t f, int64_t pad, bo
             kata__winograd_pack(context, &o.g, o.algorithm, false, o.weight, o.packed);
             if (weight) {
                 const struct time time = measure(run_weight, &o);
-                report(name, *s - '0', flops, time, weight_error(&o));
+                report_tile(name, *s - '0', flops, time, weight_error(&o));
             } else if (*passes == 'p') {
-                report(name, *s - '0', 0, measure(run_pack, &o), 0);
+                report_tile(name, *s - '0', 0, measure(run_pack, &o), 0);
             } else {
                 const double error = forward_error(&o);
-                report(name, *s - '0', flops, measure(run_forward, &o), error);
+                report_tile(name, *s - '0', flops, measure(run_forward, &o), error);
             }
             free(o.x);
             free(o.weight);
@@ -354,39 +195,9 @@ static void bench(int64_t n, int64_t c, int64_t side, int64_t f, int64_t pad, bo
 }
 
 int main(int argc, char **argv) {
-    kata_context_options options = {.threads = 1};
-    int i = 1;
-    for (; i + 1 < argc && !strncmp(argv[i], "--", 2); i += 2) {
-        if (!strcmp(argv[i], "--threads")) {
-            options.threads = atoi(argv[i + 1]);
-        } else if (!strcmp(argv[i], "--kernels")) {
-            options.kernels = argv[i + 1];
-        } else if (!strcmp(argv[i], "--ms")) {
-            budget_ms = atof(argv[i + 1]);
-        } else if (!strcmp(argv[i], "--sizes")) {
-            sizes = argv[i + 1];
-        } else {
-            fprintf(stderr, "bench_winograd: what is %s?\n", argv[i]);
-            return 2;
-        }
+    if (!begin(argc, argv)) {
+        return 2;
     }
-    filters = argv + i;
-    n_filters = argc - i;
-    if (kata_context_new(&context, &options) != KATA_OK) {
-        fprintf(stderr, "bench_winograd: %s\n", kata_error_message());
-        return 1;
-    }
-#if defined(__x86_64__)
-    if (!strcmp(kata_context_kernels(context), "avx512")) {
-        chains = chains_512;
-    } else if (!strcmp(kata_context_kernels(context), "avx2")) {
-        chains = chains_256;
-    }
-#endif
-    chain_flops = chains();
-    printf("%s, %d threads, peak %.0f GFLOP/s\n", kata_context_kernels(context),
-           kata_context_threads(context), measure_peak());
-
     bench(100, 16, 28, 16, 1, false, "fwp");
     bench(100, 16, 28, 16, 1, true, "fw");
     bench(100, 16, 14, 32, 1, false, "fw");

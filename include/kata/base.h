@@ -89,7 +89,10 @@ typedef struct kata_context_options {
 } kata_context_options;
 
 /* A context owns the allocator, the thread pool, the choice of kernels and registered operators.
- * Whatever is made from a context must be freed before it. Results never depend on `threads`. */
+ * Whatever is made from a context must be freed before it. Results never depend on `threads`. On
+ * Linux, where another program takes a processor away, the pool moves its threads and its caller's
+ * by setting their affinity masks and setting them back at once: do not change the mask of a thread
+ * while it is inside the library. */
 typedef struct kata_context kata_context;
 
 KATA_API kata_status kata_context_new(kata_context **out, const kata_context_options *options);

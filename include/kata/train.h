@@ -100,7 +100,8 @@ typedef struct kata_compile_options {
 #define kata_compile(model, ...) kata_compile_with((model), &(kata_compile_options){__VA_ARGS__})
 KATA_API kata_status kata_compile_with(kata_model *model, const kata_compile_options *options);
 
-/* The same choice for a model that is compiled or only predicts. */
+/* The same choice for a model that is compiled or only predicts; plans that were made for another
+ * are dropped. KATA_INVALID for a number that is no precision. */
 KATA_API kata_status kata_set_precision(kata_model *model, kata_precision precision);
 
 /* X(name, text): the learning rate as a function of the step. Total: epochs * steps an epoch. */
@@ -234,6 +235,7 @@ typedef struct kata_memory {
     size_t structure; /* the step's graph and plan: names, nodes, pointers */
 } kata_memory;
 /* Plans the step (with class numbers as targets where the loss takes them) if there is no plan yet.
+ * KATA_INVALID if the model is not compiled; KATA_OUT_OF_MEMORY; `out` is written on success alone.
  */
 KATA_API kata_status kata_training_memory(kata_memory *out, kata_model *model, int64_t batch);
 /* The session of the last full-size training step (its profile with .profile); NULL if none. Lent.
