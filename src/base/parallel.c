@@ -328,6 +328,17 @@ void kata__parallel(kata_context *context, int64_t n_chunks, kata__chunk_functio
     atomic_store_explicit(&pool->busy, false, memory_order_release);
 }
 
+bool kata__parallel_follows(const kata_context *context, int64_t n_chunks, int64_t chunk) {
+    const int n_parts = context->pool != NULL ? context->pool->n_workers + 1 : 1;
+    for (int part = 1; part <= n_parts; part++) {
+        const int64_t end = part_start(n_chunks, part, n_parts);
+        if (chunk < end) {
+            return chunk + 1 < end;
+        }
+    }
+    return false;
+}
+
 kata_status kata__pool_new(struct kata__pool **out, kata_context *context, int n_workers,
                            int *n_started) {
     struct kata__pool *pool =

@@ -14,6 +14,10 @@ typedef void (*kata__chunk_function)(void *argument, int64_t chunk, int worker);
 void kata__parallel(kata_context *context, int64_t n_chunks, kata__chunk_function function,
                     void *argument);
 
+/* Whether the thread that has `chunk` in work takes chunk + 1 after it, if no other is faster: for
+ * what is to be fetched ahead, never for what is computed. */
+bool kata__parallel_follows(const kata_context *context, int64_t n_chunks, int64_t chunk);
+
 /* The pool: up to n_workers threads beside the caller; *n_started says how many there are. */
 struct kata__pool;
 kata_status kata__pool_new(struct kata__pool **out, kata_context *context, int n_workers,

@@ -8,6 +8,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* Held while a mask is another one than its thread should have: who read it then and put it back
+ * later would leave the thread on too few processors for ever. */
+static pthread_mutex_t masks = PTHREAD_MUTEX_INITIALIZER;
+
 kata__thread kata__thread_self(void) {
     static _Thread_local kata__thread self;
     if (self.number == 0 && pthread_getcpuclockid(pthread_self(), &self.clock) == 0) {
@@ -28,32 +32,35 @@ uint64_t kata__thread_ns(kata__thread thread) {
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* A thread that waits is moved at once to the one processor it is let on; then it may go on using
- * all that it could before, but has no reason to move. */
-bool kata__thread_bring(kata__thread thread) {
-    cpu_set_t all, here;
+/* Moves a thread (0: the calling one) to the processor that the caller is on, or away from it. A
+ * mask that lets it on no other processor moves it at once; then it may go on using all that it
+ * could before, but has no reason to move. False if nothing was done. */
+static bool move(pid_t number, bool here) {
+    cpu_set_t all, some;
     const int cpu = sched_getcpu();
-    if (thread.number == 0 || cpu < 0 || cpu >= CPU_SETSIZE ||
-        sched_getaffinity(thread.number, sizeof all, &all) != 0 || !CPU_ISSET(cpu, &all)) {
+    if (cpu < 0 || cpu >= CPU_SETSIZE || pthread_mutex_trylock(&masks) != 0) {
         return false;
     }
-    CPU_ZERO(&here);
-    CPU_SET(cpu, &here);
-    return sched_setaffinity(thread.number, sizeof here, &here) == 0 &&
-           sched_setaffinity(thread.number, sizeof all, &all) == 0;
+    bool moved = false;
+    if (sched_getaffinity(number, sizeof all, &all) == 0 && CPU_ISSET(cpu, &all)) {
+        some = all;
+        CPU_CLR(cpu, &some);
+        if (here) {
+            CPU_XOR(&some, &all, &some);
+        }
+        moved = CPU_COUNT(&some) > 0 && sched_setaffinity(number, sizeof some, &some) == 0 &&
+                sched_setaffinity(number, sizeof all, &all) == 0;
+    }
+    pthread_mutex_unlock(&masks);
+    return moved;
+}
+
+bool kata__thread_bring(kata__thread thread) {
+    return thread.number != 0 && move(thread.number, true);
 }
 
 void kata__thread_leave(void) {
-    cpu_set_t all, others;
-    const int cpu = sched_getcpu();
-    if (cpu < 0 || cpu >= CPU_SETSIZE || sched_getaffinity(0, sizeof all, &all) != 0) {
-        return;
-    }
-    others = all;
-    CPU_CLR(cpu, &others);
-    if (CPU_COUNT(&others) > 0 && sched_setaffinity(0, sizeof others, &others) == 0) {
-        (void)sched_setaffinity(0, sizeof all, &all);
-    }
+    (void)move(0, false);
 }
 
 #else

@@ -203,12 +203,13 @@ size_t kata__conv_last_weight_workspace(kata_context *context, const kata__conv 
 }
 
 struct job {
+    const kata_context *context;
     const struct plan *plan;
+    int64_t n_chunks;
     const float *x, *dy;
     const uint8_t *index;
     float *dw, *db;
     float *parts, *scratch;
-    int64_t threads;
 };
 
 /* The output channels that a chunk has: vectors of one group, or whole groups. */
@@ -446,8 +447,7 @@ static void run_pooled_item(const struct job *job, const struct share *s, int64_
     p->table->pooled(&w);
 }
 
-/* The first item of a chunk. Most likely, a thread's next chunk is as many on as there are threads.
- * A wrong guess costs a little time and nothing else. */
+/* The first item of a chunk, to be fetched ahead. */
 static struct next first_of(const struct plan *p, int64_t chunk) {
     struct next next = {.images = 0};
     const int64_t rest = chunk / p->c_chunks, part = rest / p->f_chunks;
@@ -465,7 +465,9 @@ static void part_chunk(void *argument, int64_t chunk, int worker) {
     const int64_t c_chunk = chunk % p->c_chunks, rest = chunk / p->c_chunks;
     const int64_t f_chunk = rest % p->f_chunks, part_number = rest / p->f_chunks;
     const struct share s = share_of(p, f_chunk, c_chunk);
-    const struct next next_chunk = first_of(p, chunk + job->threads);
+    const struct next next_chunk = kata__parallel_follows(job->context, job->n_chunks, chunk)
+                                       ? first_of(p, chunk + 1)
+                                       : (struct next){.images = 0};
     float *part = job->parts + part_number * p->part_numbers;
     float *scratch = job->scratch + worker * (p->x_numbers + p->dy_numbers);
     const bool bias = job->db && c_chunk == 0;
@@ -532,11 +534,17 @@ void kata__conv_last_weight(kata_context *context, const kata__conv *conv,
         return;
     }
     const struct plan p = make_plan(context, conv, index != NULL);
-    struct job job = {
-        .plan = &p, .x = x, .dy = dy, .index = index, .dw = dw, .db = db, .parts = workspace};
+    struct job job = {.context = context,
+                      .plan = &p,
+                      .n_chunks = p.parts * p.f_chunks * p.c_chunks,
+                      .x = x,
+                      .dy = dy,
+                      .index = index,
+                      .dw = dw,
+                      .db = db,
+                      .parts = workspace};
     job.scratch = job.parts + p.parts * p.part_numbers;
-    job.threads = kata_context_threads(context);
-    kata__run_chunks(context, p.parts * p.f_chunks * p.c_chunks, part_chunk, &job);
+    kata__run_chunks(context, job.n_chunks, part_chunk, &job);
     kata__run_chunks(context, p.groups * ceil_div(p.cg, sum_channels(&p)) + (db != NULL ? 1 : 0),
                      sum_chunk, &job);
 }

@@ -6,9 +6,6 @@
 #include <stdatomic.h>
 #include <string.h>
 
-/* Looking at a number is one instruction: a chunk is larger than KATA__CHUNK. */
-enum { FINITE_CHUNK = 1 << 17 };
-
 /* ---- unary ---- */
 
 typedef struct unary_job {
@@ -307,7 +304,7 @@ void kata__scaled(kata_context *context, kata_dtype dtype, int64_t n, const void
 typedef struct finite_job {
     const kata__elementwise_table *table;
     size_t size;
-    int64_t n;
+    int64_t n, chunk;
     const char *x;
     _Atomic bool found; /* one that is not */
 } finite_job;
@@ -315,7 +312,7 @@ typedef struct finite_job {
 static void finite_chunk(void *argument, int64_t chunk, int worker) {
     (void)worker;
     finite_job *job = argument;
-    int64_t start, n = kata__chunk_of(chunk, job->n, FINITE_CHUNK, &start);
+    int64_t start, n = kata__chunk_of(chunk, job->n, job->chunk, &start);
     if (!job->table->all_finite(n, job->x + (size_t)start * job->size)) {
         atomic_store_explicit(&job->found, true, memory_order_relaxed);
     }
@@ -325,8 +322,9 @@ bool kata__all_finite(kata_context *context, kata_dtype dtype, int64_t n, const 
     finite_job job = {.table = kata__elementwise_of(context, dtype),
                       .size = kata_dtype_size(dtype),
                       .n = n,
+                      .chunk = kata__chunk_even(n), /* as an update has it */
                       .x = x};
-    kata__run_chunks(context, kata__chunk_count(n, FINITE_CHUNK), finite_chunk, &job);
+    kata__run_chunks(context, kata__chunk_count(n, job.chunk), finite_chunk, &job);
     return !atomic_load_explicit(&job.found, memory_order_relaxed);
 }
 

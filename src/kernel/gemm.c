@@ -17,10 +17,11 @@
 /* A chunk should last some microseconds, and there should be enough of them for many threads. */
 enum {
     CHUNK_FLOPS = 800000,
+    PAIR_FLOPS = 80000, /* worth two chunks: a microsecond, against 0.2 for a second thread */
     FEW_CHUNKS = 16,
     SQUARE_FLOPS = 1 << 28,  /* a product of 512 by 512 by 512 */
     SQUARE_CHUNKS = 2,       /* of it */
-    FETCH_BYTES = 256 << 10, /* of both operands; with more, parts of k fetch each number once */
+    FETCH_BYTES = 192 << 10, /* of both operands; with more, parts of k fetch each number once */
     FEWEST_TERMS = 384,      /* of a part */
     FEWEST_VECTORS = 4,      /* of a chunk's columns */
     PACK_ROWS = 768,         /* a chunk with so many rows packs B */
@@ -130,6 +131,9 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype,
     const double all = flops * (double)g->batch;
     const double chunks = all / CHUNK_FLOPS < FEW_CHUNKS ? all / CHUNK_FLOPS : FEW_CHUNKS;
     int64_t want = even((int64_t)(chunks / (double)g->batch + 0.5)); /* chunks of one product */
+    if (want <= 1 && p.way == PIECES && flops >= PAIR_FLOPS) {
+        want = 2;
+    }
     if (p.swap) {                                                    /* the long side of C is m */
         p.row_chunks = most(1, least(g->m, want));
     } else if (p.way == DOT) {
@@ -201,6 +205,7 @@ size_t kata__gemm_workspace(kata_context *context, kata_dtype dtype, const kata_
 }
 
 struct job {
+    kata_context *context;
     const struct plan *plan;
     int64_t n_chunks;
     char *workers, *turned, *parts;
@@ -420,10 +425,11 @@ static void run_chunk(void *argument, int64_t chunk, int worker) {
     const struct job *job = argument;
     const struct plan *p = job->plan;
     const struct place c = place_of(p, chunk);
-    /* The chunk that this worker will probably get next, for what it reads to be fetched. */
+    /* What the next chunk of this worker reads is fetched. What another worker's reads is not: it
+     * has that in its own cache, maybe to write it soon. */
     struct after after = {0};
-    if (p->way == PIECES && chunk + p->n_threads < job->n_chunks) {
-        const struct place next = place_of(p, chunk + p->n_threads);
+    if (p->way == PIECES && kata__parallel_follows(job->context, job->n_chunks, chunk)) {
+        const struct place next = place_of(p, chunk + 1);
         const struct after now = operands_of(p, &c);
         after = operands_of(p, &next);
         after.a = after.a == now.a ? NULL : after.a;
@@ -468,7 +474,7 @@ void kata__gemm_run(kata_context *context, kata_dtype dtype, const kata__gemm *g
     if (p.g.m <= 0 || p.g.n <= 0) {
         return;
     }
-    struct job job = {.plan = &p, .workers = workspace};
+    struct job job = {.context = context, .plan = &p, .workers = workspace};
     job.turned = job.workers + worker_bytes(&p) * (size_t)p.n_threads;
     for (int64_t item = 0; p.turned_numbers > 0 && item < (p.g.stride_b == 0 ? 1 : p.g.batch);
          item++) {
