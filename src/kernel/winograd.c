@@ -9,6 +9,7 @@
  * Forward, an element's bits do not depend on the cut, so that a sample's result does not depend on
  * its batch. */
 #include "kernel/winograd.h"
+#include "base/context.h"
 #include "kernel/chunks.h"
 #include "kernel/table_bfloat16.h"
 
@@ -522,21 +523,55 @@ static double winograd_cycles(const kata__conv *conv, int size, kata__conv_what 
     return tiles * (points * c * f_vectors / 2 * 1.1 + share * (200 * c_vectors + 130 * f_vectors));
 }
 
-kata__conv_algorithm kata__winograd_pays(const kata__conv *conv, kata__conv_what what) {
+/* Whether a sample alone would wait for the packed weight, several times the size of the weight. */
+static bool waits_for_weight(const kata__conv *conv, kata__conv_what what, double packed_bytes) {
     enum { FEW_TILES = 8, MOST_PACKED_BYTES = 16 << 20 };
+    return what != KATA__CONV_WEIGHT && packed_bytes > MOST_PACKED_BYTES &&
+           ceil_div(conv->oh, 4) * ceil_div(conv->ow, 4) < FEW_TILES;
+}
+
+kata__conv_algorithm kata__winograd_pays(const kata__conv *conv, kata__conv_what what) {
     if (!kata__winograd_fits(conv) || conv->c <= 0 || conv->f <= 0) {
         return KATA__CONV_DIRECT;
     }
-    /* A sample alone would wait for the packed weight, four times the size of the weight. */
-    const double packed = 36.0 * (double)conv->c * (double)conv->f * sizeof(float);
-    if (what != KATA__CONV_WEIGHT && packed > MOST_PACKED_BYTES &&
-        ceil_div(conv->oh, 4) * ceil_div(conv->ow, 4) < FEW_TILES) {
+    if (waits_for_weight(conv, what, 36.0 * (double)conv->c * (double)conv->f * sizeof(float))) {
         return KATA__CONV_DIRECT;
     }
     const double direct = taps_inside(conv->h, conv->oh, conv->pad_top) *
                           taps_inside(conv->w, conv->ow, conv->pad_left) * (double)conv->c *
                           (double)ceil_div(conv->f, 16) / 2 * 1.2;
     const double two = winograd_cycles(conv, 2, what), four = winograd_cycles(conv, 4, what);
+    if ((two < four ? two : four) > 0.9 * direct) {
+        return KATA__CONV_DIRECT;
+    }
+    return four <= two ? KATA__CONV_WINOGRAD_4 : KATA__CONV_WINOGRAD_2;
+}
+
+/* The same by products of pairs, or of float32 numbers where there are none. */
+static double bf16_cycles(const kata__conv *conv, int size, bool pairs, kata__conv_what what) {
+    const double tiles = (double)(ceil_div(conv->oh, size) * ceil_div(conv->ow, size));
+    const double c_vectors = (double)ceil_div(conv->c, 16);
+    const double f_vectors = (double)ceil_div(conv->f, 16);
+    const double points = (size + 2) * (size + 2), share = size == 2 ? 0.35 : 1;
+    const double c = what == KATA__CONV_WEIGHT ? 16 * c_vectors : (double)conv->c;
+    return tiles * (points * c * f_vectors / (pairs ? 2 : 1) * 1.15 +
+                    share * (250 * c_vectors + 180 * f_vectors));
+}
+
+kata__conv_algorithm kata__conv_bf16_algorithm(const kata_context *context, const kata__conv *conv,
+                                               kata_dtype dtype, kata__conv_what what) {
+    /* Tiles multiply directly faster than Winograd could transform. */
+    if (context->bfloat16_level == KATA__BFLOAT16_AMX || dtype != KATA_BF16 ||
+        !kata__winograd_fits(conv) || conv->c <= 0 || conv->f <= 0 ||
+        waits_for_weight(conv, what, (double)kata__winograd_bf16_packed(conv, KATA__CONV_WINOGRAD_4) * 2)) {
+        return KATA__CONV_DIRECT;
+    }
+    const bool pairs = context->bfloat16_level == KATA__BFLOAT16_AVX512;
+    const double direct = taps_inside(conv->h, conv->oh, conv->pad_top) *
+                          taps_inside(conv->w, conv->ow, conv->pad_left) * (double)conv->c *
+                          (double)ceil_div(conv->f, 16) * (pairs ? 0.5 : 2) *
+                          (what == KATA__CONV_WEIGHT ? 2 : 1.5);
+    const double two = bf16_cycles(conv, 2, pairs, what), four = bf16_cycles(conv, 4, pairs, what);
     if ((two < four ? two : four) > 0.9 * direct) {
         return KATA__CONV_DIRECT;
     }
