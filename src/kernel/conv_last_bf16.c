@@ -109,9 +109,10 @@ static int64_t group_packed(const frame *g) {
     return round_up(g->taps * g->cg, 2) * round_up(g->fg, BLOCK);
 }
 
-int64_t kata__conv_bf16_packed(const kata__conv *v, kata__conv_algorithm algorithm) {
+int64_t kata__conv_bf16_packed(kata_context *context, const kata__conv *v,
+                               kata__conv_algorithm algorithm) {
     if (algorithm != KATA__CONV_DIRECT) {
-        return kata__winograd_bf16_packed(v, algorithm);
+        return kata__winograd_bf16_packed(context, v, algorithm);
     }
     const frame g = frame_of(v);
     return v->groups * group_packed(&g);

@@ -29,9 +29,10 @@ typedef struct kata__conv_bf16_input {
 kata__conv_algorithm kata__conv_bf16_algorithm(const kata_context *context, const kata__conv *conv,
                                                kata_dtype dtype, kata__conv_what what);
 
-/* Numbers that a packed weight takes: the same on every processor, and enough for that of DIRECT.
- */
-int64_t kata__conv_bf16_packed(const kata__conv *conv, kata__conv_algorithm algorithm);
+/* Numbers of 2 bytes that a packed weight takes; DIRECT's is the same on every processor, and
+ * context may be NULL. */
+int64_t kata__conv_bf16_packed(kata_context *context, const kata__conv *conv,
+                               kata__conv_algorithm algorithm);
 /* weight and turned: as kata__conv_last_pack. */
 void kata__conv_bf16_pack(kata_context *context, const kata__conv *conv,
                           kata__conv_algorithm algorithm, bool turned, const float *weight,

@@ -109,10 +109,11 @@ int64_t kata__winograd_packed(kata_context *context, const kata__conv *conv,
     return p.points * p.f_vectors * conv->c * p.table->lanes;
 }
 
-int64_t kata__winograd_bf16_packed(const kata__conv *conv, kata__conv_algorithm algorithm) {
-    const int64_t points = algorithm == KATA__CONV_WINOGRAD_2 ? 16 : 36;
-    return points * ceil_div(conv->f, KATA__BFLOAT16_BLOCK) * KATA__BFLOAT16_BLOCK *
-           ceil_div(conv->c, 2) * 2;
+int64_t kata__winograd_bf16_packed(kata_context *context, const kata__conv *conv,
+                                   kata__conv_algorithm algorithm) {
+    const struct plan p = plan_tiles(bf16_table(context), conv, algorithm, false);
+    const int64_t words = p.points * p.f_vectors * ceil_div(conv->c, p.pair) * p.table->lanes;
+    return words * 2; /* numbers of 2 bytes in a word */
 }
 
 struct pack_job {
@@ -560,13 +561,13 @@ static double bf16_cycles(const kata__conv *conv, int size, bool pairs, kata__co
 
 kata__conv_algorithm kata__conv_bf16_algorithm(const kata_context *context, const kata__conv *conv,
                                                kata_dtype dtype, kata__conv_what what) {
+    const bool pairs = context->bfloat16_level == KATA__BFLOAT16_AVX512;
     /* Tiles multiply directly faster than Winograd could transform. */
     if (context->bfloat16_level == KATA__BFLOAT16_AMX || dtype != KATA_BF16 ||
         !kata__winograd_fits(conv) || conv->c <= 0 || conv->f <= 0 ||
-        waits_for_weight(conv, what, (double)kata__winograd_bf16_packed(conv, KATA__CONV_WINOGRAD_4) * 2)) {
+        waits_for_weight(conv, what, 36.0 * (double)conv->c * (double)conv->f * (pairs ? 2 : 4))) {
         return KATA__CONV_DIRECT;
     }
-    const bool pairs = context->bfloat16_level == KATA__BFLOAT16_AVX512;
     const double direct = taps_inside(conv->h, conv->oh, conv->pad_top) *
                           taps_inside(conv->w, conv->ow, conv->pad_left) * (double)conv->c *
                           (double)ceil_div(conv->f, 16) * (pairs ? 0.5 : 2) *

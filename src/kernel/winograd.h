@@ -39,7 +39,8 @@ void kata__winograd_weight(kata_context *context, const kata__conv *conv,
                            const uint8_t *index, float *dw, float *db, void *workspace);
 
 /* The same in bfloat16, of what conv_last_bf16.h describes; x is bfloat16. */
-int64_t kata__winograd_bf16_packed(const kata__conv *conv, kata__conv_algorithm algorithm);
+int64_t kata__winograd_bf16_packed(kata_context *context, const kata__conv *conv,
+                                   kata__conv_algorithm algorithm);
 void kata__winograd_bf16_pack(kata_context *context, const kata__conv *conv,
                               kata__conv_algorithm algorithm, bool turned, const float *weight,
                               uint16_t *packed);

@@ -14,6 +14,7 @@
 #include "kernel/conv_last_bf16.h"
 #include "kernel/winograd.h"
 #include "op/infer.h"
+#include "op/problem.h"
 #include "op/rules.h"
 #include "op/window.h"
 
@@ -121,15 +122,36 @@ static int64_t packed_at(const kata__conv *v, int64_t f, int64_t c, int64_t tap)
     return ((block * pairs + k / 2) * BLOCK + f % group_f % BLOCK) * 2 + k % 2;
 }
 
+/* Numbers of a packed weight of the direct algorithm, which the plain loops read. */
+static int64_t direct_numbers(const kata__conv *v) {
+    return kata__conv_bf16_packed(NULL, v, KATA__CONV_DIRECT);
+}
+
+int64_t kata__conv_bf16_numbers(kata_context *context, const kata__conv *conv,
+                                kata__conv_algorithm algorithm) {
+    int64_t packed = kata__conv_bf16_packed(context, conv, algorithm);
+    int64_t direct = direct_numbers(conv);
+    return packed > direct ? packed : direct;
+}
+
+/* The fast kernels use a packed weight of this size; both that write and read it see it alike. */
+static bool holds_packed(const kata_call *call, const kata__conv *v, const kata_tensor *packed) {
+    return kata_tensor_count(packed) >=
+           kata__conv_bf16_packed(call->context, v, algorithm_of(call->attributes));
+}
+
 /* ---- kata:ConvBfloat16Weight (weight) -> packed ---- */
 
-enum { WEIGHT_INPUT = CONV_OWN, WEIGHT_TURNED };
+enum { WEIGHT_INPUT = CONV_OWN, WEIGHT_PACKED, WEIGHT_TURNED };
 static const kata_attribute_spec conv_weight_attributes[] = {
     CONV_ATTRIBUTES,
     {.name = "input",
      .type = KATA_ATTRIBUTE_INTS,
      .required = true,
      .doc = "shape of the convolution's input, (N,H,W,C)"},
+    {.name = "packed",
+     .type = KATA_ATTRIBUTE_INT,
+     .doc = "numbers of a packed weight; 0: those of algorithm 0"},
     {.name = "turned",
      .type = KATA_ATTRIBUTE_INT,
      .doc = "1: for the gradient by the input: taps reversed, channels exchanged"},
@@ -156,8 +178,12 @@ static kata_status conv_weight_infer(kata_infer *infer) {
                          infer->op->name, kata_shape_text(&infer->inputs[0].shape, text),
                          kata_shape_text(&want, expected));
     }
-    infer->outputs[0] = (kata_type){KATA_BF16, KATA_SHAPE_OF(kata__conv_bf16_packed(
-                             &v, algorithm_of(infer->attributes)))};
+    int64_t packed = infer->attributes[WEIGHT_PACKED].i, least = direct_numbers(&v);
+    if (packed != 0 && packed < least) {
+        return kata_fail(KATA_INVALID, "%s: packed is %lld, expected at least %lld",
+                         infer->op->name, (long long)packed, (long long)least);
+    }
+    infer->outputs[0] = (kata_type){KATA_BF16, KATA_SHAPE_OF(packed != 0 ? packed : least)};
     return kata__infer_fits(infer);
 }
 
@@ -194,8 +220,9 @@ static kata_status conv_weight_fast(const kata_call *call) {
 }
 
 static kata_kernel conv_weight_choose(const kata_call *call) {
-    (void)call;
-    return conv_weight_fast;
+    kata__conv v = {0};
+    bool is_read = read_conv_weight(&v, call->op, call->attributes) == KATA_OK;
+    return is_read && holds_packed(call, &v, &call->outputs[0]) ? conv_weight_fast : NULL;
 }
 
 const kata_op kata__op_kata_ConvBfloat16Weight = {
@@ -276,9 +303,11 @@ static kata_status conv_infer(kata_infer *infer) {
                          infer->op->name);
     }
     kata_shape y = KATA_SHAPE_OF(v.n, v.oh, v.ow, v.f);
-    kata_shape bias = KATA_SHAPE_OF(v.f);
-    kata_shape packed =
-        KATA_SHAPE_OF(kata__conv_bf16_packed(&v, algorithm_of(infer->attributes)));
+    kata_shape packed = KATA_SHAPE_OF(direct_numbers(&v)), bias = KATA_SHAPE_OF(v.f);
+    const kata_shape *given = &infer->inputs[IN_WEIGHT].shape;
+    if (!is_direct && given->rank == 1 && given->dim[0] > packed.dim[0]) {
+        packed.dim[0] = given->dim[0]; /* as the kernels want it */
+    }
     KATA__TRY(check_like(infer, IN_WEIGHT, KATA__DTYPE(BF16), &packed));
     KATA__TRY(check_like(infer, IN_BIAS, KATA__DTYPE(F32), &bias));
     KATA__TRY(check_like(infer, IN_RESIDUAL, KATA__DTYPE(BF16), &y));
@@ -423,7 +452,8 @@ static kata_status conv_fast(const kata_call *call) {
 }
 
 static kata_kernel conv_choose(const kata_call *call) {
-    return is_empty(call) ? NULL : conv_fast;
+    kata__conv v = conv_of(call);
+    return is_empty(call) || !holds_packed(call, &v, &call->inputs[IN_WEIGHT]) ? NULL : conv_fast;
 }
 
 static double conv_flops(const kata_call *call) {

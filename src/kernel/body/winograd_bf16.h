@@ -1,17 +1,18 @@
 /* Winograd convolution in bfloat16: what is read and written is bfloat16, the transforms are
- * computed in float32, their results rounded to bfloat16 and multiplied in pairs with float32 sums.
- * Included by body/bfloat16.h, whose helpers it uses; table_winograd.h says how words lie. */
+ * computed in float32. A unit with products of pairs rounds what it has transformed to bfloat16 and
+ * multiplies it in pairs with float32 sums; the others multiply float32 numbers, by the loops of
+ * body/winograd.h. Included by body/bfloat16.h, whose helpers it uses; table_winograd.h says how
+ * words lie. */
 #include "kernel/body/winograd_lines.h"
 #include "kernel/conv_last_bf16.h"
 
-/* A product's largest tile forward is ROWS x 2 vectors, by weight as in float32. */
 #ifdef KATA__PAIRS
-#define WINOGRAD_BF16_ROWS 14
+enum { WINOGRAD_BF16_PAIR = 2, WINOGRAD_BF16_ROWS = 14 }; /* rows: see KATA__WINOGRAD_ROWS */
 #else
-#define WINOGRAD_BF16_ROWS 4
+enum { WINOGRAD_BF16_PAIR = 1, WINOGRAD_BF16_ROWS = KATA__WINOGRAD_ROWS };
 #endif
 
-typedef uint32_t winograd_word __attribute__((may_alias)); /* a pair */
+typedef uint32_t winograd_word __attribute__((may_alias));
 
 /* ---- numbers ---- */
 
@@ -29,25 +30,11 @@ KATA__LOCAL VEC winograd_bf16_load(const uint16_t *p) {
 #endif
 }
 
-/* sum + the products of two pairs, added */
-KATA__LOCAL VEC winograd_bf16_term(VEC sum, kata__word a, kata__word b) {
-#ifdef KATA__PAIRS
-    return (VEC)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
-#else
-    sum += (VEC)(a << 16) * (VEC)(b << 16);
-    return sum + (VEC)(a & 0xFFFF0000u) * (VEC)(b & 0xFFFF0000u);
-#endif
-}
-
-KATA__LOCAL kata__word winograd_bf16_splat(winograd_word pair) {
-    return pair - (kata__word){0};
-}
-
 /* How a tile's numbers of a point are stored. */
 enum { FORWARD, EVEN_TILE, ODD_TILE };
 
-/* Rounds and stores two points' numbers, `step` words apart: LANES halves at each; an odd tile's
- * are joined with the even one's, which lie there, to LANES words. */
+/* Stores two points' numbers, `step` words apart. Pairs: rounded, LANES halves at each; an odd
+ * tile's are joined with the even one's, which lie there, to LANES words. */
 KATA__LOCAL void winograd_bf16_put(const int how, winograd_word *v, int64_t step, VEC one,
                                    VEC two) {
 #ifdef KATA__PAIRS
@@ -69,19 +56,13 @@ KATA__LOCAL void winograd_bf16_put(const int how, winograd_word *v, int64_t step
     _mm512_storeu_si512(v + step,
                         _mm512_permutex2var_epi16(even_two, *(const __m512i *)join[1], both));
 #else
-    const VEC numbers[2] = {one, two};
-    KATA__UNROLL
-    for (int i = 0; i < 2; i++, v += step) {
-        const kata__word own = bf16_round(numbers[i]);
-        if (how == ODD_TILE) {
-            *(kata__word_at *)v = bf16_words((const uint16_t *)v) | own << 16;
-        } else {
-            *(kata__half_at *)v = __builtin_convertvector(own, kata__half);
-        }
-    }
+    (void)how;
+    NAME(store)((REAL *)v, one);
+    NAME(store)((REAL *)v + step, two);
 #endif
 }
 
+#ifdef KATA__PAIRS
 /* A last tile without another: zeros beside it, at all points of all vectors. */
 KATA__LOCAL void winograd_bf16_alone(const kata__winograd_piece *piece, winograd_word *v) {
     const int points = (piece->size + 2) * (piece->size + 2);
@@ -92,6 +73,7 @@ KATA__LOCAL void winograd_bf16_alone(const kata__winograd_piece *piece, winograd
         }
     }
 }
+#endif
 
 /* `count` numbers from p go to a whole vector, zeros behind them; with index only those whose place
  * in their window is `place`. */
@@ -248,7 +230,7 @@ static void winograd_bf16_input_2(const kata__winograd_piece *piece, const uint1
     NAME(winograd_place) place = NAME(winograd_first)(piece);
     for (int64_t tile = 0; tile < piece->count; tile++) {
         winograd_bf16_input_one(2, FORWARD, piece, &place, x, index, v);
-        v += LANES / 2;
+        v += LANES / WINOGRAD_BF16_PAIR;
         NAME(winograd_next)(piece, &place);
     }
 }
@@ -258,7 +240,7 @@ static void winograd_bf16_input_4(const kata__winograd_piece *piece, const uint1
     NAME(winograd_place) place = NAME(winograd_first)(piece);
     for (int64_t tile = 0; tile < piece->count; tile++) {
         winograd_bf16_input_one(4, FORWARD, piece, &place, x, index, v);
-        v += LANES / 2;
+        v += LANES / WINOGRAD_BF16_PAIR;
         NAME(winograd_next)(piece, &place);
     }
 }
@@ -272,6 +254,7 @@ static void winograd_bf16_input(const kata__winograd_piece *piece, const void *x
     }
 }
 
+#ifdef KATA__PAIRS
 KATA__LOCAL void winograd_bf16_input_pairs(const int size, const kata__winograd_piece *piece,
                                            const uint16_t *x, winograd_word *v) {
     NAME(winograd_place) place = NAME(winograd_first)(piece);
@@ -298,8 +281,18 @@ static void winograd_bf16_input_weight(const kata__winograd_piece *piece, const 
         winograd_bf16_input_pairs(4, piece, x, v);
     }
 }
+#endif
 
 /* ---- products ---- */
+
+#ifdef KATA__PAIRS
+KATA__LOCAL __m512bh winograd_bf16_splat(winograd_word pair) {
+    return (__m512bh)_mm512_set1_epi32((int)pair);
+}
+
+KATA__LOCAL __m512bh winograd_bf16_pairs(const winograd_word *p) {
+    return (__m512bh)_mm512_loadu_si512(p);
+}
 
 /* See winograd_forward_tile of float32; a term is a pair of channels. */
 KATA__LOCAL void winograd_bf16_forward_tile(const kata__winograd_product *p, const bool two_points,
@@ -318,21 +311,21 @@ KATA__LOCAL void winograd_bf16_forward_tile(const kata__winograd_product *p, con
         KATA__WINOGRAD_APART(a1);
         KATA__WINOGRAD_APART(b1);
         KATA__WINOGRAD_APART(c1);
-        VEC acc[WINOGRAD_BF16_ROWS][2];
+        __m512 acc[WINOGRAD_BF16_ROWS][2];
         KATA__UNROLL
         for (int i = 0; i < rows; i++) {
-            acc[i][0] = acc[i][1] = (VEC){0};
+            acc[i][0] = acc[i][1] = _mm512_setzero_ps();
         }
         for (int64_t k = 0; k < p->k; k += WORDS) {
             const int64_t words = p->k - k < WORDS ? p->k - k : WORDS;
             for (int64_t n = 0; n < words; n++, b0 += LANES, b1 += LANES) {
-                const kata__word v0 = *(const kata__word_at *)b0, v1 = *(const kata__word_at *)b1;
+                const __m512bh v0 = winograd_bf16_pairs(b0), v1 = winograd_bf16_pairs(b1);
                 KATA__UNROLL
                 for (int i = 0; i < rows; i++) {
-                    const kata__word s = winograd_bf16_splat(a0[i * WORDS + n]);
-                    acc[i][0] = winograd_bf16_term(acc[i][0], s, v0);
-                    const kata__word t = two_points ? winograd_bf16_splat(a1[i * WORDS + n]) : s;
-                    acc[i][1] = winograd_bf16_term(acc[i][1], t, v1);
+                    const __m512bh s = winograd_bf16_splat(a0[i * WORDS + n]);
+                    acc[i][0] = _mm512_dpbf16_ps(acc[i][0], s, v0);
+                    const __m512bh t = two_points ? winograd_bf16_splat(a1[i * WORDS + n]) : s;
+                    acc[i][1] = _mm512_dpbf16_ps(acc[i][1], t, v1);
                 }
             }
             a0 += p->a_block;
@@ -340,8 +333,8 @@ KATA__LOCAL void winograd_bf16_forward_tile(const kata__winograd_product *p, con
         }
         KATA__UNROLL
         for (int i = 0; i < rows; i++) {
-            NAME(store)(c_point + i * LANES, acc[i][0]);
-            NAME(store)(c1 + i * LANES, acc[i][1]);
+            _mm512_storeu_ps(c_point + i * LANES, acc[i][0]);
+            _mm512_storeu_ps(c1 + i * LANES, acc[i][1]);
         }
         a_point += p->a_step * points;
         b_point += p->b_step * points;
@@ -359,12 +352,8 @@ KATA__LOCAL void winograd_bf16_forward_tile(const kata__winograd_product *p, con
         winograd_bf16_forward_tile(p, false, rows, first, last, row, vector);                      \
     }
 #define WINOGRAD_BF16_ENTRY(rows) {winograd_bf16_forward_##rows##_1, winograd_bf16_forward_##rows##_2},
-#if WINOGRAD_BF16_ROWS == 14
 #define WINOGRAD_BF16_EACH_ROWS(f)                                                                 \
     f(1) f(2) f(3) f(4) f(5) f(6) f(7) f(8) f(9) f(10) f(11) f(12) f(13) f(14)
-#else
-#define WINOGRAD_BF16_EACH_ROWS(f) f(1) f(2) f(3) f(4)
-#endif
 WINOGRAD_BF16_EACH_ROWS(WINOGRAD_BF16_FORWARD)
 
 static void (*const winograd_bf16_forwards[WINOGRAD_BF16_ROWS][2])(
@@ -392,27 +381,27 @@ static void winograd_bf16_product(const kata__winograd_product *p) {
 KATA__LOCAL void winograd_bf16_weight_tile(const kata__winograd_product *p, const int rows,
                                            const int vectors, const winograd_word *a,
                                            const winograd_word *b, float *c) {
-    VEC acc[LANES][KATA__WINOGRAD_WEIGHT_VECTORS];
+    __m512 acc[LANES][KATA__WINOGRAD_WEIGHT_VECTORS];
     const int64_t b_block = p->b_block, c_pitch = p->c_block;
     KATA__UNROLL
     for (int i = 0; i < rows; i++) {
         KATA__UNROLL
         for (int v = 0; v < vectors; v++) {
-            acc[i][v] = p->fresh ? (VEC){0} : NAME(load)(c + i * c_pitch + v * LANES);
+            acc[i][v] = p->fresh ? _mm512_setzero_ps() : _mm512_loadu_ps(c + i * c_pitch + v * LANES);
         }
     }
     for (int64_t k = p->k; k > 0; k--, a += LANES, b += LANES) {
-        kata__word bv[KATA__WINOGRAD_WEIGHT_VECTORS];
+        __m512bh bv[KATA__WINOGRAD_WEIGHT_VECTORS];
         KATA__UNROLL
         for (int v = 0; v < vectors; v++) {
-            bv[v] = *(const kata__word_at *)(b + v * b_block);
+            bv[v] = winograd_bf16_pairs(b + v * b_block);
         }
         KATA__UNROLL
         for (int i = 0; i < rows; i++) {
-            const kata__word av = winograd_bf16_splat(a[i]);
+            const __m512bh av = winograd_bf16_splat(a[i]);
             KATA__UNROLL
             for (int v = 0; v < vectors; v++) {
-                acc[i][v] = winograd_bf16_term(acc[i][v], av, bv[v]);
+                acc[i][v] = _mm512_dpbf16_ps(acc[i][v], av, bv[v]);
             }
         }
     }
@@ -420,7 +409,7 @@ KATA__LOCAL void winograd_bf16_weight_tile(const kata__winograd_product *p, cons
     for (int i = 0; i < rows; i++) {
         KATA__UNROLL
         for (int v = 0; v < vectors; v++) {
-            NAME(store)(c + i * c_pitch + v * LANES, acc[i][v]);
+            _mm512_storeu_ps(c + i * c_pitch + v * LANES, acc[i][v]);
         }
     }
 }
@@ -446,6 +435,7 @@ static void winograd_bf16_product_weight(const kata__winograd_product *p) {
         }
     }
 }
+#endif
 
 /* ---- output ---- */
 
@@ -541,35 +531,39 @@ KATA__LOCAL void winograd_bf16_gradient_one(const int size, const int how,
     }
 }
 
-KATA__LOCAL void winograd_bf16_gradient_pairs(const int size, const kata__winograd_piece *piece,
+KATA__LOCAL void winograd_bf16_gradient_tiles(const int size, const kata__winograd_piece *piece,
                                               const uint16_t *dy, const uint8_t *index,
                                               winograd_word *d, float *db) {
     NAME(winograd_place) place = NAME(winograd_first)(piece);
     for (int64_t tile = 0; tile < piece->count; tile++) {
-        if (tile % 2 == 0) {
+        const bool is_even = tile % WINOGRAD_BF16_PAIR == 0;
+        if (is_even) {
             winograd_bf16_gradient_one(size, EVEN_TILE, piece, &place, dy, index, d, db);
         } else {
             winograd_bf16_gradient_one(size, ODD_TILE, piece, &place, dy, index, d, db);
-            d += LANES;
         }
+        d += is_even && WINOGRAD_BF16_PAIR == 2 ? 0 : LANES;
         NAME(winograd_next)(piece, &place);
     }
+#ifdef KATA__PAIRS
     if (piece->count % 2 != 0) {
         winograd_bf16_alone(piece, d);
     }
+#endif
 }
 
 static void winograd_bf16_gradient(const kata__winograd_piece *piece, const void *dy,
                                    const uint8_t *index, void *d, float *db) {
     if (piece->size == 2) {
-        winograd_bf16_gradient_pairs(2, piece, dy, index, d, db);
+        winograd_bf16_gradient_tiles(2, piece, dy, index, d, db);
     } else {
-        winograd_bf16_gradient_pairs(4, piece, dy, index, d, db);
+        winograd_bf16_gradient_tiles(4, piece, dy, index, d, db);
     }
 }
 
 /* ---- weights ---- */
 
+#ifdef KATA__PAIRS
 static void winograd_bf16_pack(const kata__conv *conv, int size, bool turned, const float *weight,
                                int64_t first, int64_t last, void *packed) {
     const int points = (size + 2) * (size + 2);
@@ -591,18 +585,26 @@ static void winograd_bf16_pack(const kata__conv *conv, int size, bool turned, co
         }
     }
 }
+#endif
 
 static const kata__winograd_table winograd_bf16_table = {
     .lanes = LANES,
-    .pair = 2,
+    .pair = WINOGRAD_BF16_PAIR,
     .rows = WINOGRAD_BF16_ROWS,
+#ifdef KATA__PAIRS
     .pack = winograd_bf16_pack,
-    .input = winograd_bf16_input,
     .input_weight = winograd_bf16_input_weight,
     .product = winograd_bf16_product,
+    .product_weight = winograd_bf16_product_weight,
+#else
+    .pack = NAME(winograd_pack),
+    .input_weight = winograd_bf16_input,
+    .product = NAME(winograd_product),
+    .product_weight = NAME(winograd_product_weight),
+#endif
+    .input = winograd_bf16_input,
     .output = winograd_bf16_output,
     .gradient = winograd_bf16_gradient,
-    .product_weight = winograd_bf16_product_weight,
     .weight_end = NAME(winograd_weight_end),
     .weight_sum = NAME(winograd_weight_sum),
 };
