@@ -1,4 +1,5 @@
-/* Drivers of channels-last bfloat16 convolution. Both directions are products (body/bfloat16.h):
+/* Drivers of channels-last bfloat16 convolution, the direct one; Winograd's are in winograd.c. Both
+ * directions are products (body/bfloat16.h):
  *
  * Forward: rows are pixels, k runs over the taps and channels. A picture is copied once into a
  * frame of zeros, with rows of `pitch` pixels. At stride 1 the numbers under a row of taps are then
@@ -18,6 +19,7 @@
 #include "base/context.h"
 #include "kernel/chunks.h"
 #include "kernel/table_bfloat16.h"
+#include "kernel/winograd.h"
 
 enum {
     BLOCK = KATA__BFLOAT16_BLOCK,
@@ -107,7 +109,11 @@ static int64_t group_packed(const frame *g) {
     return round_up(g->taps * g->cg, 2) * round_up(g->fg, BLOCK);
 }
 
-int64_t kata__conv_bf16_packed(const kata__conv *v) {
+int64_t kata__conv_bf16_packed(kata_context *context, const kata__conv *v,
+                               kata__conv_algorithm algorithm) {
+    if (algorithm != KATA__CONV_DIRECT) {
+        return kata__winograd_bf16_packed(context, v, algorithm);
+    }
     const frame g = frame_of(v);
     return v->groups * group_packed(&g);
 }
@@ -153,8 +159,13 @@ static void pack_chunk(void *argument, int64_t chunk, int worker) {
     }
 }
 
-void kata__conv_bf16_pack(kata_context *context, const kata__conv *v, bool turned,
-                          const float *weight, uint16_t *packed) {
+void kata__conv_bf16_pack(kata_context *context, const kata__conv *v,
+                          kata__conv_algorithm algorithm, bool turned, const float *weight,
+                          uint16_t *packed) {
+    if (algorithm != KATA__CONV_DIRECT) {
+        kata__winograd_bf16_pack(context, v, algorithm, turned, weight, packed);
+        return;
+    }
     packing p = {kata__bfloat16_kernels(context), v, frame_of(v), turned, weight, packed};
     kata__run_chunks(context, v->groups * kata__chunk_count(p.g.fg, BLOCK), pack_chunk, &p);
 }
@@ -215,7 +226,11 @@ static forward plan_forward(const kata__conv *v) {
     return p;
 }
 
-size_t kata__conv_bf16_workspace(kata_context *context, const kata__conv *v) {
+size_t kata__conv_bf16_workspace(kata_context *context, const kata__conv *v,
+                                 kata__conv_algorithm algorithm, bool pool) {
+    if (algorithm != KATA__CONV_DIRECT) {
+        return kata__winograd_bf16_workspace(context, v, algorithm, pool);
+    }
     const forward p = plan_forward(v);
     return (size_t)context->threads * (p.frame_bytes + p.patch_bytes + p.sum_bytes);
 }
@@ -370,9 +385,13 @@ static void forward_chunk(void *argument, int64_t chunk, int worker) {
     p->table->finish(&kept);
 }
 
-void kata__conv_bf16(kata_context *context, const kata__conv *v, const kata__conv_bf16_input *input,
-                     const uint16_t *packed, const kata__conv_bf16_store *store, uint16_t *y,
-                     void *workspace) {
+void kata__conv_bf16(kata_context *context, const kata__conv *v, kata__conv_algorithm algorithm,
+                     const kata__conv_bf16_input *input, const uint16_t *packed,
+                     const kata__conv_bf16_store *store, uint16_t *y, void *workspace) {
+    if (algorithm != KATA__CONV_DIRECT) {
+        kata__winograd_bf16_run(context, v, algorithm, input, packed, store, y, workspace);
+        return;
+    }
     forward p = plan_forward(v);
     p.table = kata__bfloat16_kernels(context);
     p.input = input;
@@ -450,7 +469,11 @@ static size_t weight_scratch(const by_weight *p) {
     return p->frame_bytes + p->plane_bytes + p->rows_bytes + p->packed_bytes + p->ones_bytes;
 }
 
-size_t kata__conv_bf16_weight_workspace(kata_context *context, const kata__conv *v) {
+size_t kata__conv_bf16_weight_workspace(kata_context *context, const kata__conv *v,
+                                        kata__conv_algorithm algorithm, bool pooled) {
+    if (algorithm != KATA__CONV_DIRECT) {
+        return kata__winograd_bf16_weight_workspace(context, v, algorithm, pooled);
+    }
     const by_weight p = plan_weight(v);
     return room(p.n_chunks * p.partial, sizeof(float)) +
            (size_t)context->threads * weight_scratch(&p);
@@ -614,8 +637,13 @@ static void reduce_chunk(void *argument, int64_t f, int worker) {
 }
 
 void kata__conv_bf16_weight(kata_context *context, const kata__conv *v,
-                            const kata__conv_bf16_input *input, const uint16_t *dy,
-                            const uint8_t *index, float *dw, float *db, void *workspace) {
+                            kata__conv_algorithm algorithm, const kata__conv_bf16_input *input,
+                            const uint16_t *dy, const uint8_t *index, float *dw, float *db,
+                            void *workspace) {
+    if (algorithm != KATA__CONV_DIRECT) {
+        kata__winograd_bf16_weight(context, v, algorithm, input->x, dy, index, dw, db, workspace);
+        return;
+    }
     by_weight p = plan_weight(v);
     p.table = kata__bfloat16_kernels(context);
     p.input = input;

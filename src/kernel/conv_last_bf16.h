@@ -24,22 +24,35 @@ typedef struct kata__conv_bf16_input {
     const uint8_t *index; /* or NULL */
 } kata__conv_bf16_input;
 
-int64_t kata__conv_bf16_packed(const kata__conv *conv);
-/* weight and turned: as kata__conv_last_pack. */
-void kata__conv_bf16_pack(kata_context *context, const kata__conv *conv, bool turned,
-                          const float *weight, uint16_t *packed);
+/* The algorithm that is the fastest for a problem whose x is of `dtype`: by its sizes without n and
+ * by how the context multiplies. */
+kata__conv_algorithm kata__conv_bf16_algorithm(const kata_context *context, const kata__conv *conv,
+                                               kata_dtype dtype, kata__conv_what what);
 
-size_t kata__conv_bf16_workspace(kata_context *context, const kata__conv *conv);
-/* The same bits for any number of threads; a sample's do not depend on its batch. */
-void kata__conv_bf16(kata_context *context, const kata__conv *conv,
+/* Numbers of 2 bytes that a packed weight takes; DIRECT's is the same on every processor, and
+ * context may be NULL. */
+int64_t kata__conv_bf16_packed(kata_context *context, const kata__conv *conv,
+                               kata__conv_algorithm algorithm);
+/* weight and turned: as kata__conv_last_pack. */
+void kata__conv_bf16_pack(kata_context *context, const kata__conv *conv,
+                          kata__conv_algorithm algorithm, bool turned, const float *weight,
+                          uint16_t *packed);
+
+size_t kata__conv_bf16_workspace(kata_context *context, const kata__conv *conv,
+                                 kata__conv_algorithm algorithm, bool pool);
+/* The same bits for any number of threads; a sample's do not depend on its batch. Winograd reads no
+ * float32. */
+void kata__conv_bf16(kata_context *context, const kata__conv *conv, kata__conv_algorithm algorithm,
                      const kata__conv_bf16_input *input, const uint16_t *packed,
                      const kata__conv_bf16_store *store, uint16_t *y, void *workspace);
 
 /* dw (f, c/groups, kh, kw) and, unless NULL, db (f). dy is (n,oh,ow,f), or with index that of the
  * pooled output, (n,oh/2,ow/2,f). input->index is NULL. */
-size_t kata__conv_bf16_weight_workspace(kata_context *context, const kata__conv *conv);
+size_t kata__conv_bf16_weight_workspace(kata_context *context, const kata__conv *conv,
+                                        kata__conv_algorithm algorithm, bool pooled);
 void kata__conv_bf16_weight(kata_context *context, const kata__conv *conv,
-                            const kata__conv_bf16_input *input, const uint16_t *dy,
-                            const uint8_t *index, float *dw, float *db, void *workspace);
+                            kata__conv_algorithm algorithm, const kata__conv_bf16_input *input,
+                            const uint16_t *dy, const uint8_t *index, float *dw, float *db,
+                            void *workspace);
 
 #endif

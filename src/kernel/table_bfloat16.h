@@ -9,7 +9,7 @@
 #ifndef KATA_KERNEL_TABLE_BFLOAT16_H
 #define KATA_KERNEL_TABLE_BFLOAT16_H
 
-#include <kata/tensor.h>
+#include "kernel/table_winograd.h"
 
 enum { KATA__BFLOAT16_BLOCK = 16 };
 
@@ -81,6 +81,8 @@ typedef struct kata__bfloat16_table {
     /* y (columns,rows) = x (rows,columns) transposed. */
     void (*transpose)(int64_t rows, int64_t columns, const uint16_t *x, int64_t ldx, uint16_t *y,
                       int64_t ldy);
+
+    const kata__winograd_table *winograd;
 } kata__bfloat16_table;
 
 /* The table of the context's bfloat16 level. */

@@ -9,7 +9,9 @@
  * Forward, an element's bits do not depend on the cut, so that a sample's result does not depend on
  * its batch. */
 #include "kernel/winograd.h"
+#include "base/context.h"
 #include "kernel/chunks.h"
+#include "kernel/table_bfloat16.h"
 
 #include <string.h>
 
@@ -46,16 +48,18 @@ static size_t lines(size_t n_bytes) {
     return (n_bytes + LINE - 1) / LINE * LINE;
 }
 
-/* The distance between the points of `numbers` numbers each: an odd count of lines, so that what is
+/* The distance between the points of `numbers` words each: an odd count of lines, so that what is
  * written for all points of a tile does not fall into few sets of the cache. */
 static int64_t point_step(int64_t numbers) {
     const int64_t line = LINE / (int64_t)sizeof(float);
     return (ceil_div(numbers, line) | 1) * line;
 }
 
+/* Distances of transforms are in words: see table_winograd.h. */
 struct plan {
     const kata__winograd_table *table;
     int size, points;
+    int64_t pair; /* numbers of a word */
     int64_t rows, columns, tiles; /* of an image; of all */
     int64_t c_pitch, f_vectors;
     int64_t run;            /* most tiles at a time */
@@ -76,10 +80,10 @@ bool kata__winograd_fits(const kata__conv *conv) {
            conv->dilation_h == 1 && conv->dilation_w == 1 && conv->groups <= 1;
 }
 
-static struct plan plan_tiles(kata_context *context, const kata__conv *conv,
+static struct plan plan_tiles(const kata__winograd_table *table, const kata__conv *conv,
                               kata__conv_algorithm algorithm, bool pool) {
-    struct plan p = {.table = kata__kernels(context)->winograd,
-                     .size = algorithm == KATA__CONV_WINOGRAD_2 ? 2 : 4};
+    struct plan p = {
+        .table = table, .size = algorithm == KATA__CONV_WINOGRAD_2 ? 2 : 4, .pair = table->pair};
     p.points = (p.size + 2) * (p.size + 2);
     p.rows = ceil_div(pool ? conv->oh / 2 * 2 : conv->oh, p.size);
     p.columns = ceil_div(pool ? conv->ow / 2 * 2 : conv->ow, p.size);
@@ -89,12 +93,27 @@ static struct plan plan_tiles(kata_context *context, const kata__conv *conv,
     return p;
 }
 
+static const kata__winograd_table *float_table(const kata_context *context) {
+    return kata__kernels(context)->winograd;
+}
+
+static const kata__winograd_table *bf16_table(const kata_context *context) {
+    return kata__bfloat16_kernels(context)->winograd;
+}
+
 /* ---- packed weights ---- */
 
 int64_t kata__winograd_packed(kata_context *context, const kata__conv *conv,
                               kata__conv_algorithm algorithm) {
-    const struct plan p = plan_tiles(context, conv, algorithm, false);
+    const struct plan p = plan_tiles(float_table(context), conv, algorithm, false);
     return p.points * p.f_vectors * conv->c * p.table->lanes;
+}
+
+int64_t kata__winograd_bf16_packed(kata_context *context, const kata__conv *conv,
+                                   kata__conv_algorithm algorithm) {
+    const struct plan p = plan_tiles(bf16_table(context), conv, algorithm, false);
+    const int64_t words = p.points * p.f_vectors * ceil_div(conv->c, p.pair) * p.table->lanes;
+    return words * 2; /* numbers of 2 bytes in a word */
 }
 
 struct pack_job {
@@ -103,7 +122,7 @@ struct pack_job {
     int size;
     bool turned;
     const float *weight;
-    float *packed;
+    void *packed;
     int64_t vectors, chunk;
 };
 
@@ -116,10 +135,9 @@ static void pack_chunk(void *argument, int64_t chunk, int worker) {
                      job->packed);
 }
 
-void kata__winograd_pack(kata_context *context, const kata__conv *conv,
-                         kata__conv_algorithm algorithm, bool turned, const float *weight,
-                         float *packed) {
-    const struct plan p = plan_tiles(context, conv, algorithm, false);
+static void pack(kata_context *context, const kata__winograd_table *table, const kata__conv *conv,
+                 kata__conv_algorithm algorithm, bool turned, const float *weight, void *packed) {
+    const struct plan p = plan_tiles(table, conv, algorithm, false);
     struct pack_job job = {.table = p.table,
                            .conv = conv,
                            .size = p.size,
@@ -131,6 +149,18 @@ void kata__winograd_pack(kata_context *context, const kata__conv *conv,
     kata__run_chunks(context, kata__chunk_count(job.vectors, job.chunk), pack_chunk, &job);
 }
 
+void kata__winograd_pack(kata_context *context, const kata__conv *conv,
+                         kata__conv_algorithm algorithm, bool turned, const float *weight,
+                         float *packed) {
+    pack(context, float_table(context), conv, algorithm, turned, weight, packed);
+}
+
+void kata__winograd_bf16_pack(kata_context *context, const kata__conv *conv,
+                              kata__conv_algorithm algorithm, bool turned, const float *weight,
+                              uint16_t *packed) {
+    pack(context, bf16_table(context), conv, algorithm, turned, weight, packed);
+}
+
 /* ---- forward ---- */
 
 /* Tiles at a time: few, so that what is transformed stays in the caches, but the more the larger
@@ -140,19 +170,19 @@ static int64_t run_tiles(const struct plan *p, int64_t weight_bytes) {
     return ceil_div(tiles, p->table->rows) * p->table->rows;
 }
 
-static struct plan plan_forward(kata_context *context, const kata__conv *conv,
+static struct plan plan_forward(const kata__winograd_table *table, const kata__conv *conv,
                                 kata__conv_algorithm algorithm, bool pool) {
-    struct plan p = plan_tiles(context, conv, algorithm, pool);
+    struct plan p = plan_tiles(table, conv, algorithm, pool);
     const int64_t f_pitch = p.f_vectors * p.table->lanes;
-    const int64_t weight_numbers = p.points * conv->c * f_pitch;
-    const double flops = 2.0 * (double)weight_numbers * (double)p.tiles;
+    const int64_t weight_words = p.points * ceil_div(conv->c, p.pair) * f_pitch;
+    const double flops = 2.0 * (double)weight_words * (double)p.tiles;
     /* A few chunks are a power of two, so that two or four threads share them evenly. */
     const int64_t enough = most(1, least(MOST_CHUNKS, (int64_t)(flops / CHUNK_FLOPS)));
     int64_t want = 1;
     while (want < enough) {
         want *= 2;
     }
-    const int64_t run = run_tiles(&p, weight_numbers * (int64_t)sizeof(float));
+    const int64_t run = run_tiles(&p, weight_words * (int64_t)sizeof(float));
     p.blocks = most(1, least(want, ceil_div(p.tiles, run)));
     p.blocks = most(p.blocks, least(least(want, ENOUGH_CHUNKS), p.tiles / LEAST_TILES));
     p.run = ceil_div(p.tiles, p.blocks);
@@ -160,11 +190,11 @@ static struct plan plan_forward(kata_context *context, const kata__conv *conv,
     /* A share reads and transforms its tiles anew: not for less than two vectors. */
     p.f_parts = most(1, least(least(want, ENOUGH_CHUNKS) / p.blocks, p.f_vectors / 2));
     p.f_part = ceil_div(p.f_vectors, p.f_parts) * p.table->lanes;
-    p.v_step = point_step(p.run * p.c_pitch);
+    p.v_step = point_step(p.run * p.c_pitch / p.pair);
     p.m_step = point_step(p.run * p.f_part);
     p.v_bytes = lines((size_t)(p.points * p.v_step) * sizeof(float));
     p.m_bytes = lines((size_t)(p.points * p.m_step) * sizeof(float));
-    p.in_place = p.f_part <= p.c_pitch && p.f_part <= 2 * p.table->lanes;
+    p.in_place = p.pair == 1 && p.f_part <= p.c_pitch && p.f_part <= 2 * p.table->lanes;
     if (p.in_place) {
         p.m_step = p.v_step;
         p.m_bytes = 0;
@@ -172,18 +202,29 @@ static struct plan plan_forward(kata_context *context, const kata__conv *conv,
     return p;
 }
 
+static size_t forward_bytes(kata_context *context, const struct plan *p) {
+    return (p->v_bytes + p->m_bytes) * (size_t)kata_context_threads(context);
+}
+
 size_t kata__winograd_workspace(kata_context *context, const kata__conv *conv,
                                 kata__conv_algorithm algorithm, const kata__conv_store *store) {
-    const struct plan p = plan_forward(context, conv, algorithm, store->pool);
-    return (p.v_bytes + p.m_bytes) * (size_t)kata_context_threads(context);
+    const struct plan p = plan_forward(float_table(context), conv, algorithm, store->pool);
+    return forward_bytes(context, &p);
+}
+
+size_t kata__winograd_bf16_workspace(kata_context *context, const kata__conv *conv,
+                                     kata__conv_algorithm algorithm, bool pool) {
+    const struct plan p = plan_forward(bf16_table(context), conv, algorithm, pool);
+    return forward_bytes(context, &p);
 }
 
 struct forward_job {
     const struct plan *plan;
     const kata__conv *conv;
-    const kata__conv_store *store;
-    const float *x, *packed;
-    float *y;
+    const void *store, *x;
+    const uint8_t *index; /* of x, if it is to be spread */
+    const char *packed;
+    void *y;
     char *scratch;
 };
 
@@ -192,7 +233,7 @@ static void forward_chunk(void *argument, int64_t chunk, int worker) {
     const struct plan *p = job->plan;
     const kata__conv *g = job->conv;
     const int64_t block = chunk / p->f_parts, share = chunk % p->f_parts;
-    const int64_t lanes = p->table->lanes;
+    const int64_t lanes = p->table->lanes, words = ceil_div(g->c, p->pair);
     char *scratch = job->scratch + (size_t)worker * (p->v_bytes + p->m_bytes);
     float *v = (float *)scratch, *m = p->in_place ? v : (float *)(scratch + p->v_bytes);
     const int64_t f_first = p->f_vectors * share / p->f_parts;
@@ -206,52 +247,73 @@ static void forward_chunk(void *argument, int64_t chunk, int worker) {
                                       .first = first,
                                       .count = least(p->run, last - first),
                                       .channels = g->c,
-                                      .block = p->run * lanes,
+                                      .block = p->run * lanes / p->pair,
                                       .step = p->v_step};
-        p->table->input(&piece, job->x, v);
+        p->table->input(&piece, job->x, job->index, v);
         const kata__winograd_product product = {.points = p->points,
                                                 .m = piece.count,
-                                                .k = g->c,
+                                                .k = words,
                                                 .vectors = f_last - f_first,
                                                 .a = v,
                                                 .a_step = p->v_step,
-                                                .a_block = p->run * lanes,
-                                                .b = job->packed + f_first * g->c * lanes,
-                                                .b_step = p->f_vectors * g->c * lanes,
-                                                .b_block = g->c * lanes,
+                                                .a_block = p->run * lanes / p->pair,
+                                                .b = job->packed + f_first * words * lanes * 4,
+                                                .b_step = p->f_vectors * words * lanes,
+                                                .b_block = words * lanes,
                                                 .c = m,
                                                 .c_step = p->m_step,
                                                 .c_block = p->run * lanes};
         p->table->product(&product);
         piece.channel = f_first * lanes;
         piece.channels = least(f_last * lanes, g->f) - piece.channel;
+        piece.block = p->run * lanes;
         piece.step = p->m_step;
         p->table->output(&piece, m, job->store, job->y);
+    }
+}
+
+static void run_forward(kata_context *context, struct forward_job *job) {
+    const struct plan *p = job->plan;
+    if (p->tiles > 0 && job->conv->f > 0) {
+        kata__run_chunks(context, p->blocks * p->f_parts, forward_chunk, job);
     }
 }
 
 void kata__winograd_run(kata_context *context, const kata__conv *conv,
                         kata__conv_algorithm algorithm, const float *x, const float *packed,
                         const kata__conv_store *store, float *y, void *workspace) {
-    const struct plan p = plan_forward(context, conv, algorithm, store->pool);
-    if (p.tiles <= 0 || conv->f <= 0) {
-        return;
-    }
+    const struct plan p = plan_forward(float_table(context), conv, algorithm, store->pool);
     struct forward_job job = {.plan = &p,
                               .conv = conv,
                               .store = store,
                               .x = x,
-                              .packed = packed,
+                              .packed = (const char *)packed,
                               .y = y,
                               .scratch = (char *)workspace};
-    kata__run_chunks(context, p.blocks * p.f_parts, forward_chunk, &job);
+    run_forward(context, &job);
+}
+
+void kata__winograd_bf16_run(kata_context *context, const kata__conv *conv,
+                             kata__conv_algorithm algorithm, const kata__conv_bf16_input *input,
+                             const uint16_t *packed, const kata__conv_bf16_store *store,
+                             uint16_t *y, void *workspace) {
+    const struct plan p = plan_forward(bf16_table(context), conv, algorithm, store->pool);
+    struct forward_job job = {.plan = &p,
+                              .conv = conv,
+                              .store = store,
+                              .x = input->x,
+                              .index = input->index,
+                              .packed = (const char *)packed,
+                              .y = y,
+                              .scratch = (char *)workspace};
+    run_forward(context, &job);
 }
 
 /* ---- by weight ---- */
 
-static struct plan plan_weight(kata_context *context, const kata__conv *conv,
+static struct plan plan_weight(const kata__winograd_table *table, const kata__conv *conv,
                                kata__conv_algorithm algorithm, bool pooled) {
-    struct plan p = plan_tiles(context, conv, algorithm, pooled);
+    struct plan p = plan_tiles(table, conv, algorithm, pooled);
     const int64_t lanes = p.table->lanes, f_pitch = p.f_vectors * lanes;
     const double flops = 2.0 * p.points * (double)p.tiles * (double)conv->c * (double)f_pitch;
     p.c_parts = most(1, ceil_div(conv->c, WEIGHT_CHANNELS));
@@ -266,12 +328,13 @@ static struct plan plan_weight(kata_context *context, const kata__conv *conv,
     p.blocks = ceil_div(want, p.c_parts * p.f_parts);
     p.blocks = least(p.blocks, most(PARTS_BYTES / part_bytes, 1));
     p.blocks = most(1, least(p.blocks, p.tiles / PART_TILES));
-    const int64_t tile_bytes = p.points * (p.c_part + p.f_part) * (int64_t)sizeof(float);
-    p.run = most(WEIGHT_TILES, least(WEIGHT_BYTES / tile_bytes, MOST_WEIGHT_TILES));
-    p.run = most(1, least(p.run, ceil_div(p.tiles, p.blocks)));
+    const int64_t word_bytes = p.points * (p.c_part + p.f_part) * (int64_t)sizeof(float);
+    int64_t words = most(WEIGHT_TILES, least(WEIGHT_BYTES / word_bytes, MOST_WEIGHT_TILES));
+    words = most(1, least(words, ceil_div(ceil_div(p.tiles, p.blocks), p.pair)));
+    p.run = words * p.pair;
 
-    p.v_step = point_step(p.run * p.c_part);
-    p.m_step = point_step(p.run * p.f_part);
+    p.v_step = point_step(words * p.c_part);
+    p.m_step = point_step(words * p.f_part);
     p.u_step = point_step(p.c_part * p.f_part);
     p.v_bytes = lines((size_t)(p.points * p.v_step) * sizeof(float));
     p.m_bytes = lines((size_t)(p.points * p.m_step) * sizeof(float));
@@ -281,17 +344,27 @@ static struct plan plan_weight(kata_context *context, const kata__conv *conv,
     return p;
 }
 
+static size_t weight_bytes(kata_context *context, const struct plan *p) {
+    return p->parts_bytes + p->db_bytes +
+           (p->v_bytes + p->m_bytes + p->u_bytes) * (size_t)kata_context_threads(context);
+}
+
 size_t kata__winograd_weight_workspace(kata_context *context, const kata__conv *conv,
                                        kata__conv_algorithm algorithm, bool pooled) {
-    const struct plan p = plan_weight(context, conv, algorithm, pooled);
-    return p.parts_bytes + p.db_bytes +
-           (p.v_bytes + p.m_bytes + p.u_bytes) * (size_t)kata_context_threads(context);
+    const struct plan p = plan_weight(float_table(context), conv, algorithm, pooled);
+    return weight_bytes(context, &p);
+}
+
+size_t kata__winograd_bf16_weight_workspace(kata_context *context, const kata__conv *conv,
+                                            kata__conv_algorithm algorithm, bool pooled) {
+    const struct plan p = plan_weight(bf16_table(context), conv, algorithm, pooled);
+    return weight_bytes(context, &p);
 }
 
 struct weight_job {
     const struct plan *plan;
     const kata__conv *conv;
-    const float *x, *dy;
+    const void *x, *dy;
     const uint8_t *index;
     float *dw;
     bool with_db;
@@ -304,6 +377,7 @@ static void weight_chunk(void *argument, int64_t chunk, int worker) {
     const struct plan *p = job->plan;
     const kata__conv *g = job->conv;
     const int64_t lanes = p->table->lanes, c_vectors = p->c_pitch / lanes;
+    const int64_t vector_words = p->run / p->pair * lanes;
     const int64_t block = chunk / (p->c_parts * p->f_parts);
     const int64_t c_share = chunk / p->f_parts % p->c_parts, f_share = chunk % p->f_parts;
     const int64_t c = c_vectors * c_share / p->c_parts * lanes;
@@ -324,10 +398,10 @@ static void weight_chunk(void *argument, int64_t chunk, int worker) {
                                             .vectors = f_last - f_first,
                                             .a = v,
                                             .a_step = p->v_step,
-                                            .a_block = p->run * lanes,
+                                            .a_block = vector_words,
                                             .b = d,
                                             .b_step = p->m_step,
-                                            .b_block = p->run * lanes,
+                                            .b_block = vector_words,
                                             .c = u,
                                             .c_step = p->u_step,
                                             .c_block = p->f_part};
@@ -342,15 +416,15 @@ static void weight_chunk(void *argument, int64_t chunk, int worker) {
                                       .count = least(p->run, last - first),
                                       .channel = c,
                                       .channels = c_end - c,
-                                      .block = p->run * lanes,
+                                      .block = vector_words,
                                       .step = p->v_step};
-        p->table->input(&piece, job->x, v);
+        p->table->input_weight(&piece, job->x, NULL, v);
         piece.channel = f_first * lanes;
         piece.channels = least(f_last * lanes, g->f) - piece.channel;
         piece.step = p->m_step;
         p->table->gradient(&piece, job->dy, job->index, d, db);
         kata__winograd_product some = product;
-        some.k = piece.count;
+        some.k = ceil_div(piece.count, p->pair);
         some.fresh = first == first_of_all;
         p->table->product_weight(&some);
     }
@@ -375,43 +449,52 @@ static void weight_sum_chunk(void *argument, int64_t chunk, int worker) {
                          p->part_numbers, job->dw);
 }
 
-void kata__winograd_weight(kata_context *context, const kata__conv *conv,
-                           kata__conv_algorithm algorithm, const float *x, const float *dy,
-                           const uint8_t *index, float *dw, float *db, void *workspace) {
-    const struct plan p = plan_weight(context, conv, algorithm, index != NULL);
+static void run_weight(kata_context *context, const struct plan *p, struct weight_job *job,
+                       float *db, void *workspace) {
+    const kata__conv *conv = job->conv;
     if (conv->f <= 0) {
         return;
     }
-    if (p.tiles <= 0 || conv->c <= 0) {
-        memset(dw, 0, (size_t)(conv->f * conv->c * 9) * sizeof(float));
+    if (p->tiles <= 0 || conv->c <= 0) {
+        memset(job->dw, 0, (size_t)(conv->f * conv->c * 9) * sizeof(float));
         if (db) {
             memset(db, 0, (size_t)conv->f * sizeof(float));
         }
         return;
     }
     char *at = workspace;
-    struct weight_job job = {.plan = &p,
-                             .conv = conv,
-                             .x = x,
-                             .dy = dy,
-                             .index = index,
-                             .dw = dw,
-                             .with_db = db != NULL,
-                             .parts = (float *)at,
-                             .db_parts = (float *)(at + p.parts_bytes),
-                             .scratch = at + p.parts_bytes + p.db_bytes};
-    kata__run_chunks(context, p.blocks * p.c_parts * p.f_parts, weight_chunk, &job);
-    kata__run_chunks(context, kata__chunk_count(p.f_vectors, sum_vectors(&p, conv)),
-                     weight_sum_chunk, &job);
-    if (db) {
-        for (int64_t f = 0; f < conv->f; f++) {
-            float sum = 0;
-            for (int64_t block = 0; block < p.blocks; block++) {
-                sum += job.db_parts[block * p.sum_pitch + f];
-            }
-            db[f] = sum;
+    job->plan = p;
+    job->with_db = db != NULL;
+    job->parts = (float *)at;
+    job->db_parts = (float *)(at + p->parts_bytes);
+    job->scratch = at + p->parts_bytes + p->db_bytes;
+    kata__run_chunks(context, p->blocks * p->c_parts * p->f_parts, weight_chunk, job);
+    kata__run_chunks(context, kata__chunk_count(p->f_vectors, sum_vectors(p, conv)),
+                     weight_sum_chunk, job);
+    for (int64_t f = 0; db && f < conv->f; f++) {
+        float sum = 0;
+        for (int64_t block = 0; block < p->blocks; block++) {
+            sum += job->db_parts[block * p->sum_pitch + f];
         }
+        db[f] = sum;
     }
+}
+
+void kata__winograd_weight(kata_context *context, const kata__conv *conv,
+                           kata__conv_algorithm algorithm, const float *x, const float *dy,
+                           const uint8_t *index, float *dw, float *db, void *workspace) {
+    const struct plan p = plan_weight(float_table(context), conv, algorithm, index != NULL);
+    struct weight_job job = {.conv = conv, .x = x, .dy = dy, .index = index, .dw = dw};
+    run_weight(context, &p, &job, db, workspace);
+}
+
+void kata__winograd_bf16_weight(kata_context *context, const kata__conv *conv,
+                                kata__conv_algorithm algorithm, const uint16_t *x,
+                                const uint16_t *dy, const uint8_t *index, float *dw, float *db,
+                                void *workspace) {
+    const struct plan p = plan_weight(bf16_table(context), conv, algorithm, index != NULL);
+    struct weight_job job = {.conv = conv, .x = x, .dy = dy, .index = index, .dw = dw};
+    run_weight(context, &p, &job, db, workspace);
 }
 
 /* ---- the choice ---- */
@@ -441,21 +524,55 @@ static double winograd_cycles(const kata__conv *conv, int size, kata__conv_what 
     return tiles * (points * c * f_vectors / 2 * 1.1 + share * (200 * c_vectors + 130 * f_vectors));
 }
 
-kata__conv_algorithm kata__winograd_pays(const kata__conv *conv, kata__conv_what what) {
+/* Whether a sample alone would wait for the packed weight, several times the size of the weight. */
+static bool waits_for_weight(const kata__conv *conv, kata__conv_what what, double packed_bytes) {
     enum { FEW_TILES = 8, MOST_PACKED_BYTES = 16 << 20 };
+    return what != KATA__CONV_WEIGHT && packed_bytes > MOST_PACKED_BYTES &&
+           ceil_div(conv->oh, 4) * ceil_div(conv->ow, 4) < FEW_TILES;
+}
+
+kata__conv_algorithm kata__winograd_pays(const kata__conv *conv, kata__conv_what what) {
     if (!kata__winograd_fits(conv) || conv->c <= 0 || conv->f <= 0) {
         return KATA__CONV_DIRECT;
     }
-    /* A sample alone would wait for the packed weight, four times the size of the weight. */
-    const double packed = 36.0 * (double)conv->c * (double)conv->f * sizeof(float);
-    if (what != KATA__CONV_WEIGHT && packed > MOST_PACKED_BYTES &&
-        ceil_div(conv->oh, 4) * ceil_div(conv->ow, 4) < FEW_TILES) {
+    if (waits_for_weight(conv, what, 36.0 * (double)conv->c * (double)conv->f * sizeof(float))) {
         return KATA__CONV_DIRECT;
     }
     const double direct = taps_inside(conv->h, conv->oh, conv->pad_top) *
                           taps_inside(conv->w, conv->ow, conv->pad_left) * (double)conv->c *
                           (double)ceil_div(conv->f, 16) / 2 * 1.2;
     const double two = winograd_cycles(conv, 2, what), four = winograd_cycles(conv, 4, what);
+    if ((two < four ? two : four) > 0.9 * direct) {
+        return KATA__CONV_DIRECT;
+    }
+    return four <= two ? KATA__CONV_WINOGRAD_4 : KATA__CONV_WINOGRAD_2;
+}
+
+/* The same by products of pairs, or of float32 numbers where there are none. */
+static double bf16_cycles(const kata__conv *conv, int size, bool pairs, kata__conv_what what) {
+    const double tiles = (double)(ceil_div(conv->oh, size) * ceil_div(conv->ow, size));
+    const double c_vectors = (double)ceil_div(conv->c, 16);
+    const double f_vectors = (double)ceil_div(conv->f, 16);
+    const double points = (size + 2) * (size + 2), share = size == 2 ? 0.35 : 1;
+    const double c = what == KATA__CONV_WEIGHT ? 16 * c_vectors : (double)conv->c;
+    return tiles * (points * c * f_vectors / (pairs ? 2 : 1) * 1.15 +
+                    share * (250 * c_vectors + 180 * f_vectors));
+}
+
+kata__conv_algorithm kata__conv_bf16_algorithm(const kata_context *context, const kata__conv *conv,
+                                               kata_dtype dtype, kata__conv_what what) {
+    const bool pairs = context->bfloat16_level == KATA__BFLOAT16_AVX512;
+    /* Tiles multiply directly faster than Winograd could transform. */
+    if (context->bfloat16_level == KATA__BFLOAT16_AMX || dtype != KATA_BF16 ||
+        !kata__winograd_fits(conv) || conv->c <= 0 || conv->f <= 0 ||
+        waits_for_weight(conv, what, 36.0 * (double)conv->c * (double)conv->f * (pairs ? 2 : 4))) {
+        return KATA__CONV_DIRECT;
+    }
+    const double direct = taps_inside(conv->h, conv->oh, conv->pad_top) *
+                          taps_inside(conv->w, conv->ow, conv->pad_left) * (double)conv->c *
+                          (double)ceil_div(conv->f, 16) * (pairs ? 0.5 : 2) *
+                          (what == KATA__CONV_WEIGHT ? 2 : 1.5);
+    const double two = bf16_cycles(conv, 2, pairs, what), four = bf16_cycles(conv, 4, pairs, what);
     if ((two < four ? two : four) > 0.9 * direct) {
         return KATA__CONV_DIRECT;
     }

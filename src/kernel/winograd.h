@@ -12,7 +12,7 @@
 #ifndef KATA_KERNEL_WINOGRAD_H
 #define KATA_KERNEL_WINOGRAD_H
 
-#include "kernel/conv_last.h"
+#include "kernel/conv_last_bf16.h"
 
 /* Whether the problem is one that Winograd can do. */
 bool kata__winograd_fits(const kata__conv *conv);
@@ -37,5 +37,25 @@ size_t kata__winograd_weight_workspace(kata_context *context, const kata__conv *
 void kata__winograd_weight(kata_context *context, const kata__conv *conv,
                            kata__conv_algorithm algorithm, const float *x, const float *dy,
                            const uint8_t *index, float *dw, float *db, void *workspace);
+
+/* The same in bfloat16, of what conv_last_bf16.h describes; x is bfloat16. */
+int64_t kata__winograd_bf16_packed(kata_context *context, const kata__conv *conv,
+                                   kata__conv_algorithm algorithm);
+void kata__winograd_bf16_pack(kata_context *context, const kata__conv *conv,
+                              kata__conv_algorithm algorithm, bool turned, const float *weight,
+                              uint16_t *packed);
+size_t kata__winograd_bf16_workspace(kata_context *context, const kata__conv *conv,
+                                     kata__conv_algorithm algorithm, bool pool);
+void kata__winograd_bf16_run(kata_context *context, const kata__conv *conv,
+                             kata__conv_algorithm algorithm, const kata__conv_bf16_input *input,
+                             const uint16_t *packed, const kata__conv_bf16_store *store,
+                             uint16_t *y, void *workspace);
+
+size_t kata__winograd_bf16_weight_workspace(kata_context *context, const kata__conv *conv,
+                                            kata__conv_algorithm algorithm, bool pooled);
+void kata__winograd_bf16_weight(kata_context *context, const kata__conv *conv,
+                                kata__conv_algorithm algorithm, const uint16_t *x,
+                                const uint16_t *dy, const uint8_t *index, float *dw, float *db,
+                                void *workspace);
 
 #endif

@@ -3,15 +3,18 @@
  * rounded and packed by a row of their own, in training once a step; gradients by weight and bias
  * are float32 (mixed precision: Micikevicius et al. 2018, with bfloat16's range no loss scaling).
  *
- * Convolutions are channels-last, as kata:ConvLast. A packed weight is the same on every processor:
- * blocks of 16 columns, [group][f/16][k/2][16][2] with k over taps, then channels, padded with
- * zeros; so the plain loops read it as well. */
+ * Convolutions are channels-last, as kata:ConvLast. A packed weight of the direct algorithm is the
+ * same on every processor: blocks of 16 columns, [group][f/16][k/2][16][2] with k over taps, then
+ * channels, padded with zeros; so the plain loops read it as well. Winograd's is the affair of the
+ * kernels; the plain loops' own is the direct one, which takes less room. */
 #include <string.h>
 
 #include "base/check.h"
 #include "kernel/bfloat16.h"
 #include "kernel/conv_last_bf16.h"
+#include "kernel/winograd.h"
 #include "op/infer.h"
+#include "op/problem.h"
 #include "op/rules.h"
 #include "op/window.h"
 
@@ -19,9 +22,12 @@
 
 /* ---- The problem of a convolution, from its attributes ---- */
 
-enum { CONV_DILATIONS, CONV_GROUP, CONV_PADS, CONV_SIZES, CONV_STRIDES, CONV_WEIGHT, CONV_OWN };
+enum { CONV_ALGORITHM, CONV_DILATIONS, CONV_GROUP, CONV_PADS, CONV_SIZES, CONV_STRIDES, CONV_WEIGHT, CONV_OWN };
 #define CONV_ATTRIBUTES                                                                            \
-    {.name = "dilations", .type = KATA_ATTRIBUTE_INTS, .doc = "distance of the taps; 1s"},         \
+    {.name = "algorithm",                                                                          \
+     .type = KATA_ATTRIBUTE_INT,                                                                   \
+     .doc = "0 direct, 1 Winograd F(2x2,3x3), 2 F(4x4,3x3)"},                                      \
+        {.name = "dilations", .type = KATA_ATTRIBUTE_INTS, .doc = "distance of the taps; 1s"},     \
         {.name = "group", .type = KATA_ATTRIBUTE_INT, .default_int = 1, .doc = "as Conv's"},       \
         {.name = "pads",                                                                           \
          .type = KATA_ATTRIBUTE_INTS,                                                              \
@@ -90,7 +96,18 @@ static kata_status read_conv(kata__conv *conv, const kata_op *op,
                          op->name, (long long)f, (long long)weight[1], (long long)weight[2],
                          (long long)weight[3], (long long)c, (long long)groups);
     }
+    int64_t algorithm = values[CONV_ALGORITHM].i;
+    if (algorithm != KATA__CONV_DIRECT &&
+        ((algorithm != KATA__CONV_WINOGRAD_2 && algorithm != KATA__CONV_WINOGRAD_4) ||
+         !kata__winograd_fits(conv))) {
+        return kata_fail(KATA_INVALID, "%s: algorithm %lld is none for this convolution", op->name,
+                         (long long)algorithm);
+    }
     return KATA_OK;
+}
+
+static kata__conv_algorithm algorithm_of(const kata_attribute_value *values) {
+    return (kata__conv_algorithm)values[CONV_ALGORITHM].i;
 }
 
 static double conv_flops_of(const kata__conv *v) {
@@ -105,15 +122,36 @@ static int64_t packed_at(const kata__conv *v, int64_t f, int64_t c, int64_t tap)
     return ((block * pairs + k / 2) * BLOCK + f % group_f % BLOCK) * 2 + k % 2;
 }
 
+/* Numbers of a packed weight of the direct algorithm, which the plain loops read. */
+static int64_t direct_numbers(const kata__conv *v) {
+    return kata__conv_bf16_packed(NULL, v, KATA__CONV_DIRECT);
+}
+
+int64_t kata__conv_bf16_numbers(kata_context *context, const kata__conv *conv,
+                                kata__conv_algorithm algorithm) {
+    int64_t packed = kata__conv_bf16_packed(context, conv, algorithm);
+    int64_t direct = direct_numbers(conv);
+    return packed > direct ? packed : direct;
+}
+
+/* The fast kernels use a packed weight of this size; both that write and read it see it alike. */
+static bool holds_packed(const kata_call *call, const kata__conv *v, const kata_tensor *packed) {
+    return kata_tensor_count(packed) >=
+           kata__conv_bf16_packed(call->context, v, algorithm_of(call->attributes));
+}
+
 /* ---- kata:ConvBfloat16Weight (weight) -> packed ---- */
 
-enum { WEIGHT_INPUT = CONV_OWN, WEIGHT_TURNED };
+enum { WEIGHT_INPUT = CONV_OWN, WEIGHT_PACKED, WEIGHT_TURNED };
 static const kata_attribute_spec conv_weight_attributes[] = {
     CONV_ATTRIBUTES,
     {.name = "input",
      .type = KATA_ATTRIBUTE_INTS,
      .required = true,
      .doc = "shape of the convolution's input, (N,H,W,C)"},
+    {.name = "packed",
+     .type = KATA_ATTRIBUTE_INT,
+     .doc = "numbers of a packed weight; 0: those of algorithm 0"},
     {.name = "turned",
      .type = KATA_ATTRIBUTE_INT,
      .doc = "1: for the gradient by the input: taps reversed, channels exchanged"},
@@ -140,7 +178,12 @@ static kata_status conv_weight_infer(kata_infer *infer) {
                          infer->op->name, kata_shape_text(&infer->inputs[0].shape, text),
                          kata_shape_text(&want, expected));
     }
-    infer->outputs[0] = (kata_type){KATA_BF16, KATA_SHAPE_OF(kata__conv_bf16_packed(&v))};
+    int64_t packed = infer->attributes[WEIGHT_PACKED].i, least = direct_numbers(&v);
+    if (packed != 0 && packed < least) {
+        return kata_fail(KATA_INVALID, "%s: packed is %lld, expected at least %lld",
+                         infer->op->name, (long long)packed, (long long)least);
+    }
+    infer->outputs[0] = (kata_type){KATA_BF16, KATA_SHAPE_OF(packed != 0 ? packed : least)};
     return kata__infer_fits(infer);
 }
 
@@ -170,14 +213,16 @@ static kata_status conv_weight_reference(const kata_call *call) {
 static kata_status conv_weight_fast(const kata_call *call) {
     kata__conv v = {0};
     KATA__TRY(read_conv_weight(&v, call->op, call->attributes));
-    kata__conv_bf16_pack(call->context, &v, call->attributes[WEIGHT_TURNED].i != 0,
-                         call->inputs[0].data, call->outputs[0].data);
+    kata__conv_bf16_pack(call->context, &v, algorithm_of(call->attributes),
+                         call->attributes[WEIGHT_TURNED].i != 0, call->inputs[0].data,
+                         call->outputs[0].data);
     return KATA_OK;
 }
 
 static kata_kernel conv_weight_choose(const kata_call *call) {
-    (void)call;
-    return conv_weight_fast;
+    kata__conv v = {0};
+    bool is_read = read_conv_weight(&v, call->op, call->attributes) == KATA_OK;
+    return is_read && holds_packed(call, &v, &call->outputs[0]) ? conv_weight_fast : NULL;
 }
 
 const kata_op kata__op_kata_ConvBfloat16Weight = {
@@ -247,8 +292,9 @@ static kata_status conv_infer(kata_infer *infer) {
     kata__conv v;
     const kata_shape *x = &infer->inputs[IN_X].shape;
     bool is_spread = kata__infer_has(infer, IN_SPREAD);
+    bool is_direct = algorithm_of(infer->attributes) == KATA__CONV_DIRECT;
     KATA__TRY(kata__infer_dtype(
-        infer, IN_X, is_spread ? KATA__DTYPE(BF16) : KATA__DTYPE(F32) | KATA__DTYPE(BF16)));
+        infer, IN_X, is_spread || !is_direct ? KATA__DTYPE(BF16) : KATA__DTYPE(F32) | KATA__DTYPE(BF16)));
     KATA__TRY(kata__rule_rank(infer, IN_X, 4, 4, "(N,H,W,C)"));
     KATA__TRY(conv_problem(&v, infer->op, infer->attributes, x, is_spread));
     if (is_spread && (v.h + v.pad_top > (v.oh - 1) * v.stride_h + (v.kh - 1) * v.dilation_h + 1 ||
@@ -257,7 +303,11 @@ static kata_status conv_infer(kata_infer *infer) {
                          infer->op->name);
     }
     kata_shape y = KATA_SHAPE_OF(v.n, v.oh, v.ow, v.f);
-    kata_shape packed = KATA_SHAPE_OF(kata__conv_bf16_packed(&v)), bias = KATA_SHAPE_OF(v.f);
+    kata_shape packed = KATA_SHAPE_OF(direct_numbers(&v)), bias = KATA_SHAPE_OF(v.f);
+    const kata_shape *given = &infer->inputs[IN_WEIGHT].shape;
+    if (!is_direct && given->rank == 1 && given->dim[0] > packed.dim[0]) {
+        packed.dim[0] = given->dim[0]; /* as the kernels want it */
+    }
     KATA__TRY(check_like(infer, IN_WEIGHT, KATA__DTYPE(BF16), &packed));
     KATA__TRY(check_like(infer, IN_BIAS, KATA__DTYPE(F32), &bias));
     KATA__TRY(check_like(infer, IN_RESIDUAL, KATA__DTYPE(BF16), &y));
@@ -378,7 +428,8 @@ static bool is_empty(const kata_call *call) {
 
 static size_t conv_workspace(const kata_call *call) {
     kata__conv v = conv_of(call);
-    return is_empty(call) ? 0 : kata__conv_bf16_workspace(call->context, &v);
+    return is_empty(call) ? 0 : kata__conv_bf16_workspace(call->context, &v, algorithm_of(call->attributes),
+                                           call->attributes[CONV_POOL].i != 0);
 }
 
 static kata_status conv_fast(const kata_call *call) {
@@ -395,13 +446,14 @@ static kata_status conv_fast(const kata_call *call) {
                                          .pool = call->attributes[CONV_POOL].i != 0,
                                          .index =
                                              call->n_outputs > 1 ? call->outputs[1].data : NULL};
-    kata__conv_bf16(call->context, &v, &input, in[IN_WEIGHT], &store, call->outputs[0].data,
-                    call->workspace);
+    kata__conv_bf16(call->context, &v, algorithm_of(call->attributes), &input, in[IN_WEIGHT],
+                    &store, call->outputs[0].data, call->workspace);
     return KATA_OK;
 }
 
 static kata_kernel conv_choose(const kata_call *call) {
-    return is_empty(call) ? NULL : conv_fast;
+    kata__conv v = conv_of(call);
+    return is_empty(call) || !holds_packed(call, &v, &call->inputs[IN_WEIGHT]) ? NULL : conv_fast;
 }
 
 static double conv_flops(const kata_call *call) {
@@ -442,7 +494,9 @@ static kata__conv conv_grad_of(const kata_call *call) {
 
 static kata_status conv_grad_infer(kata_infer *infer) {
     kata__conv v;
-    KATA__TRY(kata__infer_dtype(infer, 0, KATA__DTYPE(F32) | KATA__DTYPE(BF16)));
+    bool is_direct = algorithm_of(infer->attributes) == KATA__CONV_DIRECT;
+    KATA__TRY(kata__infer_dtype(
+        infer, 0, is_direct ? KATA__DTYPE(F32) | KATA__DTYPE(BF16) : KATA__DTYPE(BF16)));
     KATA__TRY(kata__rule_rank(infer, 0, 4, 4, "(N,H,W,C)"));
     KATA__TRY(read_conv(&v, infer->op, infer->attributes, infer->inputs[0].shape.dim));
     kata_shape want = KATA_SHAPE_OF(v.n, v.oh, v.ow, v.f);
@@ -494,14 +548,16 @@ static kata_status conv_grad_reference(const kata_call *call) {
 
 static size_t conv_grad_workspace(const kata_call *call) {
     kata__conv v = conv_grad_of(call);
-    return is_empty(call) ? 0 : kata__conv_bf16_weight_workspace(call->context, &v);
+    return is_empty(call) ? 0 : kata__conv_bf16_weight_workspace(
+                                call->context, &v, algorithm_of(call->attributes),
+                                kata__call_has(call, 2));
 }
 
 static kata_status conv_grad_fast(const kata_call *call) {
     kata__conv v = conv_grad_of(call);
     const kata__conv_bf16_input input = {call->inputs[0].dtype, call->inputs[0].data, NULL};
-    kata__conv_bf16_weight(call->context, &v, &input, call->inputs[1].data, index_of(call, 2),
-                           call->outputs[0].data,
+    kata__conv_bf16_weight(call->context, &v, algorithm_of(call->attributes), &input,
+                           call->inputs[1].data, index_of(call, 2), call->outputs[0].data,
                            call->n_outputs > 1 ? call->outputs[1].data : NULL, call->workspace);
     return KATA_OK;
 }

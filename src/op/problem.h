@@ -19,6 +19,9 @@ kata__conv kata__conv_problem(const kata_call *call);
 /* Numbers of a packed weight, kata:ConvLastWeight's `packed`. */
 int64_t kata__conv_last_numbers(kata_context *context, const kata__conv *conv,
                                 kata__conv_algorithm algorithm);
+/* The same of kata:ConvBfloat16Weight. */
+int64_t kata__conv_bf16_numbers(kata_context *context, const kata__conv *conv,
+                                kata__conv_algorithm algorithm);
 /* Of a MaxPool, AveragePool or the gradient of one. False if some window has no tap inside, which
  * only the plain loops know about, or there is nothing to compute. */
 bool kata__pool_problem(const kata_call *call, kata__conv *pool, bool *count_include_pad);

@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "kernel/conv_last_bf16.h"
+#include "op/problem.h"
 #include "pass/pass.h"
 
 /* A product of fewer numbers on its largest side is not worth the conversions. */
@@ -222,10 +224,38 @@ static kata_status half(lowering *l, kata_value old, kata_value *out) {
 
 /* --- convolutions ---------------------------------------------------------------------------- */
 
+static int64_t entry(const kata__node *node, const char *name, int i, int64_t otherwise) {
+    const kata_attribute_value *value = attribute(node, name);
+    return i < value->n ? value->ints[i] : otherwise;
+}
+
+/* The problem of a convolution, or of its gradient by the weight. */
+static kata__conv problem_of(const lowering *l, const kata__node *node, const int64_t weight[4]) {
+    const int64_t *x = type_of(l, node->inputs[0])->shape.dim;
+    return (kata__conv){.n = x[0],
+                        .h = x[1],
+                        .w = x[2],
+                        .c = x[3],
+                        .f = weight[0],
+                        .kh = weight[2],
+                        .kw = weight[3],
+                        .oh = entry(node, "sizes", 0, 1),
+                        .ow = entry(node, "sizes", 1, 1),
+                        .stride_h = entry(node, "strides", 0, 1),
+                        .stride_w = entry(node, "strides", 1, 1),
+                        .dilation_h = entry(node, "dilations", 0, 1),
+                        .dilation_w = entry(node, "dilations", 1, 1),
+                        .pad_top = entry(node, "pads", 0, 0),
+                        .pad_left = entry(node, "pads", 1, 0),
+                        .groups = integer(node, "group", 1)};
+}
+
 /* The attributes that all rows of convolutions share; `weight` as the convolution reads it. */
-static int conv_attributes(const kata__node *node, const int64_t weight[4], kata_attribute *list) {
+static int conv_attributes(const kata__node *node, const int64_t weight[4],
+                           kata__conv_algorithm algorithm, kata_attribute *list) {
     static const char *const lists[] = {"dilations", "pads", "sizes", "strides"};
     int n = 0;
+    list[n++] = (kata_attribute)KATA_INT("algorithm", algorithm);
     for (int i = 0; i < 4; i++) {
         const kata_attribute_value *value = attribute(node, lists[i]);
         if (value->n > 0) {
@@ -254,11 +284,6 @@ static kata_status conv_input(lowering *l, kata_value old, bool may_spread, kata
     return half(l, old, x);
 }
 
-static int64_t entry(const kata__node *node, const char *name, int i, int64_t otherwise) {
-    const kata_attribute_value *value = attribute(node, name);
-    return i < value->n ? value->ints[i] : otherwise;
-}
-
 /* The taps reach every number of x, which a spread one needs: no pad behind it is negative. */
 static bool reaches_all(const kata__node *node, const kata_shape *x, const int64_t weight[4]) {
     bool all = true;
@@ -284,17 +309,23 @@ static kata_status lower_conv(lowering *l, const kata__node *node) {
                              w[3]};
     const kata_shape *x = &type_of(l, node->inputs[0])->shape;
 
+    KATA__TRY(conv_input(l, node->inputs[0], reaches_all(node, x, read), &inputs[0], &inputs[5]));
+    const kata__conv conv = problem_of(l, node, read);
+    kata__conv_algorithm algorithm = kata__conv_bf16_algorithm(
+        l->to->context, &conv, kata__graph_info(l->to, inputs[0])->type.dtype,
+        turned ? KATA__CONV_INPUT : KATA__CONV_FORWARD);
     kata_attribute list[16];
-    int n = conv_attributes(node, read, list);
+    int n = conv_attributes(node, read, algorithm, list);
     list[n] = (kata_attribute)KATA_INTS_OF("input", x->dim, 4);
     list[n + 1] = (kata_attribute)KATA_INT("turned", turned);
+    list[n + 2] = (kata_attribute)KATA_INT(
+        "packed", kata__conv_bf16_numbers(l->to->context, &conv, algorithm));
     char name[256];
     snprintf(name, sizeof name, "%.200s/weight", node->name);
     KATA__TRY(full(l, weight, &inputs[1]));
-    KATA__TRY(add(l, name, "kata:ConvBfloat16Weight", &inputs[1], 1, list, n + 2, &packed, 1));
+    KATA__TRY(add(l, name, "kata:ConvBfloat16Weight", &inputs[1], 1, list, n + 3, &packed, 1));
 
     inputs[1] = packed;
-    KATA__TRY(conv_input(l, node->inputs[0], reaches_all(node, x, read), &inputs[0], &inputs[5]));
     KATA__TRY(full(l, node->n_inputs > 2 ? node->inputs[2] : KATA_NONE, &inputs[2]));
     for (int k = 3; k < 5 && k < node->n_inputs; k++) {
         KATA__TRY(half(l, node->inputs[k], &inputs[k]));
@@ -324,10 +355,13 @@ static kata_status lower_conv(lowering *l, const kata__node *node) {
 
 static kata_status lower_conv_gradient(lowering *l, const kata__node *node) {
     const int64_t *dw = type_of(l, node->outputs[0])->shape.dim;
-    kata_attribute list[16];
-    int n = conv_attributes(node, dw, list);
     kata_value inputs[3] = {KATA_NONE}, outputs[2], none;
     KATA__TRY(conv_input(l, node->inputs[0], false, &inputs[0], &none));
+    const kata__conv conv = problem_of(l, node, dw);
+    kata__conv_algorithm algorithm = kata__conv_bf16_algorithm(
+        l->to->context, &conv, kata__graph_info(l->to, inputs[0])->type.dtype, KATA__CONV_WEIGHT);
+    kata_attribute list[16];
+    int n = conv_attributes(node, dw, algorithm, list);
     if (node->n_inputs > 2 && node->inputs[2].id != 0) {
         KATA__TRY(half(l, node->inputs[1], &inputs[1]));
         KATA__TRY(full(l, node->inputs[2], &inputs[2]));

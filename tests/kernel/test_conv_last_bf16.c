@@ -124,8 +124,8 @@ static void check(const kata__conv *g, const flags *o) {
             if (context == NULL) {
                 continue;
             }
-            uint16_t *packed = reference_buffer((size_t)kata__conv_bf16_packed(g) * 2);
-            kata__conv_bf16_pack(context, g, false, weight, packed);
+            uint16_t *packed = reference_buffer((size_t)kata__conv_bf16_packed(context, g, KATA__CONV_DIRECT) * 2);
+            kata__conv_bf16_pack(context, g, KATA__CONV_DIRECT, false, weight, packed);
             uint16_t *out = reference_buffer((size_t)out_count * 2);
             uint8_t *index = reference_buffer((size_t)out_count);
             const kata__conv_bf16_store store = {o->bias ? bias : NULL,
@@ -134,14 +134,17 @@ static void check(const kata__conv *g, const flags *o) {
                                                  o->mask && !o->pool ? mask : NULL,
                                                  o->pool,
                                                  o->pool ? index : NULL};
-            void *workspace = reference_buffer(kata__conv_bf16_workspace(context, g));
-            kata__conv_bf16(context, g, &input, packed, &store, out, workspace);
+            void *workspace = reference_buffer(
+                kata__conv_bf16_workspace(context, g, KATA__CONV_DIRECT, o->pool));
+            kata__conv_bf16(context, g, KATA__CONV_DIRECT, &input, packed, &store, out, workspace);
             free(workspace);
             free(packed);
             float *got_dw = reference_buffer((size_t)weight_count * sizeof *got_dw);
             float *got_db = reference_buffer((size_t)g->f * sizeof *got_db);
-            workspace = reference_buffer(kata__conv_bf16_weight_workspace(context, g));
-            kata__conv_bf16_weight(context, g, &input, dy_last, NULL, got_dw, got_db, workspace);
+            workspace = reference_buffer(
+                kata__conv_bf16_weight_workspace(context, g, KATA__CONV_DIRECT, false));
+            kata__conv_bf16_weight(context, g, KATA__CONV_DIRECT, &input, dy_last, NULL, got_dw,
+                                   got_db, workspace);
             free(workspace);
             if (first_y != NULL) {
                 assert_memory_equal(out, first_y, (size_t)out_count * 2);
@@ -276,7 +279,8 @@ static void test_layers(void **state) {
  * the way is what a spread tensor gives. */
 static void test_turned_and_spread(void **state) {
     (void)state;
-    for (int round = 0; round < 12; round++) {
+    for (int round = 0; round < 24; round++) {
+        const kata__conv_algorithm algorithm = (kata__conv_algorithm)(round / 2 % 3);
         /* Forward: (n,c,h,h) -> (n,f,2p,2p) -> pooled (n,f,p,p). */
         const int64_t c = reference_range(1, 40), f = reference_range(1, 40);
         const int64_t pad = reference_range(0, 2);
@@ -313,13 +317,18 @@ static void test_turned_and_spread(void **state) {
             }
         }
         assert_int_equal(back.oh, forward.h);
+        double most = 1;
+        for (int64_t i = 0; i < dx_count; i++) {
+            most = fmax(most, fabs(dx[i]));
+        }
         for (int way = 0; way < BFLOAT16_WAYS; way++) {
             kata_context *context = bfloat16_contexts[way][1];
             if (context == NULL) {
                 continue;
             }
-            uint16_t *packed = reference_buffer((size_t)kata__conv_bf16_packed(&back) * 2);
-            kata__conv_bf16_pack(context, &back, true, weight, packed);
+            uint16_t *packed = reference_buffer(
+                (size_t)kata__conv_bf16_packed(context, &back, algorithm) * 2);
+            kata__conv_bf16_pack(context, &back, algorithm, true, weight, packed);
             uint16_t *got[2];
             float *dw[2], *db[2];
             uint16_t *x = reference_buffer((size_t)(3 * c * forward.h * forward.w) * 2);
@@ -327,23 +336,36 @@ static void test_turned_and_spread(void **state) {
             for (int k = 0; k < 2; k++) {
                 const kata__conv_bf16_input input = {KATA_BF16, k ? pooled : dy, k ? index : NULL};
                 const kata__conv_bf16_input x_input = {KATA_BF16, x, NULL};
-                void *workspace = reference_buffer(kata__conv_bf16_workspace(context, &back));
+                void *workspace = reference_buffer(
+                    kata__conv_bf16_workspace(context, &back, algorithm, false));
                 got[k] = reference_buffer((size_t)dx_count * 2);
-                kata__conv_bf16(context, &back, &input, packed, &(kata__conv_bf16_store){NULL},
-                                got[k], workspace);
+                kata__conv_bf16(context, &back, algorithm, &input, packed,
+                                &(kata__conv_bf16_store){NULL}, got[k], workspace);
                 free(workspace);
-                workspace = reference_buffer(kata__conv_bf16_weight_workspace(context, &forward));
+                workspace = reference_buffer(kata__conv_bf16_weight_workspace(
+                    context, &forward, algorithm, k == 1));
                 dw[k] = reference_buffer((size_t)(f * c * 9) * sizeof(float));
                 db[k] = reference_buffer((size_t)f * sizeof(float));
-                kata__conv_bf16_weight(context, &forward, &x_input, k ? pooled : dy,
-                                       k ? index : NULL, dw[k], db[k], workspace);
+                kata__conv_bf16_weight(context, &forward, algorithm, &x_input,
+                                       k ? pooled : dy, k ? index : NULL, dw[k], db[k],
+                                       workspace);
                 free(workspace);
             }
-            reference_compare("turned", KATA_BF16, got[0], dx, dx_count,
-                              bfloat16_tolerance(KATA_BF16, 9 * f));
+            if (algorithm == KATA__CONV_DIRECT) {
+                reference_compare("turned", KATA_BF16, got[0], dx, dx_count,
+                                  bfloat16_tolerance(KATA_BF16, 9 * f));
+            }
+            for (int64_t i = 0; i < dx_count; i++) { /* see check_winograd */
+                const double error = fabs((double)kata_bf16_to_f32(got[0][i]) - dx[i]);
+                assert_true(error <= most * 20 / 512 + fabs(dx[i]) / 256);
+            }
             assert_memory_equal(got[0], got[1], (size_t)dx_count * 2);
-            assert_memory_equal(dw[0], dw[1], (size_t)(f * c * 9) * sizeof(float));
-            assert_memory_equal(db[0], db[1], (size_t)f * sizeof(float));
+            if (algorithm == KATA__CONV_DIRECT || forward.oh % 2 == 0) { /* else other tiles */
+                assert_memory_equal(dw[0], dw[1], (size_t)(f * c * 9) * sizeof(float));
+            }
+            if (algorithm == KATA__CONV_DIRECT || forward.oh % 2 == 0) {
+                assert_memory_equal(db[0], db[1], (size_t)f * sizeof(float));
+            }
             for (int k = 0; k < 2; k++) {
                 free(got[k]);
                 free(dw[k]);
@@ -360,6 +382,160 @@ static void test_turned_and_spread(void **state) {
     }
 }
 
+/* Winograd against sums in double, for every way to multiply and every store; the same bits for every
+ * number of threads. What is transformed is rounded to bfloat16, 2^-9 relative, before the products
+ * where they are of pairs; the transforms back enlarge that, for F(2x2) by about 3 and for F(4x4) by
+ * about 10 times the largest result; where they are of float32 numbers, the weight alone is not
+ * rounded as in the reference, and dw is exact to float32. y is rounded once more. */
+static void check_winograd(const kata__conv *g, const flags *o, kata__conv_algorithm algorithm) {
+    const int64_t x_count = g->n * g->c * g->h * g->w, y_count = g->n * g->f * g->oh * g->ow;
+    const int64_t weight_count = g->f * g->c * 9;
+    const int64_t out_count = o->pool ? g->n * g->f * (g->oh / 2) * (g->ow / 2) : y_count;
+    uint16_t *x = reference_numbers(KATA_BF16, x_count);
+    uint16_t *dy = reference_numbers(KATA_BF16, y_count);
+    uint16_t *residual = reference_numbers(KATA_BF16, y_count);
+    uint16_t *mask = reference_numbers(KATA_BF16, y_count);
+    float *weight = reference_numbers(KATA_F32, weight_count);
+    float *bias = reference_numbers(KATA_F32, g->f);
+    double *y = calloc((size_t)y_count + 1, sizeof *y), *dw = calloc((size_t)weight_count + 1, 8);
+    double *db = calloc((size_t)g->f + 1, sizeof *db);
+    double y_most = 1, dw_most = 1;
+    assert_true(y && dw && db);
+    struct walk w = {x, dy, weight, y, dw};
+    reference_conv_walk(g, visit, &w);
+    for (int64_t i = 0; i < y_count; i++) {
+        y_most = fmax(y_most, fabs(y[i]));
+        db[i / (g->oh * g->ow) % g->f] += (double)kata_bf16_to_f32(dy[i]);
+    }
+    for (int64_t i = 0; i < weight_count; i++) {
+        dw_most = fmax(dw_most, fabs(dw[i]));
+    }
+    uint16_t *x_last = to_last(x, g->n, g->c, g->h * g->w);
+    uint16_t *dy_last = to_last(dy, g->n, g->f, g->oh * g->ow);
+    const kata__conv_bf16_input input = {KATA_BF16, x_last, NULL};
+    const double enlarged = algorithm == KATA__CONV_WINOGRAD_2 ? 6.0 / 512 : 20.0 / 512;
+    for (int way = 0; way < BFLOAT16_WAYS; way++) {
+        uint16_t *first_y = NULL;
+        float *first_dw = NULL;
+        const double bound = way < 3 ? 2e-5 : enlarged; /* of dw */
+        for (int t = 0; t < BFLOAT16_THREADS; t++) {
+            kata_context *context = bfloat16_contexts[way][t];
+            if (context == NULL) {
+                continue;
+            }
+            uint16_t *packed =
+                reference_buffer((size_t)kata__conv_bf16_packed(context, g, algorithm) * 2);
+            uint16_t *out = reference_buffer((size_t)out_count * 2);
+            uint8_t *index = reference_buffer((size_t)out_count);
+            float *got = reference_buffer((size_t)(weight_count + g->f) * sizeof *got);
+            const kata__conv_bf16_store store = {o->bias ? bias : NULL,
+                                                 o->residual ? residual : NULL,
+                                                 o->relu,
+                                                 o->mask && !o->pool ? mask : NULL,
+                                                 o->pool,
+                                                 o->pool ? index : NULL};
+            void *space =
+                reference_buffer(kata__conv_bf16_workspace(context, g, algorithm, o->pool));
+            kata__conv_bf16_pack(context, g, algorithm, false, weight, packed);
+            kata__conv_bf16(context, g, algorithm, &input, packed, &store, out, space);
+            free(space);
+            space = reference_buffer(
+                kata__conv_bf16_weight_workspace(context, g, algorithm, false));
+            kata__conv_bf16_weight(context, g, algorithm, &input, dy_last, NULL, got,
+                                   got + weight_count, space);
+            free(space);
+            free(packed);
+            if (first_y != NULL) {
+                assert_memory_equal(out, first_y, (size_t)out_count * 2);
+                assert_memory_equal(got, first_dw, (size_t)(weight_count + g->f) * sizeof *got);
+                free(out);
+                free(index);
+                free(got);
+                continue;
+            }
+            first_y = out;
+            first_dw = got;
+            char what[360];
+            describe(what, sizeof what, way, algorithm == 1 ? "F(2x2)" : "F(4x4)", g);
+            const int64_t ph = o->pool ? g->oh / 2 : g->oh, pw = o->pool ? g->ow / 2 : g->ow;
+            for (int64_t i = 0; i < out_count; i++) {
+                const int64_t plane = i / (ph * pw), py = i / pw % ph, px = i % pw;
+                const int64_t at = last(i, g->f, ph * pw);
+                double best = -INFINITY;
+                double value[4] = {0};
+                for (int k = 0; k < (o->pool ? 4 : 1); k++) {
+                    const int64_t oy = o->pool ? 2 * py + k / 2 : py;
+                    const int64_t ox = o->pool ? 2 * px + k % 2 : px;
+                    const int64_t from = (plane * g->oh + oy) * g->ow + ox;
+                    const int64_t full = last(from, g->f, g->oh * g->ow);
+                    double v = y[from] + (o->bias ? (double)bias[plane % g->f] : 0) +
+                               (o->residual ? (double)kata_bf16_to_f32(residual[full]) : 0);
+                    v = o->relu && v < 0 ? 0 : v;
+                    v = store.mask != NULL && kata_bf16_to_f32(mask[full]) <= 0 ? 0 : v;
+                    value[k] = v;
+                    best = v > best ? v : best;
+                }
+                const double near = enlarged * y_most, got_y = (double)kata_bf16_to_f32(out[at]);
+                if (!(fabs(got_y - best) <= near + fabs(best) / 256)) {
+                    fail_msg("%s: number %lld is %g, expected %g", what, (long long)i, got_y, best);
+                }
+                if (o->pool && index[at] == KATA__POOL_NONE) {
+                    assert_true(o->relu && best <= near);
+                } else if (o->pool) {
+                    assert_in_range(index[at], 0, 3);
+                    assert_true(value[index[at]] >= best - 2 * near);
+                }
+            }
+            for (int64_t i = 0; i < weight_count; i++) {
+                if (!(fabs(got[i] - dw[i]) <= bound * dw_most)) {
+                    fail_msg("%s: dw %lld is %g, expected %g", what, (long long)i, (double)got[i],
+                             dw[i]);
+                }
+            }
+            reference_compare(what, KATA_F32, got + weight_count, db, g->f,
+                              bfloat16_tolerance(KATA_F32, g->n * g->oh * g->ow));
+            free(index);
+        }
+        free(first_y);
+        free(first_dw);
+    }
+    free(x);
+    free(dy);
+    free(residual);
+    free(mask);
+    free(weight);
+    free(bias);
+    free(y);
+    free(dw);
+    free(db);
+    free(x_last);
+    free(dy_last);
+}
+
+static void test_winograd(void **state) {
+    (void)state;
+    static const int64_t channels[] = {1, 3, 8, 15, 16, 17, 32, 33, 48};
+    for (int round = 0; round < 60;) {
+        const int64_t pad = reference_range(0, 2);
+        kata__conv g = plain(reference_range(1, 3), channels[reference_bits() % 9],
+                             reference_range(2, 13), channels[reference_bits() % 9], 3, pad);
+        g.w = reference_range(2, 30);
+        if (!close_shape(&g, reference_range(0, 2), reference_range(0, 2))) {
+            continue;
+        }
+        const uint32_t bits = reference_bits();
+        const flags o = {bits & 1, bits >> 1 & 1, bits >> 2 & 1, bits >> 3 & 1,
+                         bits >> 4 & 1 && g.oh > 1 && g.ow > 1, false};
+        check_winograd(&g, &o, KATA__CONV_WINOGRAD_2);
+        check_winograd(&g, &o, KATA__CONV_WINOGRAD_4);
+        round++;
+    }
+    const kata__conv many = plain(40, 16, 14, 32, 3, 1), deep = plain(1, 130, 7, 200, 3, 2);
+    check_winograd(&many, &(flags){.bias = true, .relu = true, .pool = true},
+                   KATA__CONV_WINOGRAD_4);
+    check_winograd(&deep, &(flags){.mask = true}, KATA__CONV_WINOGRAD_4);
+}
+
 static void test_no_pictures(void **state) {
     (void)state;
     const kata__conv g = plain(0, 3, 8, 4, 3, 1);
@@ -371,6 +547,7 @@ int main(void) {
         cmocka_unit_test(test_layers),
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_turned_and_spread),
+        cmocka_unit_test(test_winograd),
         cmocka_unit_test(test_no_pictures),
     };
     return cmocka_run_group_tests_name("kernel/conv_last_bf16", tests, bfloat16_setup,

@@ -622,6 +622,8 @@ static void bf16_finish(uint32_t *kept) {
 #define BF16_FINISH bf16_finish
 #endif
 
+#include "kernel/body/winograd_bf16.h"
+
 extern const kata__bfloat16_table KATA__PASTE(kata__bfloat16, KATA__ISA);
 const kata__bfloat16_table KATA__PASTE(kata__bfloat16, KATA__ISA) = {
     .product = BF16_PRODUCT,
@@ -639,4 +641,5 @@ const kata__bfloat16_table KATA__PASTE(kata__bfloat16, KATA__ISA) = {
     .transpose_float = bf16_transpose_float,
     .sum_rows = bf16_sum_rows,
     .transpose = bf16_transpose,
+    .winograd = &winograd_bf16_table,
 };
