@@ -17,6 +17,7 @@
 /* A chunk should last some microseconds, and there should be enough of them for many threads. */
 enum {
     CHUNK_FLOPS = 800000,
+    PAIR_FLOPS = 400000, /* worth two chunks */
     FEW_CHUNKS = 16,
     SQUARE_FLOPS = 1 << 28,  /* a product of 512 by 512 by 512 */
     SQUARE_CHUNKS = 2,       /* of it */
@@ -130,7 +131,10 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype,
     const double all = flops * (double)g->batch;
     const double chunks = all / CHUNK_FLOPS < FEW_CHUNKS ? all / CHUNK_FLOPS : FEW_CHUNKS;
     int64_t want = even((int64_t)(chunks / (double)g->batch + 0.5)); /* chunks of one product */
-    if (p.swap) {                                                    /* the long side of C is m */
+    if (g->batch == 1 && all >= PAIR_FLOPS) {
+        want = most(want, 2);
+    }
+    if (p.swap) { /* the long side of C is m */
         p.row_chunks = most(1, least(g->m, want));
     } else if (p.way == DOT) {
         p.column_chunks = most(1, least(p.n_vectors, want));
