@@ -362,6 +362,7 @@ static void piece_chunk(const struct job *job, int worker, int64_t item, int64_t
         .b_rows = g->k - k0,
         .space = own,
         .scratch = p->pack ? own + p->space_bytes : NULL,
+        .far_a = g->m * g->k * (int64_t)p->size > FAR_BYTES,
         .far_b = !p->pack && (k1 - k0) * (j1 - j0) * (int64_t)p->size > FAR_BYTES,
         .far_c = c_numbers * (int64_t)p->size > FAR_BYTES,
         .after_a = after->a,

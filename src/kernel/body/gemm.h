@@ -318,39 +318,57 @@ KATA__LOCAL void NAME(take_place)(NAME(product) *t, const kata__gemm_piece *g,
 }
 
 #ifndef KATA__FIRST_LEVEL
-#define KATA__FIRST_LEVEL (16 << 10)   /* so much of A stays in the first-level cache beside B */
+#define KATA__FIRST_LEVEL (16 << 10)   /* so much stays in the first-level cache beside a tile's */
 #define KATA__SECOND_LEVEL (512 << 10) /* and so much in the second-level cache */
 #endif
 
-/* Strips fetch no A. The processor does so itself where A is read in order: not if it is transposed
- * and large. */
+/* Whether strips fetch less than tiles of all panels in turn: if A stays in the first-level cache
+ * or a panel of B there and A in the second-level cache, or if A is read once and in order. */
 KATA__LOCAL bool NAME(is_strips)(const kata__gemm_piece *g, const NAME(block) *block) {
     const int64_t row_bytes = g->m * (int64_t)sizeof(REAL);
     return row_bytes * block->k <= KATA__FIRST_LEVEL ||
+           (block->k * 2 * KATA__VECTOR_BYTES <= KATA__FIRST_LEVEL &&
+            row_bytes * g->k <= KATA__SECOND_LEVEL) ||
            (block->n_vectors <= 3 &&
             (!g->transpose_a || row_bytes * g->k <= KATA__SECOND_LEVEL));
 }
 
-/* A block whose A stays in the first-level cache, or that has one panel: each panel is a strip of
- * equal tiles, or two, of which the first one's have a row more. */
+/* Each panel of the block is a strip of equal tiles, or two, of which the first one's have a row
+ * more. A panel is packed right before it is used. */
 static void NAME(gemm_strips)(const kata__gemm_piece *g, NAME(product) *t,
                               const NAME(block) *block) {
+    const int64_t k = block->k, size = (int64_t)sizeof(REAL);
+    const int64_t row_step = g->transpose_a ? 1 : g->lda;
+    const REAL *a = (const REAL *)g->a + (g->transpose_a ? block->p * g->lda : block->p);
     t->by_term = g->transpose_a;
     t->a_step = g->lda;
-    t->c_soon = NULL;
     t->b_next = 0;
-    const int64_t row_step = g->transpose_a ? 1 : g->lda;
-    const REAL *a =
-        (const REAL *)g->a + (g->transpose_a ? block->p * g->lda : block->p);
     for (int64_t v = 0; v < block->n_vectors;) {
         const int vectors = NAME(take_panel)(t, g, block, v);
         const int most = vectors == 3 ? KATA__PRODUCT_ROWS_OF_3 : KATA__PRODUCT_ROWS;
         const int64_t tiles = (g->m + most - 1) / most, rows = g->m / tiles, more = g->m % tiles;
-        /* The next panel of B is fetched, a line of each term by a tile. */
-        const bool far = !g->scratch && v + vectors < block->n_vectors;
-        t->fetch = (kata__fetch){(const char *)(t->b + vectors * LANES),
-                                 g->ldb * (int64_t)sizeof(REAL), far ? block->k : 0};
-        t->lines = vectors;
+        const int64_t j = block->j0 + v * LANES, left = block->n - v * LANES;
+        const REAL *b =
+            (const REAL *)g->b + (g->transpose_b ? j * g->ldb + block->p : block->p * g->ldb + j);
+        if (g->scratch) {
+            NAME(pack_block)
+            (b, g->ldb, g->transpose_b, k, left < vectors * LANES ? left : vectors * LANES,
+             g->scratch);
+            t->b = g->scratch;
+        }
+        /* Each tile fetches a line of each term of A's next tile, or of B's next panel. */
+        t->fetch = (kata__fetch){0};
+        if (v == 0 && g->transpose_a && g->far_a) {
+            t->fetch = (kata__fetch){(const char *)(a + KATA__PRODUCT_ROWS), g->lda * size, k};
+            t->lines = tiles;
+        } else if (left > vectors * LANES && g->transpose_b) {
+            t->fetch = (kata__fetch){(const char *)(b + vectors * LANES * g->ldb), g->ldb * size,
+                                     vectors * LANES};
+            t->lines = k * size / KATA__LINE + 1;
+        } else if (left > vectors * LANES) {
+            t->fetch = (kata__fetch){(const char *)(b + vectors * LANES), g->ldb * size, k};
+            t->lines = vectors;
+        }
         for (int64_t part = 0, i = 0; part < 2; part++) {
             const int64_t high = part == 0 ? rows + 1 : rows;
             t->tiles = part == 0 ? more : tiles - more;
@@ -359,8 +377,11 @@ static void NAME(gemm_strips)(const kata__gemm_piece *g, NAME(product) *t,
                 t->a_next = high * row_step;
                 t->c_next = high * g->ldc;
                 NAME(take_place)(t, g, block, i, v);
+                t->c_soon = g->far_c && block->n_vectors > 3 ? t->c + t->c_next : NULL;
                 NAME(product_functions)[vectors - 1][high - 1](t);
                 i += t->tiles * high;
+                t->fetch.at += t->tiles * KATA__LINE;
+                t->lines -= t->tiles;
             }
         }
         v += vectors;
@@ -415,9 +436,8 @@ static void NAME(gemm_block)(const kata__gemm_piece *g, NAME(product) *t, const 
                                             : (kata__fetch){NULL, 0, 0};
 
             const int most = vectors == 3 ? KATA__PRODUCT_ROWS_OF_3 : KATA__PRODUCT_ROWS;
-            const int parts = (rows + most - 1) / most;
-            for (int part = 0; part < parts; part++) {
-                const int r = rows * part / parts, count = rows * (part + 1) / parts - r;
+            int count = rows > most ? rows / 2 : rows;
+            for (int r = 0; r < rows; r += count, count = rows - r) {
                 t->a = a + (t->by_term ? r : r * t->a_step);
                 NAME(take_place)(t, g, block, i + r, v);
                 NAME(product_functions)[vectors - 1][count - 1](t);
@@ -458,11 +478,6 @@ static void NAME(gemm_piece)(const kata__gemm_piece *g) {
             }
             t.beta = part == 0 ? (REAL)g->beta : 1;
             t.relu = part == k_blocks - 1 && g->relu;
-            if (g->scratch) {
-                NAME(pack_block)
-                ((const REAL *)g->b + (g->transpose_b ? j * g->ldb + p : p * g->ldb + j), g->ldb,
-                 g->transpose_b, t.k, j_end - j, g->scratch);
-            }
             const NAME(block) of = {
                 .j0 = j,
                 .n = j_end - j,
@@ -474,6 +489,11 @@ static void NAME(gemm_piece)(const kata__gemm_piece *g) {
             if (NAME(is_strips)(g, &of)) {
                 NAME(gemm_strips)(g, &t, &of);
             } else {
+                if (g->scratch) {
+                    NAME(pack_block)
+                    ((const REAL *)g->b + (g->transpose_b ? j * g->ldb + p : p * g->ldb + j), g->ldb,
+                     g->transpose_b, t.k, j_end - j, g->scratch);
+                }
                 NAME(gemm_block)(g, &t, &of, next);
             }
         }

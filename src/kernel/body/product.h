@@ -117,7 +117,8 @@ KATA__LOCAL void NAME(product_body)(const NAME(product) *t, const int rows, cons
     const REAL *bias_row = t->bias_row, *bias_column = t->bias_column;
     const REAL *a_tile = t->a, *b_tile = t->b;
     const char *fetch = t->fetch.at;
-    int64_t fetch_step = t->fetch.step, count = t->fetch.count, lines = t->lines;
+    int64_t fetch_step = t->fetch.step, count = t->lines > 0 ? t->fetch.count : 0;
+    int64_t lines = t->lines;
     REAL *c = t->c;
     for (int64_t tile = t->tiles, to_next = 0; tile > 0; tile--, to_next += t->c_next) {
         const REAL *a = a_tile, *b = b_tile, *a_5 = a + 5 * a_step, *a_10 = a + 10 * a_step;
