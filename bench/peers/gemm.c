@@ -1,14 +1,14 @@
 /* Matrix products of Kata beside those of other libraries, in turns in one run.
  *
- *   bench_peers_gemm [--threads N] [--ms N] [shape ...]      shape: MxNxK with nn, tn, nt or tt
+ *   bench_peers_gemm [--threads N] [--ms N] [--library NAME] [shape ...]
  *
- * Prints one JSON object a line for each shape and library: workload, library, threads, us, gflops,
- * share (of the peak of multiply-adds measured beside each turn). Medians of the turns. Libraries
- * are opened at run time, so that several that define the same names can be in one process; one
- * that is missing is named on stderr and left out. */
+ * A shape is MxNxK with nn, tn, nt or tt. Prints one JSON object a line for each shape and library:
+ * workload, library, threads, us, gflops, share (of the peak of multiply-adds measured beside each
+ * turn). Medians of the turns. Libraries are opened at run time, so that several that define the
+ * same names can be in one process; one that is missing is named on stderr and left out. On two
+ * threads give --library, a process for each: the threads of the others spin after their calls. */
 #include <kata/base.h>
 #include "base/clock.h"
-#include "base/parallel.h"
 #include "kernel/gemm.h"
 
 #include <dlfcn.h>
@@ -21,7 +21,7 @@
 #endif
 
 static kata_context *context;
-static int threads = 1;
+static int threads = 1, n_open; /* libraries */
 
 /* ---- the peak ---- */
 
@@ -54,23 +54,13 @@ CHAINS_OF(chains_256, "avx2,fma", __m256, _mm256_set1_ps)
 
 static double (*chains)(void);
 
-static void run_chains(void *argument, int64_t chunk, int worker) {
-    (void)argument;
-    (void)chunk;
-    (void)worker;
-    chains();
-}
-
-/* GFLOP/s of all threads, the best of some short tries; 0 if this processor's peak is not known. */
+/* GFLOP/s of all threads, the best of some short tries; 0 if this processor's peak is not known.
+ * The calling thread's peak times the threads: the others may still spin after a library's call. */
 static double measure_peak(void) {
     double best = 0;
     for (int i = 0; chains && i < TRIES; i++) {
-        static double flops;
-        if (flops == 0) {
-            flops = chains();
-        }
         const uint64_t start = kata__clock_ns();
-        kata__parallel(context, threads, run_chains, NULL);
+        const double flops = chains();
         const double rate = flops * threads / (double)(kata__clock_ns() - start);
         best = rate > best ? rate : best;
     }
@@ -97,6 +87,7 @@ struct library {
     const char *files[4]; /* tried in turn */
     cblas_function cblas;
     dnnl_function dnnl;
+    bool open;
 };
 
 static struct library libraries[] = {
@@ -120,7 +111,8 @@ static void open_library(struct library *library) {
         handle = dlopen(library->files[i], RTLD_NOW | RTLD_LOCAL);
     }
     if (!handle) {
-        if (library->files[0]) {
+        library->open = !library->files[0]; /* Kata */
+        if (!library->open) {
             fprintf(stderr, "bench_peers_gemm: %s is not installed: left out\n", library->name);
         }
         return;
@@ -128,6 +120,7 @@ static void open_library(struct library *library) {
     void *function = symbol(handle, "cblas_sgemm"), *other = symbol(handle, "dnnl_sgemm");
     memcpy(&library->cblas, &function, sizeof function);
     memcpy(&library->dnnl, &other, sizeof other);
+    library->open = function || other;
     static const char *const setters[] = {"openblas_set_num_threads", "bli_thread_set_num_threads",
                                           "omp_set_num_threads"};
     for (int i = 0; i < 3; i++) {
@@ -142,10 +135,6 @@ static void open_library(struct library *library) {
             set(threads);
         }
     }
-}
-
-static bool is_open(const struct library *library) {
-    return !library->files[0] || library->cblas || library->dnnl;
 }
 
 static void run(const struct library *library, const problem *p) {
@@ -214,11 +203,11 @@ static void bench(const char *shape, double budget_ms) {
     const uint64_t begin = kata__clock_ns();
     do {
         for (int l = 0; l < N_LIBRARIES; l++) {
-            if (!is_open(&libraries[l])) {
+            if (!libraries[l].open) {
                 continue;
             }
-            run(&libraries[l], &p); /* its threads awake, its buffers warm */
             const double before = measure_peak();
+            run(&libraries[l], &p); /* its threads awake, its buffers warm */
             const uint64_t start = kata__clock_ns();
             for (int i = 0; i < calls; i++) {
                 run(&libraries[l], &p);
@@ -229,10 +218,10 @@ static void bench(const char *shape, double budget_ms) {
             shares[l][turns] = peak > 0 ? flops / ns / peak : 0;
         }
         turns++;
-    } while ((double)(kata__clock_ns() - begin) < budget_ms * 1e6 * N_LIBRARIES &&
+    } while ((double)(kata__clock_ns() - begin) < budget_ms * 1e6 * n_open &&
              turns < MOST_TURNS);
     for (int l = 0; l < N_LIBRARIES; l++) {
-        if (is_open(&libraries[l])) {
+        if (libraries[l].open) {
             const double ns = median(times[l], turns);
             printf(
                 "{\"workload\": \"gemm/%s\", \"library\": \"%s\", \"threads\": %d, \"us\": %.2f, "
@@ -252,18 +241,23 @@ int main(int argc, char **argv) {
         "512x512x512nn",   "512x512x512tn",    "512x512x512nt",    "512x512x512tt",
         "768x768x768nn",   "1024x1024x1024nn", "2048x2048x2048nn", "100x50x784nn",
         "784x50x100tn",    "100x784x50nt",     "57600x30x25nn",    "576x30x25nn",
-        "100x100x4320nn",  "4320x100x100tn",   "100x4320x100nt",   "20x800x200nn",
+        "30x576x25nn",     "16x784x144nn",     "100x100x4320nn",   "4320x100x100tn",
+        "100x4320x100nt",  "20x800x200nn",
         "700x10000x200nn", "1x50x784nn",       "1x100x4320nn",     "1x10x100nn",
         "1x1000x1000nn",   "1x1000x1000nt",    "8x1000x1000nn"};
     double budget_ms = 50;
+    const char *only = NULL;
     int at = 1;
     for (; at + 1 < argc && argv[at][0] == '-'; at += 2) {
         if (!strcmp(argv[at], "--threads")) {
             threads = atoi(argv[at + 1]);
         } else if (!strcmp(argv[at], "--ms")) {
             budget_ms = atof(argv[at + 1]);
+        } else if (!strcmp(argv[at], "--library")) {
+            only = argv[at + 1];
         } else {
-            fprintf(stderr, "usage: bench_peers_gemm [--threads N] [--ms N] [shape ...]\n");
+            fprintf(stderr, "usage: bench_peers_gemm [--threads N] [--ms N] [--library NAME] "
+                            "[shape ...]\n");
             return 2;
         }
     }
@@ -280,7 +274,13 @@ int main(int argc, char **argv) {
     }
 #endif
     for (int l = 0; l < N_LIBRARIES; l++) {
-        open_library(&libraries[l]);
+        if (!only || !strcmp(only, libraries[l].name)) {
+            open_library(&libraries[l]);
+            n_open += libraries[l].open;
+        }
+    }
+    if (n_open == 0) {
+        return 1;
     }
     const char *const *shapes = at < argc ? (const char *const *)(argv + at) : all;
     const int n_shapes = at < argc ? argc - at : (int)(sizeof all / sizeof all[0]);

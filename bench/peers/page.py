@@ -248,10 +248,7 @@ def start(f):
 
 
 def products(f):
-    names = []
-    for r in f.pick(part="gemm", peer="Kata"):
-        if r["workload"] not in names:
-            names.append(r["workload"])
+    names = list(dict.fromkeys(r["workload"] for r in f.pick(part="gemm", peer="Kata") if r.get("library")))
     libraries = sorted({r["peer"] for r in f.pick(part="gemm")} - {"Kata"})
     rows = []
     for name in names:
@@ -260,15 +257,15 @@ def products(f):
             ours = f.value("gflops", peer="Kata", **who)
             if ours is None:
                 continue
-            others = [f.value("gflops", peer=p, **who) for p in libraries]
-            best = [x for x in others if x]
-            rows.append([name.split("/")[1], str(t), count(ours), share(f.value("share", peer="Kata", **who))] +
-                        [count(x) for x in others] + ([times(ours, max(best))] if best else ["-"] if libraries else []))
+            best = [x for x in (f.value("gflops", peer=p, **who) for p in libraries) if x]
+            rows.append([name.split("/")[1], str(t)] +
+                        [share(f.value("share", peer=p, **who)) for p in ["Kata"] + libraries] +
+                        [times(ours, max(best) if best else None)])
     if not rows:
         return ""
-    return ("## Products\n\nGFLOP/s of float32; rows × columns × terms.\n\n" +
-            table(["shape", "threads", "Kata", "of the limit"] + libraries + (["Kata / the best"] if libraries else []),
-                  rows))
+    return ("## Products\n\nShares of the peak of float32 multiply-adds; rows × columns × terms, then whether A and B are "
+            "transposed (t) or not (n). Each library in a process of its own, in turns.\n\n" +
+            table(["shape", "threads", "Kata"] + libraries + ["Kata / the best"], rows))
 
 
 def method(f):

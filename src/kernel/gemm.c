@@ -131,10 +131,10 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype,
     const double all = flops * (double)g->batch;
     const double chunks = all / CHUNK_FLOPS < FEW_CHUNKS ? all / CHUNK_FLOPS : FEW_CHUNKS;
     int64_t want = even((int64_t)(chunks / (double)g->batch + 0.5)); /* chunks of one product */
-    if (want <= 1 && p.way == PIECES && flops >= PAIR_FLOPS) {
+    if (want <= 1 && g->batch == 1 && p.way == PIECES && all >= PAIR_FLOPS) {
         want = 2;
     }
-    if (p.swap) {                                                    /* the long side of C is m */
+    if (p.swap) { /* the long side of C is m */
         p.row_chunks = most(1, least(g->m, want));
     } else if (p.way == DOT) {
         p.column_chunks = most(1, least(p.n_vectors, want));
@@ -363,6 +363,7 @@ static void piece_chunk(const struct job *job, int worker, int64_t item, int64_t
         .b_rows = g->k - k0,
         .space = own,
         .scratch = p->pack ? own + p->space_bytes : NULL,
+        .far_a = g->m * g->k * (int64_t)p->size > FAR_BYTES,
         .far_b = !p->pack && (k1 - k0) * (j1 - j0) * (int64_t)p->size > FAR_BYTES,
         .far_c = c_numbers * (int64_t)p->size > FAR_BYTES,
         .after_a = after->a,

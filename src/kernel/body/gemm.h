@@ -279,19 +279,125 @@ KATA__LOCAL kata__region NAME(columns_region)(const kata__gemm_piece *g, int64_t
                           : (kata__region){b + (p * g->ldb + j) * size, n * size, g->ldb * size, k};
 }
 
-/* One block of columns and terms: C's columns [j0, j0 + n), terms p..p + t->k. `next` is what will
- * be needed after it. */
-static void NAME(gemm_block)(const kata__gemm_piece *g, NAME(product) *t, int64_t j0, int64_t n,
-                             int64_t p, kata__region next) {
-    const REAL *packed = g->scratch;
-    const int64_t n_vectors = (n + LANES - 1) / LANES;
+/* A block of columns and terms: C's columns [j0, j0 + n), terms p..p + k; `end`: the last terms. */
+typedef struct NAME(block) {
+    int64_t j0, n, n_vectors, p, k;
+    bool end;
+} NAME(block);
+
+/* Sets what a product reads of B's panel that begins at vector v; its number of vectors. */
+KATA__LOCAL int NAME(take_panel)(NAME(product) *t, const kata__gemm_piece *g,
+                                 const NAME(block) *block, int64_t v) {
+    const int64_t k = block->k, whole_rows = LANES / (g->ldb > 0 ? g->ldb : 1) + 1;
+    const int vectors = NAME(panel_vectors)(v, block->n_vectors);
+    const int64_t j = block->j0 + v * LANES, columns = block->n - v * LANES;
+    const int64_t here = columns < vectors * LANES ? columns : vectors * LANES;
+    t->last = (int)(here - (vectors - 1) * LANES);
+    t->bias_column = block->end && g->bias_column ? (const REAL *)g->bias_column + j : NULL;
+    if (g->scratch) {
+        t->b = (const REAL *)g->scratch + v * LANES * k;
+        t->b_step = vectors * LANES;
+        t->whole = k;
+    } else {
+        t->b = (const REAL *)g->b + block->p * g->ldb + j;
+        t->b_step = g->ldb;
+        t->whole = t->last == LANES || block->p + k + whole_rows <= g->b_rows ? k
+                   : k > whole_rows                                           ? k - whole_rows
+                                                                              : 0;
+    }
+    return vectors;
+}
+
+/* Sets where rows from i on of that panel go, and what is added to them. */
+KATA__LOCAL void NAME(take_place)(NAME(product) *t, const kata__gemm_piece *g,
+                                  const NAME(block) *block, int64_t i, int64_t v) {
+    const int64_t at = i * g->ldc + block->j0 + v * LANES;
+    t->c = (REAL *)g->c + at;
+    t->bias_row = block->end && g->bias_row ? (const REAL *)g->bias_row + i : NULL;
+    t->mask = block->end && g->mask ? (const REAL *)g->mask + at : NULL;
+}
+
+#ifndef KATA__FIRST_LEVEL
+#define KATA__FIRST_LEVEL (16 << 10)   /* so much stays in the first-level cache beside a tile's */
+#define KATA__SECOND_LEVEL (512 << 10) /* and so much in the second-level cache */
+#endif
+
+/* Whether strips fetch less than tiles of all panels in turn: if A stays in the first-level cache
+ * or a panel of B there and A in the second-level cache, or if A is read once and in order. */
+KATA__LOCAL bool NAME(is_strips)(const kata__gemm_piece *g, const NAME(block) *block) {
+    const int64_t row_bytes = g->m * (int64_t)sizeof(REAL);
+    return row_bytes * block->k <= KATA__FIRST_LEVEL ||
+           (block->k * 2 * KATA__VECTOR_BYTES <= KATA__FIRST_LEVEL &&
+            row_bytes * g->k <= KATA__SECOND_LEVEL) ||
+           (block->n_vectors <= 3 &&
+            (!g->transpose_a || row_bytes * g->k <= KATA__SECOND_LEVEL));
+}
+
+/* Each panel of the block is a strip of equal tiles, or two, of which the first one's have a row
+ * more. A panel is packed right before it is used. */
+static void NAME(gemm_strips)(const kata__gemm_piece *g, NAME(product) *t,
+                              const NAME(block) *block) {
+    const int64_t k = block->k, size = (int64_t)sizeof(REAL);
+    const int64_t row_step = g->transpose_a ? 1 : g->lda;
+    const REAL *a = (const REAL *)g->a + (g->transpose_a ? block->p * g->lda : block->p);
+    t->by_term = g->transpose_a;
+    t->a_step = g->lda;
+    t->b_next = 0;
+    for (int64_t v = 0; v < block->n_vectors;) {
+        const int vectors = NAME(take_panel)(t, g, block, v);
+        const int most = vectors == 3 ? KATA__PRODUCT_ROWS_OF_3 : KATA__PRODUCT_ROWS;
+        const int64_t tiles = (g->m + most - 1) / most, rows = g->m / tiles, more = g->m % tiles;
+        const int64_t j = block->j0 + v * LANES, left = block->n - v * LANES;
+        const REAL *b =
+            (const REAL *)g->b + (g->transpose_b ? j * g->ldb + block->p : block->p * g->ldb + j);
+        if (g->scratch) {
+            NAME(pack_block)
+            (b, g->ldb, g->transpose_b, k, left < vectors * LANES ? left : vectors * LANES,
+             g->scratch);
+            t->b = g->scratch;
+        }
+        /* Each tile fetches a line of each term of A's next tile, or of B's next panel. */
+        t->fetch = (kata__fetch){0};
+        if (v == 0 && g->transpose_a && g->far_a) {
+            t->fetch = (kata__fetch){(const char *)(a + KATA__PRODUCT_ROWS), g->lda * size, k};
+            t->lines = tiles;
+        } else if (left > vectors * LANES && g->transpose_b) {
+            t->fetch = (kata__fetch){(const char *)(b + vectors * LANES * g->ldb), g->ldb * size,
+                                     vectors * LANES};
+            t->lines = k * size / KATA__LINE + 1;
+        } else if (left > vectors * LANES) {
+            t->fetch = (kata__fetch){(const char *)(b + vectors * LANES), g->ldb * size, k};
+            t->lines = vectors;
+        }
+        for (int64_t part = 0, i = 0; part < 2; part++) {
+            const int64_t high = part == 0 ? rows + 1 : rows;
+            t->tiles = part == 0 ? more : tiles - more;
+            if (t->tiles > 0) {
+                t->a = a + i * row_step;
+                t->a_next = high * row_step;
+                t->c_next = high * g->ldc;
+                NAME(take_place)(t, g, block, i, v);
+                t->c_soon = g->far_c && block->n_vectors > 3 ? t->c + t->c_next : NULL;
+                NAME(product_functions)[vectors - 1][high - 1](t);
+                i += t->tiles * high;
+                t->fetch.at += t->tiles * KATA__LINE;
+                t->lines -= t->tiles;
+            }
+        }
+        v += vectors;
+    }
+    t->tiles = t->lines = 1;
+}
+
+/* The other blocks. `next` is what will be needed after it. */
+static void NAME(gemm_block)(const kata__gemm_piece *g, NAME(product) *t, const NAME(block) *block,
+                             kata__region next) {
+    const int64_t n_vectors = block->n_vectors, k = block->k;
     const int64_t panels = n_vectors > 3 ? n_vectors / 2 : 1;
     const int most_rows = n_vectors == 3 ? KATA__PRODUCT_ROWS_OF_3 : KATA__PRODUCT_ROWS;
     const int64_t row_tiles = (g->m + most_rows - 1) / most_rows;
-    const bool end = p + t->k >= g->k;
-    const int64_t k = t->k, whole_rows = LANES / (g->ldb > 0 ? g->ldb : 1) + 1;
     kata__region rows_next = {0};
-    const bool last_block = end && j0 + n >= g->n;
+    const bool last_block = block->end && block->j0 + block->n >= g->n;
     kata__region after_a = {0};
     if (last_block && g->after_a) {
         kata__gemm_piece after = *g;
@@ -302,42 +408,27 @@ static void NAME(gemm_block)(const kata__gemm_piece *g, NAME(product) *t, int64_
         const int64_t i = NAME(tile_row)(g, tile, row_tiles);
         const int64_t i_end = NAME(tile_row)(g, tile + 1, row_tiles);
         const int rows = (int)(i_end - i);
-        NAME(take_rows)(t, g, tile, row_tiles, p, panels);
+        NAME(take_rows)(t, g, tile, row_tiles, block->p, panels);
         const REAL *a = t->a;
         if (!g->transpose_a) {
             const int64_t after = NAME(tile_row)(g, tile + 2, row_tiles);
-            rows_next = NAME(rows_region)(g, i_end, after - i_end, p, k);
+            rows_next = NAME(rows_region)(g, i_end, after - i_end, block->p, k);
         } else if (tile % KATA__GROUP == 0) {
             const int64_t group = NAME(tile_row)(g, tile + KATA__GROUP, row_tiles);
             const int64_t after = NAME(tile_row)(g, tile + 2 * KATA__GROUP, row_tiles);
-            rows_next = NAME(rows_region)(g, group, after - group, p, k);
+            rows_next = NAME(rows_region)(g, group, after - group, block->p, k);
         }
         for (int64_t v = 0; v < n_vectors;) {
-            const int vectors = NAME(panel_vectors)(v, n_vectors);
-            const int64_t j = j0 + v * LANES, columns = n - v * LANES;
-            const int64_t here = columns < vectors * LANES ? columns : vectors * LANES;
-            t->last = (int)(here - (vectors - 1) * LANES);
-            t->bias_column = end && g->bias_column ? (const REAL *)g->bias_column + j : NULL;
-            if (packed) {
-                t->b = packed + v * LANES * k;
-                t->b_step = vectors * LANES;
-                t->whole = k;
-            } else {
-                t->b = (const REAL *)g->b + p * g->ldb + j;
-                t->b_step = g->ldb;
-                t->whole = t->last == LANES || p + k + whole_rows <= g->b_rows ? k
-                           : k > whole_rows                                    ? k - whole_rows
-                                                                               : 0;
-            }
+            const int vectors = NAME(take_panel)(t, g, block, v);
             /* C with enough time to come, then what is needed next. */
-            REAL *const c = (REAL *)g->c + i * g->ldc + j;
-            t->c_soon = k >= 128                  ? c
-                        : v + vectors < n_vectors ? c + vectors * LANES
-                                                  : (REAL *)g->c + i_end * g->ldc + j0;
+            NAME(take_place)(t, g, block, i, v);
+            t->c_soon = k >= 128                  ? t->c
+                        : v + vectors < n_vectors ? t->c + vectors * LANES
+                                                  : (REAL *)g->c + i_end * g->ldc + block->j0;
             kata__region next_panel = {(const char *)(t->b + vectors * LANES), KATA__LINE,
                                        g->ldb * (int64_t)sizeof(REAL), k};
             t->fetch = k == 0 ? (kata__fetch){NULL, 0, 0}
-                       : g->far_b && tile == 0 && columns > vectors * LANES
+                       : g->far_b && tile == 0 && v + vectors < n_vectors
                            ? kata__region_take(&next_panel, k)
                        : rows_next.rows > 0 ? kata__region_take(&rows_next, k)
                        : next.rows > 0      ? kata__region_take(&next, k)
@@ -345,13 +436,10 @@ static void NAME(gemm_block)(const kata__gemm_piece *g, NAME(product) *t, int64_
                                             : (kata__fetch){NULL, 0, 0};
 
             const int most = vectors == 3 ? KATA__PRODUCT_ROWS_OF_3 : KATA__PRODUCT_ROWS;
-            const int parts = (rows + most - 1) / most;
-            for (int part = 0; part < parts; part++) {
-                const int r = rows * part / parts, count = rows * (part + 1) / parts - r;
+            int count = rows > most ? rows / 2 : rows;
+            for (int r = 0; r < rows; r += count, count = rows - r) {
                 t->a = a + (t->by_term ? r : r * t->a_step);
-                t->c = c + r * g->ldc;
-                t->bias_row = end && g->bias_row ? (const REAL *)g->bias_row + i + r : NULL;
-                t->mask = end && g->mask ? (const REAL *)g->mask + (i + r) * g->ldc + j : NULL;
+                NAME(take_place)(t, g, block, i + r, v);
                 NAME(product_functions)[vectors - 1][count - 1](t);
             }
             v += vectors;
@@ -362,6 +450,8 @@ static void NAME(gemm_block)(const kata__gemm_piece *g, NAME(product) *t, int64_
 static void NAME(gemm_piece)(const kata__gemm_piece *g) {
     NAME(product) t;
     t.ldc = g->ldc;
+    t.tiles = t.lines = 1;
+    t.a_next = t.b_next = t.c_next = 0;
     t.alpha = (REAL)g->alpha;
     const int64_t k_blocks = g->k > 0 ? (g->k + KATA__K_BLOCK - 1) / KATA__K_BLOCK : 1;
     const int64_t n_vectors = (g->n + LANES - 1) / LANES;
@@ -388,12 +478,24 @@ static void NAME(gemm_piece)(const kata__gemm_piece *g) {
             }
             t.beta = part == 0 ? (REAL)g->beta : 1;
             t.relu = part == k_blocks - 1 && g->relu;
-            if (g->scratch) {
-                NAME(pack_block)
-                ((const REAL *)g->b + (g->transpose_b ? j * g->ldb + p : p * g->ldb + j), g->ldb,
-                 g->transpose_b, t.k, j_end - j, g->scratch);
+            const NAME(block) of = {
+                .j0 = j,
+                .n = j_end - j,
+                .n_vectors = (j_end - j + LANES - 1) / LANES,
+                .p = p,
+                .k = t.k,
+                .end = part == k_blocks - 1,
+            };
+            if (NAME(is_strips)(g, &of)) {
+                NAME(gemm_strips)(g, &t, &of);
+            } else {
+                if (g->scratch) {
+                    NAME(pack_block)
+                    ((const REAL *)g->b + (g->transpose_b ? j * g->ldb + p : p * g->ldb + j), g->ldb,
+                     g->transpose_b, t.k, j_end - j, g->scratch);
+                }
+                NAME(gemm_block)(g, &t, &of, next);
             }
-            NAME(gemm_block)(g, &t, j, j_end - j, p, next);
         }
     }
 }

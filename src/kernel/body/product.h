@@ -29,7 +29,10 @@ typedef struct kata__fetch {
 
 /* C (rows, vectors) = alpha A B + beta C + bias, relu, mask. Element (i,p) of A is a[i a_step + p]
  * or, by_term, a[p a_step + i]; row p of B begins at b + p b_step. `last` numbers of the last
- * vector are C's; only they may be read of the last k - whole rows of B. */
+ * vector are C's; only they may be read of the last k - whole rows of B.
+ *
+ * A strip is `tiles` such products: A, B and C of the next begin a_next, b_next and c_next numbers
+ * on; the strip goes along the rows if b_next is 0, else along the columns. */
 typedef struct NAME(product) {
     int64_t k, whole;
     const REAL *a, *b;
@@ -42,6 +45,8 @@ typedef struct NAME(product) {
     const REAL *bias_column, *bias_row, *mask; /* each NULL or at this tile's first */
     const REAL *c_soon; /* NULL, or the tile of C to fetch first: this one, or a later one */
     kata__fetch fetch;
+    int64_t lines; /* so many tiles fetch, each the lines behind the last one's */
+    int64_t tiles, a_next, b_next, c_next;
 } NAME(product);
 
 #define KATA__EACH_SUM(statement)                                                                  \
@@ -59,17 +64,6 @@ KATA__LOCAL VEC NAME(product_load)(const REAL *p, int v, int vectors, int last, 
                                    : NAME(load)(p + v * LANES);
 }
 
-KATA__LOCAL void NAME(product_body)(const NAME(product) *t, const int rows, const int vectors,
-                                    const bool by_term) {
-    VEC acc[KATA__PRODUCT_ROWS][3];
-    const REAL *a = t->a, *b = t->b;
-    const int64_t a_step = t->a_step, b_step = t->b_step, a_step_3 = 3 * a_step;
-    const int last = t->last;
-    KATA__EACH_SUM(acc[i][v] = (VEC){0})
-    if (t->c_soon) {
-        KATA__EACH_SUM(__builtin_prefetch(t->c_soon + i * t->ldc + v * LANES))
-    }
-
 /* A's element of row i. Rows are reached from three places, so that each is one of these plus a
  * multiple of one of two other registers. */
 #define KATA__A(i)                                                                                 \
@@ -77,9 +71,9 @@ KATA__LOCAL void NAME(product_body)(const NAME(product) *t, const int rows, cons
              : ((i) < 5    ? a                                                                     \
                 : (i) < 10 ? a_5                                                                   \
                            : a_10)[(i) % 5 == 3 ? a_step_3 : (i) % 5 * a_step])
-/* One term. The loop holds no more than one: it fits the processor's loop buffer, which is faster
- * than four. */
-#define KATA__PRODUCT_TERM(load_last)                                                              \
+/* One term, and `end_row` after each row of it. The loop holds no more than one: it fits the
+ * processor's loop buffer, which is faster than four. */
+#define KATA__PRODUCT_TERM(load_last, end_row)                                                     \
     do {                                                                                           \
         VEC bv[3];                                                                                 \
         KATA__UNROLL                                                                               \
@@ -93,6 +87,7 @@ KATA__LOCAL void NAME(product_body)(const NAME(product) *t, const int rows, cons
             for (int v = 0; v < vectors; v++) {                                                    \
                 acc[i][v] += av * bv[v];                                                           \
             }                                                                                      \
+            end_row;                                                                               \
         }                                                                                          \
         b += b_step;                                                                               \
         a += by_term ? a_step : 1;                                                                 \
@@ -100,73 +95,113 @@ KATA__LOCAL void NAME(product_body)(const NAME(product) *t, const int rows, cons
         a_10++;                                                                                    \
     } while (0)
 
-    {
-        const REAL *a_5 = a + 5 * a_step, *a_10 = a + 10 * a_step;
-        const char *fetch = t->fetch.at;
-        int64_t fetch_step = t->fetch.step, left = t->whole;
-        int64_t count = t->fetch.count < left ? t->fetch.count : left;
+/* Stores a row of sums. */
+KATA__LOCAL void NAME(product_store)(REAL *c, const VEC *sums, const int vectors, int last) {
+    KATA__UNROLL
+    for (int v = 0; v < vectors - 1; v++) {
+        NAME(store)(c + v * LANES, sums[v]);
+    }
+    NAME(store_first)(c + (vectors - 1) * LANES, sums[vectors - 1], last);
+}
+
+KATA__LOCAL void NAME(product_body)(const NAME(product) *t, const int rows, const int vectors,
+                                    const bool by_term) {
+    VEC acc[KATA__PRODUCT_ROWS][3];
+    const int64_t a_step = t->a_step, b_step = t->b_step, a_step_3 = 3 * a_step, ldc = t->ldc;
+    const int last = t->last;
+    const bool cut = last != LANES;
+    /* Sums that are stored as they are leave while the last term is added to the others. */
+    const bool plain = KATA__VECTOR_BYTES == 64 && t->k > 0 && t->alpha == 1 && t->beta == 0 &&
+                       !t->bias_row && !t->bias_column && !t->relu && !t->mask;
+    const int64_t k = t->k - plain, whole = t->whole < k ? t->whole : k;
+    const REAL *bias_row = t->bias_row, *bias_column = t->bias_column;
+    const REAL *a_tile = t->a, *b_tile = t->b;
+    const char *fetch = t->fetch.at;
+    int64_t fetch_step = t->fetch.step, count = t->lines > 0 ? t->fetch.count : 0;
+    int64_t lines = t->lines;
+    REAL *c = t->c;
+    for (int64_t tile = t->tiles, to_next = 0; tile > 0; tile--, to_next += t->c_next) {
+        const REAL *a = a_tile, *b = b_tile, *a_5 = a + 5 * a_step, *a_10 = a + 10 * a_step;
+        KATA__EACH_SUM(acc[i][v] = (VEC){0})
+        if (t->c_soon) {
+            const REAL *soon = t->c_soon + to_next;
+            KATA__EACH_SUM(__builtin_prefetch(soon + i * ldc + v * LANES))
+        }
+        int64_t left = whole;
+        count = count < left ? count : left;
         while (left > 0) {
             left -= count;
             for (; count > 0; count--) {
                 __builtin_prefetch(fetch);
                 fetch += fetch_step;
-                KATA__PRODUCT_TERM(false);
+                KATA__PRODUCT_TERM(false, (void)0);
             }
-            fetch = (const char *)t; /* near already */
-            fetch_step = 0;
-            count = left;
+            if (left > 0) {
+                fetch = (const char *)t; /* near already */
+                fetch_step = 0;
+                count = left;
+            }
         }
-        for (int64_t p = t->k - t->whole; p > 0; p--) {
-            KATA__PRODUCT_TERM(true);
+        for (int64_t p = k - whole; p > 0; p--) {
+            KATA__PRODUCT_TERM(true, (void)0);
         }
-    }
-
-    if (t->alpha != 1) {
-        const VEC alpha = NAME(splat)(t->alpha);
-        KATA__EACH_SUM(acc[i][v] *= alpha)
-    }
-    REAL *c = t->c;
-    const int64_t ldc = t->ldc;
-    const bool cut = last != LANES;
-    if (t->beta != 0) {
-        const VEC beta = NAME(splat)(t->beta);
-        if (cut) {
-            KATA__EACH_SUM(acc[i][v] +=
-                           beta * NAME(product_load)(c + i * ldc, v, vectors, last, true))
+        if (plain) {
+            __builtin_prefetch(fetch);
+            KATA__PRODUCT_TERM(true, NAME(product_store)(c + i * ldc, acc[i], vectors, last));
         } else {
-            KATA__EACH_SUM(acc[i][v] += beta * NAME(load)(c + i * ldc + v * LANES))
-        }
-    }
-    if (t->bias_row) {
-        KATA__EACH_SUM(acc[i][v] += NAME(splat)(t->bias_row[i]))
-    }
-    if (t->bias_column) {
-        VEC bias[3];
-        KATA__UNROLL
-        for (int v = 0; v < vectors; v++) {
-            bias[v] = NAME(product_load)(t->bias_column, v, vectors, last, true);
-        }
-        KATA__EACH_SUM(acc[i][v] += bias[v])
-    }
-    if (t->relu) {
-        KATA__EACH_SUM(acc[i][v] = NAME(maximum)(acc[i][v], (VEC){0}))
-    }
-    if (t->mask) {
-        const REAL *mask = t->mask;
-        KATA__EACH_SUM(acc[i][v] = NAME(select)(
-                           NAME(product_load)(mask + i * ldc, v, vectors, last, true) <= 0,
-                           (VEC){0}, acc[i][v]))
-    }
-    if (!cut) {
-        KATA__EACH_SUM(NAME(store)(c + i * ldc + v * LANES, acc[i][v]))
-    } else {
-        KATA__UNROLL
-        for (int i = 0; i < rows; i++) {
-            KATA__UNROLL
-            for (int v = 0; v < vectors - 1; v++) {
-                NAME(store)(c + i * ldc + v * LANES, acc[i][v]);
+            if (t->alpha != 1) {
+                const VEC alpha = NAME(splat)(t->alpha);
+                KATA__EACH_SUM(acc[i][v] *= alpha)
             }
-            NAME(store_first)(c + i * ldc + (vectors - 1) * LANES, acc[i][vectors - 1], last);
+            if (t->beta != 0) {
+                const VEC beta = NAME(splat)(t->beta);
+                if (cut) {
+                    KATA__EACH_SUM(acc[i][v] +=
+                                   beta * NAME(product_load)(c + i * ldc, v, vectors, last, true))
+                } else {
+                    KATA__EACH_SUM(acc[i][v] += beta * NAME(load)(c + i * ldc + v * LANES))
+                }
+            }
+            if (bias_row) {
+                KATA__EACH_SUM(acc[i][v] += NAME(splat)(bias_row[i]))
+            }
+            if (bias_column) {
+                VEC bias[3];
+                KATA__UNROLL
+                for (int v = 0; v < vectors; v++) {
+                    bias[v] = NAME(product_load)(bias_column, v, vectors, last, true);
+                }
+                KATA__EACH_SUM(acc[i][v] += bias[v])
+            }
+            if (t->relu) {
+                KATA__EACH_SUM(acc[i][v] = NAME(maximum)(acc[i][v], (VEC){0}))
+            }
+            if (t->mask) {
+                const REAL *mask = t->mask + to_next;
+                KATA__EACH_SUM(acc[i][v] = NAME(select)(
+                                   NAME(product_load)(mask + i * ldc, v, vectors, last, true) <= 0,
+                                   (VEC){0}, acc[i][v]))
+            }
+            if (!cut) {
+                KATA__EACH_SUM(NAME(store)(c + i * ldc + v * LANES, acc[i][v]))
+            } else {
+                KATA__UNROLL
+                for (int i = 0; i < rows; i++) {
+                    NAME(product_store)(c + i * ldc, acc[i], vectors, last);
+                }
+            }
+        }
+        a_tile += t->a_next;
+        b_tile += t->b_next;
+        c += t->c_next;
+        bias_row = bias_row && t->b_next == 0 ? bias_row + rows : bias_row;
+        bias_column = bias_column && t->b_next != 0 ? bias_column + vectors * LANES : bias_column;
+        fetch = (const char *)t;
+        fetch_step = count = 0;
+        if (--lines > 0) {
+            fetch = t->fetch.at + (t->lines - lines) * KATA__LINE;
+            fetch_step = t->fetch.step;
+            count = t->fetch.count;
         }
     }
 }
