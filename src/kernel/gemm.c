@@ -94,6 +94,29 @@ static void turn_column_product(kata__gemm *g) {
     *g = t;
 }
 
+/* Numbers that the largest piece needs for tiles of A; the last columns may be a piece of their own
+ * (tail_chunk). */
+static size_t piece_space(const struct plan *p) {
+    const kata__gemm *g = &p->g;
+    const kata__gemm_piece piece = {
+        .m = ceil_div(g->m, p->row_chunks),
+        .n = least(g->n, (ceil_div(p->n_vectors, p->column_chunks) + 2) * p->table->lanes),
+        .k = g->k,
+        .transpose_a = g->transpose_a,
+        .lda = g->lda,
+    };
+    const kata__gemm_piece tail = {
+        .m = p->tail,
+        .n = piece.m,
+        .k = g->k,
+        .transpose_a = !g->transpose_b,
+        .lda = g->ldb,
+    };
+    const size_t space = p->table->piece_space(&piece);
+    const size_t tail_space = g->transpose_a && p->tail > 0 ? p->table->piece_space(&tail) : 0;
+    return space > tail_space ? space : tail_space;
+}
+
 static struct plan make_plan(const kata_context *context, kata_dtype dtype,
                              const kata__gemm *gemm) {
     struct plan p = {.table = kata__kernels(context)->gemm[kata__kernel_type(dtype)],
@@ -177,7 +200,7 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype,
         p.turned_numbers = p.tail * g->k;
     }
     p.n_threads = kata_context_threads(context);
-    p.space_bytes = p.way == PIECES ? lines(p.table->piece_space() * p.size) : 0;
+    p.space_bytes = p.way == PIECES ? lines(piece_space(&p) * p.size) : 0;
     if (p.pack) {
         const int64_t vectors = ceil_div(p.n_vectors, p.column_chunks) + 2;
         const int64_t numbers =

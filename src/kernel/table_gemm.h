@@ -20,7 +20,7 @@ typedef struct kata__gemm_piece {
     int64_t b_rows; /* B may be read as if it were whole rows but for the last of b_rows >= k */
     void *scratch;  /* blocks of B are packed into it; NULL, if B is not transposed: B is read where
                        it is. k_block * (block_vectors + 2) * lanes numbers are enough. */
-    void *space;    /* piece_space() numbers, for tiles of A */
+    void *space;    /* piece_space(piece) numbers, for tiles of A */
     void *c;
     int64_t ldc;
     double alpha, beta;
@@ -112,8 +112,8 @@ typedef struct kata__gemm_table {
     int lanes;         /* numbers in a vector */
     int block_vectors; /* of columns that are worked through together */
     int k_block; /* products longer than this are cut into blocks of at most this many terms */
-
-    size_t (*piece_space)(void); /* numbers of kata__gemm_piece.space */
+    /* Numbers of kata__gemm_piece.space, by m, n, k, transpose_a and lda; no fewer for larger. */
+    size_t (*piece_space)(const kata__gemm_piece *piece);
     void (*piece)(const kata__gemm_piece *piece);
     /* A piece of 1 or 2 rows; B is not transposed, there is no scratch. */
     void (*rows_piece)(const kata__gemm_piece *piece);

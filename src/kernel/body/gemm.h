@@ -195,10 +195,17 @@ enum {
     NAME(term_step) = (KATA__PRODUCT_ROWS + LANES - 1) / LANES * LANES
 };
 
-static size_t NAME(piece_space)(void) {
-    const int64_t by_row = KATA__PRODUCT_ROWS * NAME(rows_step);
-    const int64_t by_term = KATA__GROUP * KATA__K_BLOCK * NAME(term_step);
-    return (size_t)(by_row > by_term ? by_row : by_term);
+static size_t NAME(piece_space)(const kata__gemm_piece *g) {
+    const bool crowded = g->lda * (int64_t)sizeof(REAL) % NAME(crowded_step) == 0;
+    const int64_t panels = (g->n + LANES - 1) / LANES / 2;
+    const int64_t k = g->k < KATA__K_BLOCK ? g->k : KATA__K_BLOCK;
+    const int64_t tiles = (g->m + KATA__PRODUCT_ROWS_OF_3 - 1) / KATA__PRODUCT_ROWS_OF_3;
+    if (panels <= (g->transpose_a && !crowded ? 3 : 2) || !(g->transpose_a || crowded)) {
+        return 0;
+    }
+    return (size_t)(g->transpose_a
+                        ? (tiles < KATA__GROUP ? tiles : KATA__GROUP) * k * NAME(term_step)
+                        : KATA__PRODUCT_ROWS * NAME(rows_step));
 }
 
 /* The first row of tile `tile` of row_tiles. */
@@ -231,7 +238,7 @@ KATA__LOCAL void NAME(take_rows)(NAME(product) *t, const kata__gemm_piece *g, in
     if (panels <= (crowded ? 2 : 3)) {
         return;
     }
-    const int64_t each = KATA__K_BLOCK * NAME(term_step);
+    const int64_t each = k * NAME(term_step);
     if (tile % KATA__GROUP == 0) {
         int64_t from[KATA__GROUP + 1];
         const int64_t left = row_tiles - tile, tiles = left < KATA__GROUP ? left : KATA__GROUP;
