@@ -26,7 +26,7 @@ typedef struct kata__gemm_piece {
     double alpha, beta;
     const void *bias_column, *bias_row; /* NULL or this piece's first */
     bool relu;
-    const void *mask;  /* NULL or this piece's first */
+    const void *mask;         /* NULL or this piece's first */
     bool far_a, far_b, far_c; /* A, or B, read where it is, or C will not be in the second-level
                                  cache */
     const void *after_a,

@@ -6,8 +6,8 @@
  * that are multiplied with another pair and added. It lies as (K; vectors of channels; tiles;
  * lanes), where two of bfloat16 make a word of channels 2i and 2i + 1; but by weight as (K; vectors
  * of channels; pairs of tiles; lanes), a word of a channel in two tiles, zeros for a missing one.
- * From point to point are `step` words, from vector to vector `block`. An element's bits depend on the problem's sizes and the
- * instruction set, never on where a piece begins or ends. */
+ * From point to point are `step` words, from vector to vector `block`. An element's bits depend on
+ * the problem's sizes and the instruction set, never on where a piece begins or ends. */
 #ifndef KATA_KERNEL_TABLE_WINOGRAD_H
 #define KATA_KERNEL_TABLE_WINOGRAD_H
 
@@ -32,7 +32,8 @@ typedef struct kata__winograd_piece {
  *            those of a, at the same step and block
  *   weight   c[i][vector] += sum over tiles p of a[i / lanes][p][i % lanes] b[vector][p]
  *            for m channels i, whole vectors; = instead of += if fresh
- * with k words of terms, in bfloat16 of two terms each; block is the distance from vector to vector, in the weight's c from i to i. */
+ * with k words of terms, in bfloat16 of two terms each; block is the distance from vector to
+ * vector, in the weight's c from i to i. */
 typedef struct kata__winograd_product {
     int points;
     int64_t m, k, vectors;

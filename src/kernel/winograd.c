@@ -59,7 +59,7 @@ static int64_t point_step(int64_t numbers) {
 struct plan {
     const kata__winograd_table *table;
     int size, points;
-    int64_t pair; /* numbers of a word */
+    int64_t pair;                 /* numbers of a word */
     int64_t rows, columns, tiles; /* of an image; of all */
     int64_t c_pitch, f_vectors;
     int64_t run;            /* most tiles at a time */

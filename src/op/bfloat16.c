@@ -22,7 +22,16 @@
 
 /* ---- The problem of a convolution, from its attributes ---- */
 
-enum { CONV_ALGORITHM, CONV_DILATIONS, CONV_GROUP, CONV_PADS, CONV_SIZES, CONV_STRIDES, CONV_WEIGHT, CONV_OWN };
+enum {
+    CONV_ALGORITHM,
+    CONV_DILATIONS,
+    CONV_GROUP,
+    CONV_PADS,
+    CONV_SIZES,
+    CONV_STRIDES,
+    CONV_WEIGHT,
+    CONV_OWN
+};
 #define CONV_ATTRIBUTES                                                                            \
     {.name = "algorithm",                                                                          \
      .type = KATA_ATTRIBUTE_INT,                                                                   \
@@ -293,8 +302,9 @@ static kata_status conv_infer(kata_infer *infer) {
     const kata_shape *x = &infer->inputs[IN_X].shape;
     bool is_spread = kata__infer_has(infer, IN_SPREAD);
     bool is_direct = algorithm_of(infer->attributes) == KATA__CONV_DIRECT;
-    KATA__TRY(kata__infer_dtype(
-        infer, IN_X, is_spread || !is_direct ? KATA__DTYPE(BF16) : KATA__DTYPE(F32) | KATA__DTYPE(BF16)));
+    KATA__TRY(kata__infer_dtype(infer, IN_X,
+                                is_spread || !is_direct ? KATA__DTYPE(BF16)
+                                                        : KATA__DTYPE(F32) | KATA__DTYPE(BF16)));
     KATA__TRY(kata__rule_rank(infer, IN_X, 4, 4, "(N,H,W,C)"));
     KATA__TRY(conv_problem(&v, infer->op, infer->attributes, x, is_spread));
     if (is_spread && (v.h + v.pad_top > (v.oh - 1) * v.stride_h + (v.kh - 1) * v.dilation_h + 1 ||
@@ -428,7 +438,9 @@ static bool is_empty(const kata_call *call) {
 
 static size_t conv_workspace(const kata_call *call) {
     kata__conv v = conv_of(call);
-    return is_empty(call) ? 0 : kata__conv_bf16_workspace(call->context, &v, algorithm_of(call->attributes),
+    return is_empty(call)
+               ? 0
+               : kata__conv_bf16_workspace(call->context, &v, algorithm_of(call->attributes),
                                            call->attributes[CONV_POOL].i != 0);
 }
 
@@ -548,9 +560,10 @@ static kata_status conv_grad_reference(const kata_call *call) {
 
 static size_t conv_grad_workspace(const kata_call *call) {
     kata__conv v = conv_grad_of(call);
-    return is_empty(call) ? 0 : kata__conv_bf16_weight_workspace(
-                                call->context, &v, algorithm_of(call->attributes),
-                                kata__call_has(call, 2));
+    return is_empty(call)
+               ? 0
+               : kata__conv_bf16_weight_workspace(call->context, &v, algorithm_of(call->attributes),
+                                                  kata__call_has(call, 2));
 }
 
 static kata_status conv_grad_fast(const kata_call *call) {

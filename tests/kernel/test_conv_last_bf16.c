@@ -124,7 +124,8 @@ static void check(const kata__conv *g, const flags *o) {
             if (context == NULL) {
                 continue;
             }
-            uint16_t *packed = reference_buffer((size_t)kata__conv_bf16_packed(context, g, KATA__CONV_DIRECT) * 2);
+            uint16_t *packed =
+                reference_buffer((size_t)kata__conv_bf16_packed(context, g, KATA__CONV_DIRECT) * 2);
             kata__conv_bf16_pack(context, g, KATA__CONV_DIRECT, false, weight, packed);
             uint16_t *out = reference_buffer((size_t)out_count * 2);
             uint8_t *index = reference_buffer((size_t)out_count);
@@ -134,8 +135,8 @@ static void check(const kata__conv *g, const flags *o) {
                                                  o->mask && !o->pool ? mask : NULL,
                                                  o->pool,
                                                  o->pool ? index : NULL};
-            void *workspace = reference_buffer(
-                kata__conv_bf16_workspace(context, g, KATA__CONV_DIRECT, o->pool));
+            void *workspace =
+                reference_buffer(kata__conv_bf16_workspace(context, g, KATA__CONV_DIRECT, o->pool));
             kata__conv_bf16(context, g, KATA__CONV_DIRECT, &input, packed, &store, out, workspace);
             free(workspace);
             free(packed);
@@ -326,8 +327,8 @@ static void test_turned_and_spread(void **state) {
             if (context == NULL) {
                 continue;
             }
-            uint16_t *packed = reference_buffer(
-                (size_t)kata__conv_bf16_packed(context, &back, algorithm) * 2);
+            uint16_t *packed =
+                reference_buffer((size_t)kata__conv_bf16_packed(context, &back, algorithm) * 2);
             kata__conv_bf16_pack(context, &back, algorithm, true, weight, packed);
             uint16_t *got[2];
             float *dw[2], *db[2];
@@ -336,19 +337,18 @@ static void test_turned_and_spread(void **state) {
             for (int k = 0; k < 2; k++) {
                 const kata__conv_bf16_input input = {KATA_BF16, k ? pooled : dy, k ? index : NULL};
                 const kata__conv_bf16_input x_input = {KATA_BF16, x, NULL};
-                void *workspace = reference_buffer(
-                    kata__conv_bf16_workspace(context, &back, algorithm, false));
+                void *workspace =
+                    reference_buffer(kata__conv_bf16_workspace(context, &back, algorithm, false));
                 got[k] = reference_buffer((size_t)dx_count * 2);
                 kata__conv_bf16(context, &back, algorithm, &input, packed,
                                 &(kata__conv_bf16_store){NULL}, got[k], workspace);
                 free(workspace);
-                workspace = reference_buffer(kata__conv_bf16_weight_workspace(
-                    context, &forward, algorithm, k == 1));
+                workspace = reference_buffer(
+                    kata__conv_bf16_weight_workspace(context, &forward, algorithm, k == 1));
                 dw[k] = reference_buffer((size_t)(f * c * 9) * sizeof(float));
                 db[k] = reference_buffer((size_t)f * sizeof(float));
-                kata__conv_bf16_weight(context, &forward, algorithm, &x_input,
-                                       k ? pooled : dy, k ? index : NULL, dw[k], db[k],
-                                       workspace);
+                kata__conv_bf16_weight(context, &forward, algorithm, &x_input, k ? pooled : dy,
+                                       k ? index : NULL, dw[k], db[k], workspace);
                 free(workspace);
             }
             if (algorithm == KATA__CONV_DIRECT) {
@@ -382,11 +382,11 @@ static void test_turned_and_spread(void **state) {
     }
 }
 
-/* Winograd against sums in double, for every way to multiply and every store; the same bits for every
- * number of threads. What is transformed is rounded to bfloat16, 2^-9 relative, before the products
- * where they are of pairs; the transforms back enlarge that, for F(2x2) by about 3 and for F(4x4) by
- * about 10 times the largest result; where they are of float32 numbers, the weight alone is not
- * rounded as in the reference, and dw is exact to float32. y is rounded once more. */
+/* Winograd against sums in double, for every way to multiply and every store; the same bits for
+ * every number of threads. What is transformed is rounded to bfloat16, 2^-9 relative, before the
+ * products where they are of pairs; the transforms back enlarge that, for F(2x2) by about 3 and for
+ * F(4x4) by about 10 times the largest result; where they are of float32 numbers, the weight alone
+ * is not rounded as in the reference, and dw is exact to float32. y is rounded once more. */
 static void check_winograd(const kata__conv *g, const flags *o, kata__conv_algorithm algorithm) {
     const int64_t x_count = g->n * g->c * g->h * g->w, y_count = g->n * g->f * g->oh * g->ow;
     const int64_t weight_count = g->f * g->c * 9;
@@ -439,8 +439,8 @@ static void check_winograd(const kata__conv *g, const flags *o, kata__conv_algor
             kata__conv_bf16_pack(context, g, algorithm, false, weight, packed);
             kata__conv_bf16(context, g, algorithm, &input, packed, &store, out, space);
             free(space);
-            space = reference_buffer(
-                kata__conv_bf16_weight_workspace(context, g, algorithm, false));
+            space =
+                reference_buffer(kata__conv_bf16_weight_workspace(context, g, algorithm, false));
             kata__conv_bf16_weight(context, g, algorithm, &input, dy_last, NULL, got,
                                    got + weight_count, space);
             free(space);
@@ -524,8 +524,12 @@ static void test_winograd(void **state) {
             continue;
         }
         const uint32_t bits = reference_bits();
-        const flags o = {bits & 1, bits >> 1 & 1, bits >> 2 & 1, bits >> 3 & 1,
-                         bits >> 4 & 1 && g.oh > 1 && g.ow > 1, false};
+        const flags o = {bits & 1,
+                         bits >> 1 & 1,
+                         bits >> 2 & 1,
+                         bits >> 3 & 1,
+                         bits >> 4 & 1 && g.oh > 1 && g.ow > 1,
+                         false};
         check_winograd(&g, &o, KATA__CONV_WINOGRAD_2);
         check_winograd(&g, &o, KATA__CONV_WINOGRAD_4);
         round++;

@@ -336,8 +336,7 @@ KATA__LOCAL bool NAME(is_strips)(const kata__gemm_piece *g, const NAME(block) *b
     return row_bytes * block->k <= KATA__FIRST_LEVEL ||
            (block->k * 2 * KATA__VECTOR_BYTES <= KATA__FIRST_LEVEL &&
             row_bytes * g->k <= KATA__SECOND_LEVEL) ||
-           (block->n_vectors <= 3 &&
-            (!g->transpose_a || row_bytes * g->k <= KATA__SECOND_LEVEL));
+           (block->n_vectors <= 3 && (!g->transpose_a || row_bytes * g->k <= KATA__SECOND_LEVEL));
 }
 
 /* Each panel of the block is a strip of equal tiles, or two, of which the first one's have a row
@@ -498,8 +497,8 @@ static void NAME(gemm_piece)(const kata__gemm_piece *g) {
             } else {
                 if (g->scratch) {
                     NAME(pack_block)
-                    ((const REAL *)g->b + (g->transpose_b ? j * g->ldb + p : p * g->ldb + j), g->ldb,
-                     g->transpose_b, t.k, j_end - j, g->scratch);
+                    ((const REAL *)g->b + (g->transpose_b ? j * g->ldb + p : p * g->ldb + j),
+                     g->ldb, g->transpose_b, t.k, j_end - j, g->scratch);
                 }
                 NAME(gemm_block)(g, &t, &of, next);
             }

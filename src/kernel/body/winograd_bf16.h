@@ -19,9 +19,9 @@ typedef uint32_t winograd_word __attribute__((may_alias));
 KATA__LOCAL VEC winograd_bf16_load(const uint16_t *p) {
 #if KATA__VECTOR_BYTES == 64
     /* One permutation puts each number into the upper half of its word, zeros below. */
-    static const uint16_t places[32] __attribute__((aligned(64))) = {
-        0, 0, 0, 1, 0, 2,  0, 3,  0, 4,  0, 5,  0, 6,  0, 7,
-        0, 8, 0, 9, 0, 10, 0, 11, 0, 12, 0, 13, 0, 14, 0, 15};
+    static const uint16_t places[32]
+        __attribute__((aligned(64))) = {0, 0, 0, 1, 0, 2,  0, 3,  0, 4,  0, 5,  0, 6,  0, 7,
+                                        0, 8, 0, 9, 0, 10, 0, 11, 0, 12, 0, 13, 0, 14, 0, 15};
     const __m256i v = _mm256_loadu_si256((const __m256i *)p);
     return (VEC)_mm512_maskz_permutexvar_epi16(0xAAAAAAAAu, *(const __m512i *)places,
                                                _mm512_castsi256_si512(v));
@@ -179,8 +179,7 @@ KATA__LOCAL void winograd_bf16_patch(const int size, const bool spread, const ka
     const int64_t h = spread ? g->h / 2 * 2 : g->h, w = spread ? g->w / 2 * 2 : g->w;
     const int64_t pitch = spread ? w / 2 : w, rows = spread ? h / 2 : h;
     for (int64_t y = top; y < top + size + 2; y++) {
-        const int64_t line =
-            ((image * rows + (spread ? y >> 1 : y)) * pitch) * g->c + channel;
+        const int64_t line = ((image * rows + (spread ? y >> 1 : y)) * pitch) * g->c + channel;
         const bool inside = y >= 0 && y < h;
         KATA__UNROLL
         for (int j = 0; j < size + 2; j++, patch += LANES) {
@@ -202,8 +201,8 @@ KATA__LOCAL void winograd_bf16_input_one(const int size, const int how,
     const kata__conv *g = piece->conv;
     const int64_t top = place->row * size - g->pad_top;
     const int64_t left = place->column * size - g->pad_left;
-    const bool whole = !index && top >= 0 && left >= 0 && top + size + 2 <= g->h &&
-                       left + size + 2 <= g->w;
+    const bool whole =
+        !index && top >= 0 && left >= 0 && top + size + 2 <= g->h && left + size + 2 <= g->w;
     const int64_t origin = ((place->image * g->h + top) * g->w + left) * g->c + piece->channel;
     for (int64_t at = 0; at < piece->channels; at += LANES, v += piece->block) {
         const int count = NAME(winograd_count)(piece, at);
@@ -351,14 +350,16 @@ KATA__LOCAL void winograd_bf16_forward_tile(const kata__winograd_product *p, con
                                                  int last, int64_t row, int64_t vector) {          \
         winograd_bf16_forward_tile(p, false, rows, first, last, row, vector);                      \
     }
-#define WINOGRAD_BF16_ENTRY(rows) {winograd_bf16_forward_##rows##_1, winograd_bf16_forward_##rows##_2},
+#define WINOGRAD_BF16_ENTRY(rows)                                                                  \
+    {winograd_bf16_forward_##rows##_1, winograd_bf16_forward_##rows##_2},
 #define WINOGRAD_BF16_EACH_ROWS(f)                                                                 \
     f(1) f(2) f(3) f(4) f(5) f(6) f(7) f(8) f(9) f(10) f(11) f(12) f(13) f(14)
 WINOGRAD_BF16_EACH_ROWS(WINOGRAD_BF16_FORWARD)
 
-static void (*const winograd_bf16_forwards[WINOGRAD_BF16_ROWS][2])(
-    const kata__winograd_product *p, int first, int last, int64_t row,
-    int64_t vector) = {WINOGRAD_BF16_EACH_ROWS(WINOGRAD_BF16_ENTRY)};
+static void (*const winograd_bf16_forwards[WINOGRAD_BF16_ROWS][2])(const kata__winograd_product *p,
+                                                                   int first, int last, int64_t row,
+                                                                   int64_t vector) = {
+    WINOGRAD_BF16_EACH_ROWS(WINOGRAD_BF16_ENTRY)};
 
 /* Tiles of about equal height; where b has many vectors, all of them pass by while a's numbers of a
  * point or two are near. */
@@ -387,7 +388,8 @@ KATA__LOCAL void winograd_bf16_weight_tile(const kata__winograd_product *p, cons
     for (int i = 0; i < rows; i++) {
         KATA__UNROLL
         for (int v = 0; v < vectors; v++) {
-            acc[i][v] = p->fresh ? _mm512_setzero_ps() : _mm512_loadu_ps(c + i * c_pitch + v * LANES);
+            acc[i][v] =
+                p->fresh ? _mm512_setzero_ps() : _mm512_loadu_ps(c + i * c_pitch + v * LANES);
         }
     }
     for (int64_t k = p->k; k > 0; k--, a += LANES, b += LANES) {

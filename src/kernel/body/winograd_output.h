@@ -23,8 +23,8 @@ typedef struct KATA__WINOGRAD_OUT(end) {
 /* Row i of the tile's y, with residual, relu and mask; stored unless pooled. `plain`: neither
  * residual nor mask. Pooled, relu may wait until after the maximum. */
 KATA__LOCAL void KATA__WINOGRAD_OUT(finish)(const int size, const bool tail, const bool plain,
-                                       const bool pool, const KATA__WINOGRAD_OUT(end) *e, const int i,
-                                       VEC *y, VEC least, int64_t at, int count) {
+                                            const bool pool, const KATA__WINOGRAD_OUT(end) * e,
+                                            const int i, VEC *y, VEC least, int64_t at, int count) {
     KATA__UNROLL
     for (int j = 0; j < size; j++) {
         if (!pool || !plain) {
@@ -47,9 +47,10 @@ KATA__LOCAL void KATA__WINOGRAD_OUT(finish)(const int size, const bool tail, con
 }
 
 /* The windows of rows i and i + 1. */
-KATA__LOCAL void KATA__WINOGRAD_OUT(pool)(const int size, const bool tail, const KATA__WINOGRAD_OUT(end) *e,
-                                     const int i, const VEC *above, const VEC *below, VEC least,
-                                     int64_t at, int count) {
+KATA__LOCAL void KATA__WINOGRAD_OUT(pool)(const int size, const bool tail,
+                                          const KATA__WINOGRAD_OUT(end) * e, const int i,
+                                          const VEC *above, const VEC *below, VEC least, int64_t at,
+                                          int count) {
     if (i >= e->rows) {
         return;
     }
@@ -78,10 +79,12 @@ KATA__LOCAL void KATA__WINOGRAD_OUT(pool)(const int size, const bool tail, const
 
 /* Rows 0 and 2, then 1 and 3 of m = 4: all four halves at once do not fit the registers. */
 KATA__LOCAL void KATA__WINOGRAD_OUT(output_tile)(const int size, const bool tail, const bool plain,
-                                            const bool pool, const KATA__WINOGRAD_OUT(end) *e,
-                                            const REAL *m, int64_t step, int64_t at, int count) {
+                                                 const bool pool, const KATA__WINOGRAD_OUT(end) * e,
+                                                 const REAL *m, int64_t step, int64_t at,
+                                                 int count) {
     const VEC bias = !e->bias ? (VEC){0}
-                     : tail ? NAME(load_first)(e->bias + at, count) : NAME(load)(e->bias + at);
+                     : tail   ? NAME(load_first)(e->bias + at, count)
+                              : NAME(load)(e->bias + at);
     const VEC least = NAME(splat)(e->relu ? 0 : (REAL)-__builtin_inf());
     const int64_t row = (size + 2) * step;
     const REAL *from = m;
@@ -137,9 +140,9 @@ KATA__LOCAL void KATA__WINOGRAD_OUT(output_tile)(const int size, const bool tail
 }
 
 KATA__LOCAL void KATA__WINOGRAD_OUT(output_body)(const int size, const bool plain, const bool pool,
-                                            const kata__winograd_piece *piece, const REAL *m,
-                                            const KATA__WINOGRAD_STORE *store,
- KATA__WINOGRAD_NUMBER *y) {
+                                                 const kata__winograd_piece *piece, const REAL *m,
+                                                 const KATA__WINOGRAD_STORE *store,
+                                                 KATA__WINOGRAD_NUMBER *y) {
     const kata__conv *g = piece->conv;
     const int64_t f = piece->channel;
     NAME(winograd_place) place = NAME(winograd_first)(piece);
