@@ -125,7 +125,8 @@ def main():
     what, network, batch, seconds, setting = sys.argv[1:6]
     part = {"train": train, "predict": predict, "memory": memory}[what]
     row = part(network, int(batch), float(seconds), setting)
-    row.update(peer="Keras on JAX", version=keras.__version__ + ", JAX " + jax.__version__, setting=setting)
+    row.update(peer="Keras on JAX", batch=int(batch), version=keras.__version__ + ", JAX " + jax.__version__,
+               setting=setting)
     print(json.dumps(row))
 
 

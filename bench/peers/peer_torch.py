@@ -182,7 +182,7 @@ def main():
     torch.set_num_interop_threads(1)
     part = {"train": train, "predict": predict, "memory": memory}[what]
     row = part(network, int(batch), float(seconds), setting)
-    row.update(peer="PyTorch", version=torch.__version__.split("+")[0], setting=setting)
+    row.update(peer="PyTorch", batch=int(batch), version=torch.__version__.split("+")[0], setting=setting)
     print(json.dumps(row))
 
 
