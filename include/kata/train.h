@@ -94,6 +94,9 @@ typedef struct kata_compile_options {
     uint64_t seed;          /* initial weights (of a model that was not trained or loaded), dropout,
                                shuffling, augmentation */
     kata_precision precision; /* 0: float32 */
+    bool recompute; /* less memory for more time: activations are computed a second time for the
+                       backward pass where that makes the planned memory smaller (Chen et al.
+                       2016). No bit of any result changes */
 } kata_compile_options;
 /* Finishes the model for training. A classifier's graph gets, before its raw output ("logits"), the
  * output "probabilities". */

@@ -316,3 +316,11 @@ void kata__plan_free(kata__plan *plan, kata_context *context) {
     kata__free(context, plan->prepared);
     *plan = (kata__plan){0};
 }
+
+kata_status kata__plan_arena_bytes(size_t *n_bytes, const kata_graph *graph) {
+    kata__plan plan;
+    KATA__TRY(kata__plan_make(&plan, graph, false));
+    *n_bytes = plan.arena_bytes;
+    kata__plan_free(&plan, graph->context);
+    return KATA_OK;
+}

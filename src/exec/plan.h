@@ -28,6 +28,8 @@ typedef struct kata__plan {
 bool kata__plan_prepares(const kata__plan *plan, const kata_graph *graph, const kata__node *node);
 
 kata_status kata__plan_make(kata__plan *plan, const kata_graph *graph, bool keep);
+/* The arena of a graph, planned and forgotten. */
+kata_status kata__plan_arena_bytes(size_t *n_bytes, const kata_graph *graph);
 void kata__plan_free(kata__plan *plan, kata_context *context);
 
 #endif

@@ -12,4 +12,13 @@ bool kata__can_fold(const kata_graph *graph, const kata__node *node);
  * the node is marked removed. */
 kata_status kata__fold(kata_graph *graph, kata__node *node);
 
+/* The bytes that the memory plan of a graph takes (the exec room is after this one). */
+typedef kata_status (*kata__arena_of)(size_t *n_bytes, const kata_graph *graph);
+/* Recomputation: where that makes the arena smaller, *graph is freed and replaced by a graph in
+ * which forward nodes run a second time for the backward pass, so that what they give need not be
+ * kept. Every number that it computes has the same bits; inputs, outputs and variables are the
+ * same. *graph is concrete, with its backward pass, and its first output is the loss; the pass is
+ * the last one (a later one could join the two runs or lose the order). On failure *graph stays. */
+kata_status kata__graph_recompute(kata_graph **graph, kata__arena_of arena_of);
+
 #endif

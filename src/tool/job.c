@@ -299,6 +299,7 @@ static kata_status compile(kata__job *job) {
     KATA__TRY(kata_compile_with(job->model,
                                 &(kata_compile_options){.loss = job->loss,
                                                         .precision = (kata_precision)s->precision,
+                                                        .recompute = s->recompute,
                                                         .optimizer = s->optimizer,
                                                         .class_weights = weights.values,
                                                         .n_class_weights = weights.n,

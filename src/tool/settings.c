@@ -429,6 +429,13 @@ const kata__option kata__train_options[] = {
      .choice = kata__precision_choice,
      .help = "what convolutions and large products compute in: bf16 is faster where the processor "
              "has it (kata info); weights and sums stay float32"},
+    {.name = "recompute",
+     .type = KATA__OPTION_FLAG,
+     AT(recompute),
+     .section = "train",
+     .zero = "",
+     .help = "take less memory and more time: compute activations a second time instead of keeping "
+             "them; the same bits (kata show --recompute says how much less)"},
     {.name = "early-stopping",
      .type = KATA__OPTION_INT,
      AT(early_stopping.patience),

@@ -37,7 +37,8 @@ typedef struct kata__settings {
     int n_layers;
     int64_t epochs, steps, batch, seed, checkpoint_every;
     int precision; /* kata_precision */
-    int loss;      /* 0: by the data; else 1 + kata_loss */
+    bool recompute;
+    int loss; /* 0: by the data; else 1 + kata_loss */
     kata_optimizer optimizer;
     kata_schedule schedule;
     double huber_delta, label_smoothing, clip_norm, clip_value, l1, l2, validation_split;

@@ -8,7 +8,7 @@
 typedef struct settings {
     int64_t input[KATA_MAX_RANK], hidden[15], outputs, batch;
     int graph;
-    bool json;
+    bool recompute, json;
 } settings;
 
 static const char *graph_choice(int i) {
@@ -55,6 +55,10 @@ static const kata__option options[] = {{.name = "graph",
                                         .limit = 15,
                                         .zero = "mlp 100, two-layer 50",
                                         .help = "hidden sizes of mlp or two-layer"},
+                                       {.name = "recompute",
+                                        .type = KATA__OPTION_FLAG,
+                                        .offset = offsetof(settings, recompute),
+                                        .help = "the memory of training with --recompute"},
                                        KATA__OPTION_JSON(settings),
                                        {.name = NULL}};
 static const settings defaults = {.batch = 100};
@@ -79,15 +83,16 @@ static kata_status open_model(kata__tool *tool, const settings *s, const char *a
 }
 
 /* Of a step with Adam. */
-static kata_status training_memory(kata_memory *out, kata_model *model, int64_t batch) {
+static kata_status training_memory(kata_memory *out, kata_model *model, const settings *s) {
     kata_loss loss = KATA_SOFTMAX_CROSS_ENTROPY;
     const char *known = kata_graph_metadata(kata_model_graph(model), "kata.loss");
     if (known != NULL) {
         kata_loss_parse(known, &loss);
     }
-    KATA__TRY(kata_compile_with(
-        model, &(kata_compile_options){.loss = loss, .optimizer = kata_adam(.lr = 0)}));
-    return kata_training_memory(out, model, batch);
+    KATA__TRY(kata_compile_with(model, &(kata_compile_options){.loss = loss,
+                                                               .optimizer = kata_adam(.lr = 0),
+                                                               .recompute = s->recompute}));
+    return kata_training_memory(out, model, s->batch);
 }
 
 static void json_value(kata__buffer *out, const kata_graph *graph, kata_value value, bool first) {
@@ -174,9 +179,9 @@ static void write_memory(kata__buffer *out, const kata_memory *m, const settings
     }
     kata__buffer_printf(
         out,
-        "training with Adam at batch %" PRId64 " takes %s: %s of activations, %s of weights, %s "
+        "training with Adam at batch %" PRId64 "%s takes %s: %s of activations, %s of weights, %s "
         "of optimizer state, %s of graph and plan\n",
-        s->batch, kata__bytes_text((double)total, text[0]),
+        s->batch, s->recompute ? " and --recompute" : "", kata__bytes_text((double)total, text[0]),
         kata__bytes_text((double)m->arena, text[1]), kata__bytes_text((double)m->weights, text[2]),
         kata__bytes_text((double)m->state, text[3]),
         kata__bytes_text((double)m->structure, text[4]));
@@ -198,7 +203,7 @@ static kata_status show(kata_model *model, const settings *s, kata__buffer *out)
         write_metadata(out, graph);
     }
     /* Last: compiling adds the probabilities of a network that has none yet. */
-    if (training_memory(&memory, model, s->batch) == KATA_OK) {
+    if (training_memory(&memory, model, s) == KATA_OK) {
         write_memory(out, &memory, s);
     } else if (!s->json) {
         kata__buffer_printf(out, "cannot be trained: %s\n", kata_error_message());

@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <kata/pass.h>
-
 #include "base/check.h"
 #include "data/data.h"
+#include "exec/plan.h"
+#include "pass/pass.h"
 #include "train/trainer.h"
 
 /* --- losses ----------------------------------------------------------------------------------- */
@@ -409,6 +409,9 @@ static kata_status build(struct kata__trainer *trainer, kata__program *program) 
         KATA__TRY(kata_graph_lower_precision(&lowered, optimized));
         kata_graph_free(optimized);
         program->graph = lowered;
+    }
+    if (training && trainer->options.recompute) { /* last: it depends on the nodes' order */
+        KATA__TRY(kata__graph_recompute(&program->graph, kata__plan_arena_bytes));
     }
     return kata_session_new(&program->session, program->graph,
                             &(kata_session_options){.profile = program->profile});

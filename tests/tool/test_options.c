@@ -136,7 +136,7 @@ static void what_is_written_reads_back(void **state) {
         "--data x --optimizer rmsprop --decay 0.3 --schedule one-cycle --schedule-final 0.01 "
         "--warmup 0.3",
         "--data x --augment shift=2,rotate=10.5,flip,cut_out=3,elastic=1,elastic_sigma=2 "
-        "--clip-norm 1",
+        "--clip-norm 1 --recompute",
         "--data no --project yes --class-weights 1,2.5 --loss huber --huber-delta 2 --no-normalize",
         "--data 12 --limit-train 5 --validation-split 0.25 --picture plain --picture-size 32,16 "
         "--picture-channels 3 --early-stopping 4 --min-delta 0.1 --keep-last --checkpoint-every 9"};
@@ -152,6 +152,7 @@ static void what_is_written_reads_back(void **state) {
         assert_string_equal(a.data, b.data);
         assert_string_equal(s.data, back.data);
         assert_true(s.optimizer.lr == back.optimizer.lr && s.l2 == back.l2);
+        assert_true(s.recompute == back.recompute);
         assert_memory_equal(&s.augment, &back.augment, sizeof s.augment);
         kata__buffer_free(&a);
         kata__buffer_free(&b);

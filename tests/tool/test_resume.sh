@@ -35,6 +35,19 @@ done
 grep -q "precision: bf16" bf16-1/kata.yaml || fail "kata.yaml does not say the precision"
 "$kata" evaluate bf16-1 --data idx --precision bf16 --quiet >/dev/null || fail "evaluating in bf16"
 
+# recomputation: less memory, the same bits, and a stopped run goes on with it
+deep="--data idx --model deep-convnet --batch 50 --seed 7"
+"$kata" train $deep --epochs 2 --out kept --quiet >/dev/null || fail "training deep-convnet"
+"$kata" train $deep --epochs 2 --recompute --out again --quiet >/dev/null || fail "training with --recompute"
+[ "$(hash_of kept)" = "$(hash_of again)" ] || fail "--recompute gives other weights"
+grep -q "recompute: true" again/kata.yaml || fail "kata.yaml does not say --recompute"
+grep -q "recompute" kept/kata.yaml && fail "kata.yaml says recompute where it is off"
+"$kata" train --resume again --quiet >/dev/null || fail "resuming with --recompute"
+bytes_of() { sed 's/.*"activation_bytes":\([0-9]*\).*/\1/'; }
+plain=$("$kata" show deep-convnet --json | bytes_of)
+less=$("$kata" show deep-convnet --recompute --json | bytes_of)
+[ "$less" -lt "$plain" ] || fail "kata show --recompute says $less bytes, not less than $plain"
+
 # Ctrl-C in mid-epoch, then --resume
 for delay in 0.5 0.25 0.1 0.03; do
     rm -rf stopped

@@ -58,14 +58,16 @@ static void after_step(void *user, const kata_progress *progress) {
     }
 }
 
-static void check(const char *network, kata_optimizer optimizer, int n_states, int threads) {
+static void check(const char *network, kata_optimizer optimizer, int n_states, int threads,
+                  bool recompute) {
     kata_test_allocator allocator;
     kata_test_allocator_init(&allocator);
     kata_context *context = kata_test_context(&allocator, threads);
     kata_dataset *dataset = samples(context);
     kata_model *model;
     ok(kata_model_ready(&model, context, network, NULL));
-    ok(kata_compile(model, .loss = KATA_SOFTMAX_CROSS_ENTROPY, .optimizer = optimizer));
+    ok(kata_compile(model, .loss = KATA_SOFTMAX_CROSS_ENTROPY, .optimizer = optimizer,
+                    .recompute = recompute));
 
     int64_t compiled = allocator.n_live_bytes;
     size_t in_context = kata_context_bytes(context);
@@ -100,10 +102,12 @@ static void check(const char *network, kata_optimizer optimizer, int n_states, i
 static void networks(void **state) {
     (void)state;
     for (int threads = 1; threads <= 3; threads += 2) {
-        check("two-layer", kata_sgd(.lr = 0.1), 0, threads);
-        check("two-layer", kata_momentum(.lr = 0.1), 1, threads);
-        check("simple-convnet", kata_adam(.lr = 1e-3), 2, threads);
-        check("deep-convnet", kata_adam(.lr = 1e-3), 2, threads);
+        for (int recompute = 0; recompute < 2; recompute++) {
+            check("two-layer", kata_sgd(.lr = 0.1), 0, threads, recompute);
+            check("two-layer", kata_momentum(.lr = 0.1), 1, threads, recompute);
+            check("simple-convnet", kata_adam(.lr = 1e-3), 2, threads, recompute);
+            check("deep-convnet", kata_adam(.lr = 1e-3), 2, threads, recompute);
+        }
     }
 }
 
