@@ -46,6 +46,11 @@ KATA__LOCAL void KATA__WINOGRAD_OUT(finish)(const int size, const bool tail, con
     }
 }
 
+/* a is a window's maximum, rather than b: a NaN is, wherever it stands, so that it is seen. */
+KATA__LOCAL IVEC KATA__WINOGRAD_OUT(beats)(VEC a, VEC b) {
+    return (a > b) | (a != a);
+}
+
 /* The windows of rows i and i + 1. */
 KATA__LOCAL void KATA__WINOGRAD_OUT(pool)(const int size, const bool tail,
                                           const KATA__WINOGRAD_OUT(end) * e, const int i,
@@ -57,11 +62,12 @@ KATA__LOCAL void KATA__WINOGRAD_OUT(pool)(const int size, const bool tail,
     KATA__UNROLL
     for (int j = 0; j < size; j += 2) {
         if (j < e->columns) {
-            const IVEC right = above[j + 1] > above[j], low_right = below[j + 1] > below[j];
-            const VEC top = NAME(winograd_maximum)(above[j], above[j + 1]);
-            const VEC low = NAME(winograd_maximum)(below[j], below[j + 1]);
-            const IVEC lower = low > top;
-            const VEC best = NAME(winograd_maximum)(NAME(winograd_maximum)(top, low), least);
+            const IVEC right = KATA__WINOGRAD_OUT(beats)(above[j + 1], above[j]);
+            const IVEC low_right = KATA__WINOGRAD_OUT(beats)(below[j + 1], below[j]);
+            const VEC top = NAME(select)(right, above[j + 1], above[j]);
+            const VEC low = NAME(select)(low_right, below[j + 1], below[j]);
+            const IVEC lower = KATA__WINOGRAD_OUT(beats)(low, top);
+            const VEC best = NAME(winograd_maximum)(NAME(select)(lower, low, top), least);
             const int64_t place = i / 2 * e->pooled_row + j / 2 * e->pooled_step + at;
             KATA__WINOGRAD_WRITE(tail, e->y + place, best, count);
             if (e->index) {
