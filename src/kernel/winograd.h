@@ -7,8 +7,13 @@
  * The gradient by the weight: 1e-6 and 2e-6; with thousands of tiles and hundreds of channels
  * F(2x2) reaches 1e-5. tests/kernel/test_winograd.c and bench/winograd.c measure them.
  *
- * A finite result needs finite inputs in the whole patch (4x4 or 6x6) under its tile: an infinity
- * or a NaN in x makes NaN of all outputs of the tiles whose patches hold it. */
+ * bfloat16: u = 2^-8. Where products are of pairs, what is transformed is rounded to bfloat16:
+ * 1.5 u (F(2x2)) or 5 u (F(4x4)) of the largest result, forward and by the weight, for random
+ * numbers (more where sums cancel), beside the rounding of y itself; elsewhere as float32.
+ * tests/kernel/test_winograd_bf16.c measures it.
+ *
+ * A NaN in x, and an infinity but for relu, reaches every result whose window holds it. It may make
+ * a NaN of any other of its tile (whose patch is 4x4 or 6x6), of no other tile. */
 #ifndef KATA_KERNEL_WINOGRAD_H
 #define KATA_KERNEL_WINOGRAD_H
 

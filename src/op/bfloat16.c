@@ -7,6 +7,7 @@
  * same on every processor: blocks of 16 columns, [group][f/16][k/2][16][2] with k over taps, then
  * channels, padded with zeros; so the plain loops read it as well. Winograd's is the affair of the
  * kernels; the plain loops' own is the direct one, which takes less room. */
+#include <math.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -394,7 +395,7 @@ static double conv_element(const kata_call *call, const kata__conv *v, int64_t n
         sum += kata_load(KATA_BF16, call->inputs[IN_RESIDUAL].data, at);
     }
     if (call->attributes[CONV_RELU].i != 0) {
-        sum = sum > 0 ? sum : 0;
+        sum = sum <= 0 ? 0 : sum; /* a NaN stays one */
     }
     if (kata__call_has(call, IN_MASK) &&
         !(kata_load(KATA_BF16, call->inputs[IN_MASK].data, at) > 0)) {
@@ -420,13 +421,15 @@ static kata_status conv_reference(const kata_call *call) {
         double best = conv_element(call, &v, n, 2 * oy, 2 * ox, f);
         for (int k = 1; k < 4; k++) {
             double other = conv_element(call, &v, n, 2 * oy + k / 2, 2 * ox + k % 2, f);
-            where = other > best ? k : where;
-            best = other > best ? other : best;
+            if (other > best || isnan(other)) {
+                where = k;
+                best = other;
+            }
         }
         kata_store(KATA_BF16, y->data, o, best);
         if (call->n_outputs > 1) {
             ((uint8_t *)call->outputs[1].data)[o] =
-                (uint8_t)(relu && !(best > 0) ? KATA__POOL_NONE : where);
+                (uint8_t)(relu && best <= 0 ? KATA__POOL_NONE : where);
         }
     }
     return KATA_OK;
@@ -743,7 +746,7 @@ static kata_status gemm_reference(const kata_call *call) {
                 sum += kata_load(KATA_BF16, g.a, g.transpose_a ? l * g.lda + i : i * g.lda + l) *
                        kata_load(KATA_BF16, g.packed_b, matrix_at(g.k, l, j));
             }
-            sum = g.relu && !(sum > 0) ? 0 : sum;
+            sum = g.relu && sum <= 0 ? 0 : sum;
             if (g.mask != NULL && !(kata_load(KATA_BF16, g.mask, i * g.n + j) > 0)) {
                 sum = 0;
             }

@@ -65,7 +65,7 @@ static uint32_t reference_bits(void) {
     return (uint32_t)(reference_state >> 33);
 }
 
-static int64_t reference_range(int64_t low, int64_t high) {
+static inline int64_t reference_range(int64_t low, int64_t high) {
     return low + (int64_t)(reference_bits() % (uint64_t)(high - low + 1));
 }
 

@@ -355,9 +355,10 @@ static void test_turned_and_spread(void **state) {
                 reference_compare("turned", KATA_BF16, got[0], dx, dx_count,
                                   bfloat16_tolerance(KATA_BF16, 9 * f));
             }
-            for (int64_t i = 0; i < dx_count; i++) { /* see check_winograd */
+            for (int64_t i = 0; algorithm != KATA__CONV_DIRECT && i < dx_count; i++) {
                 const double error = fabs((double)kata_bf16_to_f32(got[0][i]) - dx[i]);
-                assert_true(error <= most * 20 / 512 + fabs(dx[i]) / 256);
+                const double near = bfloat16_winograd_bound(way, (int)algorithm, false) * most;
+                assert_true(error <= near + fabs(dx[i]) / 256);
             }
             assert_memory_equal(got[0], got[1], (size_t)dx_count * 2);
             if (algorithm == KATA__CONV_DIRECT || forward.oh % 2 == 0) { /* else other tiles */
@@ -383,10 +384,8 @@ static void test_turned_and_spread(void **state) {
 }
 
 /* Winograd against sums in double, for every way to multiply and every store; the same bits for
- * every number of threads. What is transformed is rounded to bfloat16, 2^-9 relative, before the
- * products where they are of pairs; the transforms back enlarge that, for F(2x2) by about 3 and for
- * F(4x4) by about 10 times the largest result; where they are of float32 numbers, the weight alone
- * is not rounded as in the reference, and dw is exact to float32. y is rounded once more. */
+ * every number of threads. bfloat16_winograd_bound says how large its errors may be; y is rounded
+ * once more. */
 static void check_winograd(const kata__conv *g, const flags *o, kata__conv_algorithm algorithm) {
     const int64_t x_count = g->n * g->c * g->h * g->w, y_count = g->n * g->f * g->oh * g->ow;
     const int64_t weight_count = g->f * g->c * 9;
@@ -413,11 +412,12 @@ static void check_winograd(const kata__conv *g, const flags *o, kata__conv_algor
     uint16_t *x_last = to_last(x, g->n, g->c, g->h * g->w);
     uint16_t *dy_last = to_last(dy, g->n, g->f, g->oh * g->ow);
     const kata__conv_bf16_input input = {KATA_BF16, x_last, NULL};
-    const double enlarged = algorithm == KATA__CONV_WINOGRAD_2 ? 6.0 / 512 : 20.0 / 512;
     for (int way = 0; way < BFLOAT16_WAYS; way++) {
         uint16_t *first_y = NULL;
+        uint8_t *first_index = NULL;
         float *first_dw = NULL;
-        const double bound = way < 3 ? 2e-5 : enlarged; /* of dw */
+        const double enlarged = bfloat16_winograd_bound(way, (int)algorithm, false);
+        const double bound = bfloat16_winograd_bound(way, (int)algorithm, true);
         for (int t = 0; t < BFLOAT16_THREADS; t++) {
             kata_context *context = bfloat16_contexts[way][t];
             if (context == NULL) {
@@ -447,6 +447,7 @@ static void check_winograd(const kata__conv *g, const flags *o, kata__conv_algor
             free(packed);
             if (first_y != NULL) {
                 assert_memory_equal(out, first_y, (size_t)out_count * 2);
+                assert_memory_equal(index, first_index, (size_t)out_count);
                 assert_memory_equal(got, first_dw, (size_t)(weight_count + g->f) * sizeof *got);
                 free(out);
                 free(index);
@@ -454,6 +455,7 @@ static void check_winograd(const kata__conv *g, const flags *o, kata__conv_algor
                 continue;
             }
             first_y = out;
+            first_index = index;
             first_dw = got;
             char what[360];
             describe(what, sizeof what, way, algorithm == 1 ? "F(2x2)" : "F(4x4)", g);
@@ -494,9 +496,9 @@ static void check_winograd(const kata__conv *g, const flags *o, kata__conv_algor
             }
             reference_compare(what, KATA_F32, got + weight_count, db, g->f,
                               bfloat16_tolerance(KATA_F32, g->n * g->oh * g->ow));
-            free(index);
         }
         free(first_y);
+        free(first_index);
         free(first_dw);
     }
     free(x);

@@ -33,6 +33,12 @@ static kata__conv shape(int64_t n, int64_t c, int64_t h, int64_t w, int64_t f, i
                         .groups = 1};
 }
 
+static void quiet(void *user, kata_log_level level, const char *line) {
+    (void)user;
+    (void)level;
+    (void)line;
+}
+
 /* `count` numbers between two guards. */
 static uint8_t *guarded(size_t n_bytes) {
     return (uint8_t *)reference_buffer(n_bytes + 2 * GUARD) + GUARD;
@@ -425,6 +431,84 @@ static void test_not_finite(void **state) {
     free(weight);
 }
 
+/* Fused pooling's places for 1, 2 and 3 threads, in float32 and in bfloat16: many tiles and few,
+ * of equal numbers too. */
+static void test_places(void **state) {
+    (void)state;
+    enum { CONTEXTS = 5, THREADS = 3 };
+    static const char *const ways[CONTEXTS][2] = {{"portable", "plain"},
+                                                  {"avx2", "plain"},
+                                                  {"avx512", "plain"},
+                                                  {"avx512", "avx512_bf16"},
+                                                  {"avx512", "amx"}};
+    const kata__conv problems[] = {shape(30, 16, 14, 14, 32, 1, 1, 1, 1),
+                                   shape(1, 33, 11, 9, 40, 1, 1, 1, 1),
+                                   shape(1, 64, 8, 8, 64, 1, 1, 1, 1)};
+    for (int k = 0; k < 3 * CONTEXTS * 4; k++) {
+        const kata__conv *g = &problems[k / CONTEXTS / 4];
+        const int way = k / 4 % CONTEXTS;
+        const kata__conv_algorithm algorithm = algorithms[k % 2];
+        const bool equal = k / 2 % 2; /* numbers, so that windows inside are ties up to rounding */
+        const int64_t n_x = g->n * g->h * g->w * g->c, n_weight = g->f * g->c * 9;
+        const size_t n_y = (size_t)(g->n * (g->oh / 2) * (g->ow / 2) * g->f);
+        float *x = reference_numbers(KATA_F32, n_x);
+        float *weight = reference_numbers(KATA_F32, n_weight);
+        uint16_t *x_half = reference_buffer((size_t)n_x * sizeof *x_half);
+        for (int64_t i = 0; i < n_x; i++) {
+            x[i] = equal ? 1 : x[i];
+            x_half[i] = kata_f32_to_bf16(x[i]);
+        }
+        float *y = reference_buffer(n_y * sizeof *y);
+        uint16_t *y_half = reference_buffer(n_y * sizeof *y_half);
+        uint8_t *index[2][THREADS];
+        for (int t = 0; t < THREADS; t++) {
+            index[0][t] = guarded(n_y);
+            index[1][t] = guarded(n_y);
+            kata_context *context;
+            const kata_context_options options = {
+                .threads = t + 1, .kernels = ways[way][0], .bfloat16 = ways[way][1], .log = quiet};
+            assert_int_equal(kata_context_new(&context, &options), KATA_OK);
+            const kata__conv_store store = {.relu = true, .pool = true, .index = index[0][t]};
+            float *packed = reference_buffer((size_t)kata__winograd_packed(context, g, algorithm) *
+                                             sizeof *packed);
+            void *workspace =
+                reference_buffer(kata__winograd_workspace(context, g, algorithm, &store));
+            kata__winograd_pack(context, g, algorithm, false, weight, packed);
+            kata__winograd_run(context, g, algorithm, x, packed, &store, y, workspace);
+            free(packed);
+            free(workspace);
+            const kata__conv_bf16_input input = {KATA_BF16, x_half, NULL};
+            const kata__conv_bf16_store half = {.relu = true, .pool = true, .index = index[1][t]};
+            uint16_t *packed_half = reference_buffer(
+                (size_t)kata__winograd_bf16_packed(context, g, algorithm) * sizeof *packed_half);
+            workspace =
+                reference_buffer(kata__winograd_bf16_workspace(context, g, algorithm, true));
+            kata__winograd_bf16_pack(context, g, algorithm, false, weight, packed_half);
+            kata__winograd_bf16_run(context, g, algorithm, &input, packed_half, &half, y_half,
+                                    workspace);
+            free(packed_half);
+            free(workspace);
+            kata_context_free(context);
+            for (int type = 0; type < 2; type++) {
+                check_guards(index[type][t], n_y);
+                assert_memory_equal(index[type][t], index[type][0], n_y);
+                for (size_t i = 0; i < n_y; i++) {
+                    assert_true(index[type][t][i] < 4 || index[type][t][i] == KATA__POOL_NONE);
+                }
+            }
+        }
+        for (int t = 0; t < THREADS; t++) {
+            free_guarded(index[0][t]);
+            free_guarded(index[1][t]);
+        }
+        free(x);
+        free(x_half);
+        free(weight);
+        free(y);
+        free(y_half);
+    }
+}
+
 static void test_choice(void **state) {
     (void)state;
     const kata__conv first = shape(1, 1, 28, 28, 16, 1, 1, 1, 1);
@@ -465,7 +549,8 @@ int main(void) {
         cmocka_unit_test(test_random), cmocka_unit_test(test_options),
         cmocka_unit_test(test_blocks), cmocka_unit_test(test_negative_pads),
         cmocka_unit_test(test_batch),  cmocka_unit_test(test_not_finite),
-        cmocka_unit_test(test_choice), cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_places), cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, reference_setup, reference_teardown);
 }

@@ -344,13 +344,14 @@ static void bf16_store_pool(const kata__bfloat16_store *s, int64_t pixels, const
                 if (residual[0] != NULL) {
                     v += bf16_load_first(residual[k / 2] + at * s->ld + j, count);
                 }
-                const IVEC above = k > 0 ? v > best : ~(IVEC){0};
+                /* A NaN is the maximum, wherever it stands, so that it is seen. */
+                const IVEC above = k > 0 ? (v > best) | (v != v) : ~(IVEC){0};
                 best = NAME(select)(above, v, best);
                 place = (above & k) | (~above & place);
             }
             best += NAME(load)(s->bias + j);
             if (s->relu) {
-                place |= ~(best > 0) & 255;
+                place |= (best <= 0) & KATA__POOL_NONE;
                 best = NAME(maximum)(best, (VEC){0});
             }
             bf16_store_first(y + j, best, count);
