@@ -398,7 +398,7 @@ static double conv_element(const kata_call *call, const kata__conv *v, int64_t n
         sum = sum <= 0 ? 0 : sum; /* a NaN stays one */
     }
     if (kata__call_has(call, IN_MASK) &&
-        !(kata_load(KATA_BF16, call->inputs[IN_MASK].data, at) > 0)) {
+        kata_load(KATA_BF16, call->inputs[IN_MASK].data, at) <= 0) {
         sum = 0;
     }
     return sum;
@@ -421,7 +421,7 @@ static kata_status conv_reference(const kata_call *call) {
         double best = conv_element(call, &v, n, 2 * oy, 2 * ox, f);
         for (int k = 1; k < 4; k++) {
             double other = conv_element(call, &v, n, 2 * oy + k / 2, 2 * ox + k % 2, f);
-            if (other > best || isnan(other)) {
+            if (other > best || (isnan(other) && !isnan(best))) {
                 where = k;
                 best = other;
             }
@@ -747,7 +747,7 @@ static kata_status gemm_reference(const kata_call *call) {
                        kata_load(KATA_BF16, g.packed_b, matrix_at(g.k, l, j));
             }
             sum = g.relu && sum <= 0 ? 0 : sum;
-            if (g.mask != NULL && !(kata_load(KATA_BF16, g.mask, i * g.n + j) > 0)) {
+            if (g.mask != NULL && kata_load(KATA_BF16, g.mask, i * g.n + j) <= 0) {
                 sum = 0;
             }
             kata_store(g.c_dtype, g.c, i * g.n + j, sum);

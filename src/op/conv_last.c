@@ -6,6 +6,7 @@
  * and are packed inside the call, or packed before by kata:ConvLastWeight, once for many calls.
  * What a packed weight looks like is the affair of the kernel that packs and the one that reads;
  * the reference kernels' packed weight is the plain one, turned if need be, in order. */
+#include <math.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -437,9 +438,9 @@ static double conv_element(const kata_call *call, const kata__conv *v, int64_t n
         sum += kata_load(dtype, call->inputs[IN_RESIDUAL].data, at);
     }
     if (call->attributes[CONV_RELU].i != 0) {
-        sum = sum > 0 ? sum : 0;
+        sum = sum <= 0 ? 0 : sum; /* a NaN stays one */
     }
-    if (kata__call_has(call, IN_MASK) && !(kata_load(dtype, call->inputs[IN_MASK].data, at) > 0)) {
+    if (kata__call_has(call, IN_MASK) && kata_load(dtype, call->inputs[IN_MASK].data, at) <= 0) {
         sum = 0;
     }
     return sum;
@@ -464,13 +465,15 @@ static kata_status conv_reference(const kata_call *call) {
         double best = conv_element(call, &v, n, 2 * oy, 2 * ox, f);
         for (int k = 1; k < 4; k++) {
             double other = conv_element(call, &v, n, 2 * oy + k / 2, 2 * ox + k % 2, f);
-            where = other > best ? k : where;
-            best = other > best ? other : best;
+            if (other > best || (isnan(other) && !isnan(best))) {
+                where = k;
+                best = other;
+            }
         }
         kata_store(y->dtype, y->data, at, best);
         if (call->n_outputs > 1) {
             ((uint8_t *)call->outputs[1].data)[o] =
-                (uint8_t)(relu && !(best > 0) ? KATA__POOL_NONE : where);
+                (uint8_t)(relu && best <= 0 ? KATA__POOL_NONE : where);
         }
     }
     return KATA_OK;

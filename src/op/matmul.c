@@ -533,7 +533,7 @@ static kata_status fused_reference(const kata_call *call) {
     KATA__TRY(gemm_reference(call));
     for (int64_t i = 0; i < kata_tensor_count(y); i++) {
         bool off = (call->attributes[GEMM_RELU].i != 0 && kata_load(y->dtype, y->data, i) <= 0) ||
-                   (kata__call_has(call, 3) && !(kata_load(mask->dtype, mask->data, i) > 0));
+                   (kata__call_has(call, 3) && kata_load(mask->dtype, mask->data, i) <= 0);
         if (off) {
             kata_store(y->dtype, y->data, i, 0);
         }

@@ -123,8 +123,8 @@ static int64_t global_index(const kata__conv *v, int64_t plane, int64_t at, bool
     return plane * v->h * v->w + at;
 }
 
-/* y = the largest tap inside x; Indices = where it is (the first of equals in row-major order, -1
- * if all taps lie outside) */
+/* y = the largest tap inside x, a NaN if there is one; Indices = where it is (the first of equals
+ * or of NaNs in row-major order, -1 if all taps lie outside) */
 static kata_status max_reference(const kata_call *call) {
     kata__window window = pool_window_of(call);
     kata__conv v = pool_conv(&window, &call->inputs[0].shape);
@@ -143,7 +143,7 @@ static kata_status max_reference(const kata_call *call) {
                         continue;
                     }
                     double value = kata_load(x->dtype, x->data, (plane * v.h + iy) * v.w + ix);
-                    if (where < 0 || value > best) {
+                    if (where < 0 || value > best || (isnan(value) && !isnan(best))) {
                         best = value;
                         where = iy * v.w + ix;
                     }
@@ -307,7 +307,7 @@ static kata__window max_grad_window(const kata_call *call) {
     return window;
 }
 
-/* dx = 0; for each window: dx[first tap equal to y] += dy */
+/* dx = 0; for each window: dx[first tap that is y] += dy */
 static kata_status max_grad_reference(const kata_call *call) {
     kata__window window = max_grad_window(call);
     kata__conv v = pool_conv(&window, &call->inputs[0].shape);
@@ -323,7 +323,8 @@ static kata_status max_grad_reference(const kata_call *call) {
                 continue;
             }
             int64_t at = (plane * v.h + iy) * v.w + ix;
-            if (kata_load(dtype, call->inputs[0].data, at) == y) {
+            double tap = kata_load(dtype, call->inputs[0].data, at);
+            if (tap == y || (isnan(tap) && isnan(y))) {
                 kata_store(dtype, dx, at,
                            kata_load(dtype, dx, at) + kata_load(dtype, call->inputs[2].data, o));
                 break;
@@ -427,6 +428,19 @@ static void taps_inside(int64_t start, int64_t dilation, int64_t k, int64_t size
             memset(dx + (v->h - 1) * v->w, 0, (size_t)v->w * sizeof(T));                           \
         }                                                                                          \
     }                                                                                              \
+    static __attribute__((noinline))                                                               \
+    int64_t first_nan_##T(const kata__conv *v, const T *x, int64_t iy, int64_t ix, int64_t ky0,    \
+                          int64_t ky1, int64_t kx0, int64_t kx1) {                                 \
+        for (int64_t ky = ky0; ky < ky1; ky++) {                                                   \
+            for (int64_t kx = kx0; kx < kx1; kx++) {                                               \
+                int64_t at = (iy + ky * v->dilation_h) * v->w + ix + kx * v->dilation_w;           \
+                if (x[at] != x[at]) {                                                              \
+                    return at;                                                                     \
+                }                                                                                  \
+            }                                                                                      \
+        }                                                                                          \
+        return -1; /* y is no maximum of x */                                                      \
+    }                                                                                              \
     static void max_grad_any_##T(const kata__conv *v, const T *x, const T *y, const T *dy,         \
                                  T *dx) {                                                          \
         memset(dx, 0, (size_t)(v->h * v->w) * sizeof(T));                                          \
@@ -446,9 +460,13 @@ static void taps_inside(int64_t start, int64_t dilation, int64_t k, int64_t size
                         place = x[at] == m ? at : place;                                           \
                     }                                                                              \
                 }                                                                                  \
-                if (place >= 0) {                                                                  \
-                    dx[place] += *dy;                                                              \
+                if (__builtin_expect(place < 0, 0)) { /* no number is equal to a NaN */            \
+                    place = m != m ? first_nan_##T(v, x, iy, ix, ky0, ky1, kx0, kx1) : -1;         \
+                    if (place < 0) {                                                               \
+                        continue;                                                                  \
+                    }                                                                              \
                 }                                                                                  \
+                dx[place] += *dy;                                                                  \
             }                                                                                      \
         }                                                                                          \
     }                                                                                              \

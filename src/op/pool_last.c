@@ -180,7 +180,8 @@ static kata_status max_infer(kata_infer *i) {
     return KATA_OK;
 }
 
-/* y = the largest tap inside x, index = its place in the window, the first of equals */
+/* y = the largest tap inside x, a NaN if there is one; index = its place in the window, the first
+ * of equals or of NaNs */
 static kata_status max_reference(const kata_call *call) {
     kata__conv v = pool_of(call, false);
     const kata_tensor *x = &call->inputs[0], *y = &call->outputs[0];
@@ -191,7 +192,7 @@ static kata_status max_reference(const kata_call *call) {
         for (int64_t k = 0; k < v.kh * v.kw; k++) {
             int64_t at = tap_of(&v, &p, k);
             double value = at < 0 ? 0 : kata_load(x->dtype, x->data, at);
-            if (at >= 0 && (where < 0 || value > best)) {
+            if (at >= 0 && (where < 0 || value > best || (isnan(value) && !isnan(best)))) {
                 best = value;
                 where = k;
             }
@@ -230,7 +231,8 @@ const kata_op kata__op_kata_MaxPoolLast = {
     .flops = pool_flops,
     .flags = KATA_OP_INTERNAL,
     .tolerance = 1e-7,
-    .doc = "x (N,H,W,C) -> y, index: largest of each window, and its place, row * width + column.",
+    .doc = "x (N,H,W,C) -> y, index: largest of each window, or its first NaN, and its place, row "
+           "* width + column.",
 };
 
 /* ---- kata:MaxPoolLastGrad (dy, index) -> dx ---- */

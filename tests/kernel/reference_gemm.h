@@ -101,7 +101,8 @@ static inline void reference_compare(const char *what, kata_dtype dtype, const v
                                      const double *expected, int64_t count, double tolerance) {
     for (int64_t i = 0; i < count; i++) {
         const double g = kata_load(dtype, got, i);
-        if (g != expected[i] && !(fabs(g - expected[i]) <= tolerance * (1 + fabs(expected[i])))) {
+        if (g != expected[i] && !(isnan(g) && isnan(expected[i])) &&
+            !(fabs(g - expected[i]) <= tolerance * (1 + fabs(expected[i])))) {
             fail_msg("%s: number %lld is %.17g, expected %.17g", what, (long long)i, g,
                      expected[i]);
         }

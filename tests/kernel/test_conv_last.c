@@ -16,13 +16,17 @@ enum {
     INDEX = 32, /* with POOL */
     TURNED = 64,
     EXACT = 128, /* small whole numbers: every sum is exact, many are equal */
-    OPTIONS = 256
+    OPTIONS = 256,
+    NANS = 512 /* some numbers are NaNs */
 };
 
 static float *some_numbers(int64_t count, int options) {
     float *x = reference_numbers(KATA_F32, count);
     for (int64_t i = 0; options & EXACT && i < count; i++) {
         x[i] = (float)reference_range(-2, 2);
+        if (options & NANS && reference_bits() % 20 == 0) {
+            x[i] = NAN;
+        }
     }
     return x;
 }
@@ -76,11 +80,13 @@ static void compare(const char *what, const kata__conv *g, const kata__conv_stor
     for (int64_t i = 0; i < count; i++) {
         int best = 0;
         for (int k = 1; k < 4; k++) {
-            best = expected[of_window(g, i, k)] > expected[of_window(g, i, best)] ? k : best;
+            const double other = expected[of_window(g, i, k)];
+            const double most = expected[of_window(g, i, best)];
+            best = other > most || (isnan(other) && !isnan(most)) ? k : best;
         }
         const double value = expected[of_window(g, i, best)];
         const double allowed = tolerance * (1 + fabs(value));
-        if (!(fabs(y[i] - value) <= allowed)) {
+        if (!(fabs(y[i] - value) <= allowed) && !(isnan(y[i]) && isnan(value))) {
             fail_msg("%s: pooled number %lld is %.9g, expected %.17g", what, (long long)i, y[i],
                      value);
         }
@@ -137,8 +143,8 @@ static void check(const kata__conv *g, int options) {
     const int64_t full = g->n * g->oh * g->ow * g->f;
     const int64_t count = pool ? g->n * (g->oh / 2) * (g->ow / 2) * g->f : full;
     float *x = some_numbers(g->n * g->h * g->w * g->c, options);
-    float *weight = some_numbers(g->f * (g->c / g->groups) * g->kh * g->kw, options);
-    float *bias = some_numbers(g->f, options), *residual = some_numbers(full, options);
+    float *weight = some_numbers(g->f * (g->c / g->groups) * g->kh * g->kw, options & ~NANS);
+    float *bias = some_numbers(g->f, options & ~NANS), *residual = some_numbers(full, options);
     float *mask = some_numbers(full, options), *turned = turn(g, weight);
     kata__conv_store store = {.bias = options & BIAS ? bias : NULL,
                               .residual = options & RESIDUAL ? residual : NULL,
@@ -371,6 +377,25 @@ static void test_not_finite(void **state) {
     free(weight);
 }
 
+/* The first NaN of a pooled window, wherever it stands, in every kind of tile. */
+static void test_nan_in_window(void **state) {
+    (void)state;
+    static const int stores[] = {0, BIAS | RELU, RESIDUAL, BIAS | RELU | RESIDUAL, RELU | MASK};
+    for (size_t i = 0; i < sizeof stores / sizeof *stores; i++) {
+        for (int indexed = 0; indexed <= INDEX; indexed += INDEX) {
+            const int options = stores[i] | POOL | EXACT | NANS | indexed;
+            kata__conv kinds[] = {
+                plain(2, 1, 12, 30, 1, 0, 1, 1),  plain(2, 1, 12, 19, 3, 1, 1, 1),
+                plain(2, 1, 12, 30, 5, 0, 1, 1),  plain(2, 2, 12, 3, 1, 0, 1, 1),
+                plain(1, 3, 12, 40, 3, 1, 1, 1),  plain(2, 2, 13, 16, 2, 1, 1, 1),
+                plain(1, 20, 9, 20, 2, 0, 1, 20), plain(1, 2, 12, 64, 1, 0, 2, 1)};
+            for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+                check(&kinds[k], options);
+            }
+        }
+    }
+}
+
 /* Every algorithm is reached through the same functions, and the choice does not depend on n. */
 static void test_algorithms(void **state) {
     (void)state;
@@ -412,7 +437,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random),     cmocka_unit_test(test_options),
         cmocka_unit_test(test_layers),     cmocka_unit_test(test_odd_places),
-        cmocka_unit_test(test_not_finite), cmocka_unit_test(test_algorithms),
+        cmocka_unit_test(test_not_finite), cmocka_unit_test(test_nan_in_window),
+        cmocka_unit_test(test_algorithms),
     };
     return cmocka_run_group_tests_name("kernel/conv_last", tests, reference_setup,
                                        reference_teardown);

@@ -291,6 +291,13 @@ static const kata_test_case cases_b[] = {
      ATTRIBUTES(KATA_INTS("kernel_shape", 2, 2), KATA_INTS("strides", 2, 2)),
      EXPECT(0, 1, 0, 0, 3, 0, 0, 0, 0, 6, 0, 0, 2, 0, 0, 0, 0, 4, 0, 0)},
 
+    {"MaxPool", .inputs = {{F(1, 1, 3, 3), VALUES(1, 2, NAN, 3, NAN, 4, 5, 6, 7)}},
+     ATTRIBUTES(KATA_INTS("kernel_shape", 2, 3)), EXPECT(NAN, NAN), .forward_only = true},
+    {"kata:MaxPoolGrad",
+     .inputs = {{F(1, 1, 3, 3), VALUES(1, 2, NAN, 3, NAN, 4, 5, 6, 7)},
+                {F(1, 1, 2, 1), VALUES(NAN, NAN)},
+                {F(1, 1, 2, 1), VALUES(1, 2)}},
+     ATTRIBUTES(KATA_INTS("kernel_shape", 2, 3)), EXPECT(0, 0, 1, 0, 2, 0, 0, 0, 0)},
     /* --- AveragePool --- */
     {"AveragePool", .inputs = {{F(2, 3, 6, 8)}},
      ATTRIBUTES(KATA_INTS("kernel_shape", 2, 2), KATA_INTS("strides", 2, 2)), .batched = 1},

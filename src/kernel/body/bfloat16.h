@@ -261,7 +261,7 @@ KATA__LOCAL void bf16_store_some(const kata__bfloat16_store *s, int64_t rows, co
                 v = NAME(maximum)(v, (VEC){0});
             }
             if (masks) {
-                v = NAME(select)(bf16_load_first(mask + i * ld + j, count) > 0, v, (VEC){0});
+                v = NAME(select)(bf16_load_first(mask + i * ld + j, count) <= 0, (VEC){0}, v);
             }
             bf16_store_first(y + j, v, count);
         }
@@ -335,8 +335,7 @@ static void bf16_store_pool(const kata__bfloat16_store *s, int64_t pixels, const
     for (int64_t i = 0; i < pixels; i++, y += s->ld) {
         for (int64_t j = 0; j < s->n; j += LANES) {
             const int count = bf16_count(s->n - j);
-            VEC best = {0};
-            IVEC place = {0};
+            VEC window[4];
             KATA__UNROLL
             for (int k = 0; k < 4; k++) {
                 const int64_t at = 2 * i + k % 2;
@@ -344,11 +343,10 @@ static void bf16_store_pool(const kata__bfloat16_store *s, int64_t pixels, const
                 if (residual[0] != NULL) {
                     v += bf16_load_first(residual[k / 2] + at * s->ld + j, count);
                 }
-                /* A NaN is the maximum, wherever it stands, so that it is seen. */
-                const IVEC above = k > 0 ? (v > best) | (v != v) : ~(IVEC){0};
-                best = NAME(select)(above, v, best);
-                place = (above & k) | (~above & place);
+                window[k] = v;
             }
+            IVEC place;
+            VEC best = NAME(window_of_four)(window, &place);
             best += NAME(load)(s->bias + j);
             if (s->relu) {
                 place |= (best <= 0) & KATA__POOL_NONE;

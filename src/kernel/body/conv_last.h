@@ -86,40 +86,36 @@ KATA__LOCAL uint32_t NAME(conv_ends)(const int width, const int rows, const int 
     return rows == 2 ? row | row << width : row;
 }
 
-/* max(0, .) and the place of the maximum of a window's four numbers, in row-major order. */
-KATA__LOCAL void NAME(conv_pool_store)(const NAME(conv_tile) *t, const VEC *window, int64_t to,
-                                       bool tail) {
-    VEC best = window[0];
-    if (!t->index) {
-        for (int k = 1; k < 4; k++) {
-            best = NAME(maximum)(best, window[k]);
+/* max(0, .) and the place of the maximum of a window's four numbers, in row-major order. Exact, or
+ * where its NaNs are, for the caller to see to. */
+KATA__LOCAL KATA__MARKS NAME(conv_pool_store)(const NAME(conv_tile) *t, const VEC *window,
+                                              int64_t to, bool tail, const bool exact) {
+    VEC best = window[exact ? 3 : 0];
+    IVEC place = {0};
+    if (exact) {
+        place = 3 - (IVEC){0};
+        for (int k = 2; k >= 0; k--) {
+            NAME(window_back)(window[k], k, &best, &place);
         }
+    } else {
+        KATA__UNROLL
+        for (int k = 1; k < 4; k++) {
+            NAME(window_next)(window[k], k, &best, t->index ? &place : NULL);
+        }
+    }
+    if (!t->index) {
         best = t->relu ? NAME(maximum)(best, (VEC){0}) : best;
     } else {
 #if KATA__VECTOR_BYTES == 64
-        __m512i place = _mm512_setzero_si512();
-        KATA__UNROLL
-        for (int k = 1; k < 4; k++) {
-            const __mmask16 more = _mm512_cmp_ps_mask((__m512)window[k], (__m512)best, _CMP_GT_OQ);
-            best = (VEC)_mm512_mask_mov_ps((__m512)best, more, (__m512)window[k]);
-            place = _mm512_mask_set1_epi32(place, more, k);
-        }
         if (t->relu) {
             const __mmask16 none =
                 _mm512_cmp_ps_mask((__m512)best, _mm512_setzero_ps(), _CMP_LE_OQ);
             best = (VEC)_mm512_mask_mov_ps((__m512)best, none, _mm512_setzero_ps());
-            place = _mm512_mask_set1_epi32(place, none, KATA__POOL_NONE);
+            place = (IVEC)_mm512_mask_set1_epi32((__m512i)place, none, KATA__POOL_NONE);
         }
         const __mmask16 lanes = (__mmask16)(tail ? (1u << t->last) - 1 : 0xffff);
-        _mm512_mask_cvtepi32_storeu_epi8(t->index + to, lanes, place);
+        _mm512_mask_cvtepi32_storeu_epi8(t->index + to, lanes, (__m512i)place);
 #else
-        IVEC place = {0};
-        KATA__UNROLL
-        for (int k = 1; k < 4; k++) {
-            const IVEC more = window[k] > best;
-            best = NAME(select)(more, window[k], best);
-            place = (more & k) | (~more & place);
-        }
         if (t->relu) {
             const IVEC none = best <= 0;
             best = NAME(select)(none, (VEC){0}, best);
@@ -135,6 +131,7 @@ KATA__LOCAL void NAME(conv_pool_store)(const NAME(conv_tile) *t, const VEC *wind
     } else {
         NAME(store)(t->y + to, best);
     }
+    return NAME(unordered)(window[0], window[1]) | NAME(unordered)(window[2], window[3]);
 }
 
 /* What follows the sums, of any kind: out is (pixels, vectors). Not for the usual cases. */
@@ -173,7 +170,7 @@ static __attribute__((noinline)) void NAME(conv_finish)(const NAME(conv_tile) *t
             const int a = 2 * j * vectors + v, b = a + pixels / 2 * vectors;
             const VEC window[4] = {out[a], out[a + vectors], out[b], out[b + vectors]};
             NAME(conv_pool_store)
-            (t, window, j * t->y_step + v * LANES, last < LANES && v == vectors - 1);
+            (t, window, j * t->y_step + v * LANES, last < LANES && v == vectors - 1, true);
         }
     }
 }
@@ -181,7 +178,24 @@ static __attribute__((noinline)) void NAME(conv_finish)(const NAME(conv_tile) *t
 KATA__LOCAL void NAME(conv_store)(const NAME(conv_tile) *t, VEC acc[KATA__CONV_PIXELS][2],
                                   const int pixels, const int vectors, const bool pool) {
     const int last = t->last;
-    if (t->residual_at || (LANES < 16 && last < LANES)) {
+    bool unusual = t->residual_at || (LANES < 16 && last < LANES);
+    if (pool && !unusual) {
+        KATA__MARKS nan = {0};
+        KATA__UNROLL
+        for (int j = 0; j < pixels / 4; j++) {
+            KATA__CONV_EACH_VECTOR {
+                const VEC window[4] = {acc[2 * j][v], acc[2 * j + 1][v], acc[pixels / 2 + 2 * j][v],
+                                       acc[pixels / 2 + 2 * j + 1][v]};
+                nan |= NAME(conv_pool_store)(t, window, j * t->y_step + v * LANES,
+                                             LANES == 16 && v == vectors - 1, false);
+            }
+        }
+        unusual = NAME(any)(nan);
+        if (__builtin_expect(!unusual, 1)) {
+            return;
+        }
+    }
+    if (unusual) {
         VEC out[KATA__CONV_PIXELS * 2];
         KATA__UNROLL
         for (int i = 0; i < pixels; i++) {
@@ -190,18 +204,6 @@ KATA__LOCAL void NAME(conv_store)(const NAME(conv_tile) *t, VEC acc[KATA__CONV_P
             }
         }
         NAME(conv_finish)(t, out, pixels, vectors, pool);
-        return;
-    }
-    if (pool) {
-        KATA__UNROLL
-        for (int j = 0; j < pixels / 4; j++) {
-            KATA__CONV_EACH_VECTOR {
-                const VEC window[4] = {acc[2 * j][v], acc[2 * j + 1][v], acc[pixels / 2 + 2 * j][v],
-                                       acc[pixels / 2 + 2 * j + 1][v]};
-                NAME(conv_pool_store)
-                (t, window, j * t->y_step + v * LANES, LANES == 16 && v == vectors - 1);
-            }
-        }
         return;
     }
     if (t->relu) {

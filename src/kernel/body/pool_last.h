@@ -58,34 +58,57 @@ KATA__LOCAL void kata__pool_store(float *p, VEC v, int count) {
 
 /* ---- maximum ---- */
 
+/* Lanes in which a NaN was seen. Not KATA__MARKS: GCC carries a mask from window to window through
+ * other registers. */
+KATA__LOCAL IVEC kata__pool_mark(IVEC nan, VEC a, VEC b) {
+#if KATA__VECTOR_BYTES == 64
+    return (IVEC)_mm512_mask_mov_epi32((__m512i)nan, NAME(unordered)(a, b), _mm512_set1_epi32(-1));
+#else
+    return nan | NAME(unordered)(a, b);
+#endif
+}
+
+KATA__LOCAL bool kata__pool_any(IVEC nan) {
+#if KATA__VECTOR_BYTES == 64
+    return NAME(any)(_mm512_movepi32_mask((__m512i)nan));
+#else
+    return NAME(any)(nan);
+#endif
+}
+
 /* A window's maximum in `count` channels, and its place; x points to tap (0,0). The window has
- * n_kh x n_kw taps that are all inside, or, if n_kh is 0, those of `w`. */
+ * n_kh x n_kw taps that are all inside, and its NaNs are marked in `nan`, or, if n_kh is 0, those
+ * of `w`. */
 KATA__LOCAL void kata__pool_maximum_one(const kata__conv *g, const kata__pool_window *w,
                                         const float *x, int64_t row, int64_t column, float *y,
-                                        uint8_t *index, int count, const int n_kh, const int n_kw) {
+                                        uint8_t *index, int count, const int n_kh, const int n_kw,
+                                        IVEC *nan) {
     VEC best;
-    IVEC place;
-    if (n_kh > 0) {
-        best = kata__pool_load(x, count);
+    IVEC place = {0};
+    if (LANES == 16 && n_kh == 2) { /* here exact steps cost less than marks */
+        const VEC window[4] = {kata__pool_load(x, count), kata__pool_load(x + column, count),
+                               kata__pool_load(x + row, count),
+                               kata__pool_load(x + row + column, count)};
+        best = NAME(window_of_four)(window, index ? &place : NULL);
+    } else if (n_kh > 0) {
+        VEC before = best = kata__pool_load(x, count);
         place = (IVEC){0};
         KATA__UNROLL
         for (int t = 1; t < n_kh * n_kw; t++) {
             const VEC v = kata__pool_load(x + t / n_kw * row + t % n_kw * column, count);
-            const IVEC greater = v > best;
-            best = NAME(select)(greater, v, best);
-            if (index) {
-                place = (place & ~greater) | ((t - (IVEC){0}) & greater);
+            if (t % 2 != 0 || t == n_kh * n_kw - 1) {
+                *nan = kata__pool_mark(*nan, before, v);
             }
+            before = v;
+            NAME(window_next)(v, t, &best, index ? &place : NULL);
         }
     } else {
-        best = kata__pool_load(x + w->i0 * row + w->j0 * column, count);
-        place = (int32_t)(w->i0 * g->kw + w->j0) - (IVEC){0};
-        for (int64_t i = w->i0; i < w->i1; i++) {
-            for (int64_t j = w->j0; j < w->j1; j++) {
+        best = kata__pool_load(x + (w->i1 - 1) * row + (w->j1 - 1) * column, count);
+        place = (int32_t)((w->i1 - 1) * g->kw + w->j1 - 1) - (IVEC){0};
+        for (int64_t i = w->i1 - 1; i >= w->i0; i--) {
+            for (int64_t j = w->j1 - 1; j >= w->j0; j--) {
                 const VEC v = kata__pool_load(x + i * row + j * column, count);
-                const IVEC greater = v > best;
-                best = NAME(select)(greater, v, best);
-                place = (place & ~greater) | (((int32_t)(i * g->kw + j) - (IVEC){0}) & greater);
+                NAME(window_back)(v, (int32_t)(i * g->kw + j), &best, &place);
             }
         }
     }
@@ -97,28 +120,30 @@ KATA__LOCAL void kata__pool_maximum_one(const kata__conv *g, const kata__pool_wi
 
 KATA__LOCAL void kata__pool_maximum_channels(const kata__conv *g, const kata__pool_window *w,
                                              const float *x, float *y, uint8_t *index,
-                                             const int n_kh, const int n_kw) {
+                                             const int n_kh, const int n_kw, IVEC *nan) {
     const int64_t row = g->dilation_h * g->w * g->c, column = g->dilation_w * g->c;
     int64_t c = 0;
     for (; c + LANES <= g->c; c += LANES) {
         kata__pool_maximum_one(g, w, x + c, row, column, y + c, index ? index + c : NULL, LANES,
-                               n_kh, n_kw);
+                               n_kh, n_kw, nan);
     }
     if (c < g->c) {
         kata__pool_maximum_one(g, w, x + c, row, column, y + c, index ? index + c : NULL,
-                               (int)(g->c - c), n_kh, n_kw);
+                               (int)(g->c - c), n_kh, n_kw, nan);
     }
 }
 
-static void kata__pool_maximum(const kata__conv *g, const float *x, int64_t oy, float *y,
-                               uint8_t *index) {
+/* Whether a NaN may be lost; not with `exact`, which goes the general way everywhere. */
+KATA__LOCAL bool kata__pool_maximum_row(const kata__conv *g, const float *x, int64_t oy, float *y,
+                                        uint8_t *index, const bool exact) {
+    IVEC nan = {0};
     kata__pool_window w = {.y = oy * g->stride_h - g->pad_top};
     kata__pool_inside(w.y, g->dilation_h, g->kh, g->h, &w.i0, &w.i1);
     for (int64_t ox = 0; ox < g->ow; ox++, y += g->c, index = index ? index + g->c : NULL) {
         w.x = ox * g->stride_w - g->pad_left;
         kata__pool_inside(w.x, g->dilation_w, g->kw, g->w, &w.j0, &w.j1);
         const float *from = x + (w.y * g->w + w.x) * g->c;
-        const bool whole = w.i1 - w.i0 == g->kh && w.j1 - w.j0 == g->kw;
+        const bool whole = !exact && w.i1 - w.i0 == g->kh && w.j1 - w.j0 == g->kw;
         if (w.i0 >= w.i1 || w.j0 >= w.j1) { /* all of it is padding */
             for (int64_t c = 0; c < g->c; c++) {
                 y[c] = -__builtin_inff();
@@ -127,12 +152,20 @@ static void kata__pool_maximum(const kata__conv *g, const float *x, int64_t oy, 
                 }
             }
         } else if (whole && g->kh == 2 && g->kw == 2) {
-            kata__pool_maximum_channels(g, &w, from, y, index, 2, 2);
+            kata__pool_maximum_channels(g, &w, from, y, index, 2, 2, &nan);
         } else if (whole && g->kh == 3 && g->kw == 3) {
-            kata__pool_maximum_channels(g, &w, from, y, index, 3, 3);
+            kata__pool_maximum_channels(g, &w, from, y, index, 3, 3, &nan);
         } else {
-            kata__pool_maximum_channels(g, &w, from, y, index, 0, 0);
+            kata__pool_maximum_channels(g, &w, from, y, index, 0, 0, &nan);
         }
+    }
+    return kata__pool_any(nan);
+}
+
+static void kata__pool_maximum(const kata__conv *g, const float *x, int64_t oy, float *y,
+                               uint8_t *index) {
+    if (kata__pool_maximum_row(g, x, oy, y, index, false)) {
+        kata__pool_maximum_row(g, x, oy, y, index, true);
     }
 }
 

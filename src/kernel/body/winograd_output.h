@@ -46,22 +46,6 @@ KATA__LOCAL void KATA__WINOGRAD_OUT(finish)(const int size, const bool tail, con
     }
 }
 
-/* A NaN for v where one is among a window's numbers, so that it is seen: maxima lose it unless it
- * stands first. */
-KATA__LOCAL VEC KATA__WINOGRAD_OUT(keep_nan)(VEC v, VEC a, VEC b, VEC c, VEC d) {
-#if KATA__VECTOR_BYTES == 64
-    const __mmask16 some = _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_UNORD_Q) |
-                           _mm512_cmp_ps_mask((__m512)c, (__m512)d, _CMP_UNORD_Q);
-    return (VEC)_mm512_mask_mov_ps((__m512)v, some, _mm512_set1_ps(__builtin_nanf("")));
-#elif KATA__VECTOR_BYTES == 32 /* bits all set are a NaN */
-    return (VEC)_mm256_or_ps((__m256)v,
-                             _mm256_or_ps(_mm256_cmp_ps((__m256)a, (__m256)b, _CMP_UNORD_Q),
-                                          _mm256_cmp_ps((__m256)c, (__m256)d, _CMP_UNORD_Q)));
-#else
-    return (VEC)((IVEC)v | (a != a) | (b != b) | (c != c) | (d != d));
-#endif
-}
-
 /* The windows of rows i and i + 1. */
 KATA__LOCAL void KATA__WINOGRAD_OUT(pool)(const int size, const bool tail,
                                           const KATA__WINOGRAD_OUT(end) * e, const int i,
@@ -73,17 +57,13 @@ KATA__LOCAL void KATA__WINOGRAD_OUT(pool)(const int size, const bool tail,
     KATA__UNROLL
     for (int j = 0; j < size; j += 2) {
         if (j < e->columns) {
-            const IVEC right = above[j + 1] > above[j], low_right = below[j + 1] > below[j];
-            const VEC top = NAME(winograd_maximum)(above[j], above[j + 1]);
-            const VEC low = NAME(winograd_maximum)(below[j], below[j + 1]);
-            const IVEC lower = low > top;
-            const VEC most = NAME(winograd_maximum)(NAME(winograd_maximum)(top, low), least);
-            const VEC best =
-                KATA__WINOGRAD_OUT(keep_nan)(most, above[j], above[j + 1], below[j], below[j + 1]);
+            const VEC window[4] = {above[j], above[j + 1], below[j], below[j + 1]};
+            IVEC where = {0};
+            VEC best = NAME(window_of_four)(window, e->index ? &where : NULL);
+            best = NAME(winograd_maximum)(best, least);
             const int64_t place = i / 2 * e->pooled_row + j / 2 * e->pooled_step + at;
             KATA__WINOGRAD_WRITE(tail, e->y + place, best, count);
             if (e->index) {
-                IVEC where = (lower & (2 - low_right)) | (~lower & -right);
                 if (e->relu) {
                     where |= (best <= (VEC){0}) & KATA__POOL_NONE;
                 }
