@@ -9,8 +9,8 @@ OPTIMIZERS = {"two-layer": "SGD", "simple-convnet": "Adam", "deep-convnet": "Ada
 INTRODUCTION = """# Performance
 
 How fast Kata is, as a share of what the processor can do and beside the newest PyTorch, Keras and onnxruntime, measured
-in one run on one machine. Every figure on this page was printed by a command; `bench/peers/run` measures all of it again
-and writes this page. On your own machine, without any peer:
+in one run on one machine ([another one](performance-zen4.md)). Every figure on this page was printed by a command;
+`bench/peers/run` measures all of it again and writes this page. On your own machine, without any peer:
 
 ```sh
 kata bench                    # the machine's limits, then the usual workloads as shares of them, in a minute
