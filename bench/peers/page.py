@@ -9,8 +9,8 @@ OPTIMIZERS = {"two-layer": "SGD", "simple-convnet": "Adam", "deep-convnet": "Ada
 INTRODUCTION = """# Performance
 
 How fast Kata is, as a share of what the processor can do and beside the newest PyTorch, Keras and onnxruntime, measured
-in one run on one machine. Every figure on this page was printed by a command; `bench/peers/run` measures all of it again
-and writes this page. On your own machine, without any peer:
+in one run on one machine ([another one](performance-zen4.md)). Every figure on this page was printed by a command;
+`bench/peers/run` measures all of it again and writes this page. On your own machine, without any peer:
 
 ```sh
 kata bench                    # the machine's limits, then the usual workloads as shares of them, in a minute
@@ -123,6 +123,12 @@ def machine(f):
         values = [f.value("per_second", part="machine", workload=name, threads=t) for t in (1, 2)]
         if values[0] is not None:
             rows.append([about] + [f"{v / unit:.4g} {text_of_unit}" if v is not None else "-" for v in values])
+    for us in (3, 30, 100):
+        pairs = [[f.value(k, part="machine", workload=f"machine/steady/{us}", threads=t) for k in ("p50_us", "p99_us")]
+                 for t in (1, 2)]
+        if None not in pairs[0]:
+            rows.append([f"additions in registers for {us} µs: 99th of 100 / median"] +
+                        [times(p[1], p[0]) if None not in p else "-" for p in pairs])
     return text + table(["limit", "1 thread", "2 threads"], rows)
 
 
@@ -209,6 +215,28 @@ def prediction(f, batch):
                    "Kata / the better peer"], rows))
 
 
+def bfloat16(f):
+    rows = []
+    for network, title in TITLES.items():
+        for t in (1, 2):
+            part = {"part": "bf16/" + network, "threads": t}
+            single = f.value("per_second", workload="train/" + network, **part)
+            half = f.value("per_second", workload="train-bf16/" + network, **part)
+            if single is None or half is None:
+                continue
+            one = {"workload": "predict-bf16/" + network, "batch": 1, **part}
+            p50, p99 = f.value("p50_us", **one), f.value("p99_us", **one)
+            ort = f.value("p50_us", part="predict/" + network, peer="onnxruntime", threads=t, batch=1)
+            rows.append([title, str(t), count(single), count(half), times(half, single), f"{count(p50)} / {count(p99)}",
+                         times(p50, ort)])
+    if not rows:
+        return ""
+    return ("## bfloat16\n\n`--precision bf16`: training at batch 100, samples a second, beside float32 in turns; prediction of one "
+            "sample, microseconds, beside onnxruntime in float32.\n\n" +
+            table(["network", "threads", "training, float32", "training, bfloat16", "ratio", "prediction, median / 99th of 100",
+                   "of onnxruntime's time"], rows))
+
+
 def memory(f):
     rows = []
     for network, title in TITLES.items():
@@ -280,7 +308,7 @@ def method(f):
 def text(rows, here):
     f = Figures(rows)
     parts = [INTRODUCTION, machine(f), method(f), training(f), neighbour(f), prediction(f, 1), prediction(f, 100),
-             memory(f), start(f), products(f)]
+             bfloat16(f), memory(f), start(f), products(f)]
     notes = here / "notes.md"
     if notes.exists():
         parts.append(notes.read_text())

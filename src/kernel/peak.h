@@ -32,4 +32,8 @@ double kata__peak_bandwidth(kata_context *context, kata__stream stream, void *me
 /* The clock in Hz: additions that wait for each other, one a cycle. 0 where that is not known. */
 double kata__peak_clock(double seconds);
 
+/* Takes about n cycles and touches no memory: what of a call's time the machine itself adds now and
+ * then shows where the clock is known. */
+void kata__peak_cycles(int64_t n);
+
 #endif

@@ -429,7 +429,9 @@ const kata__command kata__command_bench = {
     .text =
         "Workloads\n"
         "  start      this program, from its start to the class of one digit\n"
-        "  machine    peak by instruction set and type, clock, bandwidth of caches and memory\n"
+        "  machine    peak by instruction set and type, clock, bandwidth of caches and memory;\n"
+        "             steady: additions in registers for so many microseconds, whose p99 is the\n"
+        "             machine's own\n"
         "  gemm       products; the numbers are rows, columns, terms\n"
         "  conv       convolutions of the books' networks, VGG-16, ResNet-50, MobileNetV2\n"
         "  optimizer  a step on a million parameters\n"

@@ -1,5 +1,6 @@
 /* kata bench machine: the limits that everything else is a share of. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "kernel/peak.h"
@@ -76,6 +77,25 @@ static kata_status run_clock(kata__bench *bench, const kata__bench_entry *entry)
     return kata__bench_print(bench, &row);
 }
 
+/* Calls of a length that never varies by itself: how much longer the slowest of 100 takes is the
+ * machine's doing (interrupts, neighbours), and no other call's 99th percentile can be better. */
+static const int steady_us[] = {3, 30, 100};
+
+static kata_status wait_cycles(void *user) {
+    kata__peak_cycles(*(const int64_t *)user);
+    return KATA_OK;
+}
+
+static kata_status run_steady(kata__bench *bench, const kata__bench_entry *entry) {
+    double clock = kata__peak_clock(bench->seconds / 8);
+    if (clock <= 0) {
+        return KATA_OK; /* not known on this processor */
+    }
+    int64_t cycles = (int64_t)(1e-6 * clock * steady_us[entry->index]);
+    kata__bench_work work = {.call = wait_cycles, .user = &cycles, .items = 1, .unit = "call"};
+    return kata__bench_measure(bench, entry->name, &work);
+}
+
 size_t kata__bench_stream_bytes(const kata__bench *bench, int level) {
     size_t n = kata__bench_level_bytes(level), threads = (size_t)bench->threads;
     if (level < KATA__BENCH_L3) {
@@ -123,6 +143,11 @@ static kata_status run_bandwidth(kata__bench *bench, const kata__bench_entry *en
 void kata__bench_add_machine(kata__bench_list *list) {
     kata__bench_add(list, "machine", "peak", run_peak, 0, true);
     kata__bench_add(list, "machine", "clock", run_clock, 0, true);
+    for (size_t i = 0; i < KATA__COUNT(steady_us); i++) {
+        char name[KATA__BENCH_NAME];
+        snprintf(name, sizeof name, "steady/%d", steady_us[i]);
+        kata__bench_add(list, "machine", name, run_steady, (int)i, true);
+    }
     for (int level = 0; level < KATA__BENCH_LEVELS; level++) {
         char name[KATA__BENCH_NAME];
         snprintf(name, sizeof name, "bandwidth/%s", kata__bench_level_name(level));

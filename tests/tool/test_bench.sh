@@ -48,8 +48,9 @@ ok conv/deep predict/two-layer
 awk 'length($0) > 80 { exit 1 }' out || fail "more than 80 columns"
 
 # the parts
-ok machine/peak machine/clock machine/bandwidth/L1 machine/bandwidth/L2
+ok machine/peak machine/clock machine/steady/30 machine/bandwidth/L1 machine/bandwidth/L2
 has "100% FMA"
+has machine/steady/30
 awk 'length($0) > 80 { exit 1 }' out || fail "more than 80 columns"
 ok start/two-layer data/batch data/idx optimizer/adam fit/logistic
 for name in start/two-layer data/batch data/idx optimizer/adam fit/logistic; do
