@@ -8,5 +8,6 @@
 #include "kernel/isa.h"
 #define REAL_BITS 32
 #include "kernel/isa_real.h"
+#include "kernel/body/window.h"
 #include "kernel/body/bfloat16.h"
 #endif

@@ -9,23 +9,7 @@
 
 static kata__conv layer(int64_t n, int64_t c, int64_t side, int64_t f, int64_t kernel,
                         int64_t pad) {
-    const int64_t out = side + 2 * pad - kernel + 1;
-    return (kata__conv){.n = n,
-                        .c = c,
-                        .h = side,
-                        .w = side,
-                        .f = f,
-                        .kh = kernel,
-                        .kw = kernel,
-                        .oh = out,
-                        .ow = out,
-                        .stride_h = 1,
-                        .stride_w = 1,
-                        .dilation_h = 1,
-                        .dilation_w = 1,
-                        .pad_top = pad,
-                        .pad_left = pad,
-                        .groups = 1};
+    return bfloat16_layer(n, c, side, side, f, kernel, pad, pad);
 }
 
 /* ---- the choice ---- */
@@ -195,14 +179,6 @@ static void exact_sums(const kata__conv *g, const uint16_t *x, const uint16_t *d
     free(rounded);
 }
 
-static double largest(const double *x, int64_t count) {
-    double most = 0;
-    for (int64_t i = 0; i < count; i++) {
-        most = fmax(most, fabs(x[i]));
-    }
-    return most;
-}
-
 /* positive: x as it is behind a relu, half of it 0. */
 static void measure(int64_t channels, bool positive) {
     const kata__conv g = layer(2, channels, 12, channels, 3, 1);
@@ -234,8 +210,8 @@ static void measure(int64_t channels, bool positive) {
         for (int64_t i = 0; i < n_w; i++) {
             dw_error = fmax(dw_error, fabs((double)got_dw[i] - dw[i]));
         }
-        worst_y[way][which] = fmax(worst_y[way][which], error / largest(y, n_y));
-        worst_dw[way][which] = fmax(worst_dw[way][which], dw_error / largest(dw, n_w));
+        worst_y[way][which] = fmax(worst_y[way][which], error / bfloat16_largest(y, n_y));
+        worst_dw[way][which] = fmax(worst_dw[way][which], dw_error / bfloat16_largest(dw, n_w));
     }
     free(x);
     free(dy);

@@ -55,22 +55,7 @@ static double nearest_to_bound[3]; /* the largest error over its bound, by algor
 
 static kata__conv problem(int64_t n, int64_t c, int64_t h, int64_t w, int64_t f, int64_t pad_before,
                           int64_t pad_behind) {
-    return (kata__conv){.n = n,
-                        .c = c,
-                        .h = h,
-                        .w = w,
-                        .f = f,
-                        .kh = 3,
-                        .kw = 3,
-                        .oh = h + pad_before + pad_behind - 2,
-                        .ow = w + pad_before + pad_behind - 2,
-                        .stride_h = 1,
-                        .stride_w = 1,
-                        .dilation_h = 1,
-                        .dilation_w = 1,
-                        .pad_top = pad_before,
-                        .pad_left = pad_before,
-                        .groups = 1};
+    return bfloat16_layer(n, c, h, w, f, 3, pad_before, pad_behind);
 }
 
 /* ---- the transforms, in double ---- */
@@ -274,14 +259,6 @@ static void weight_squares(const transforms *t, const kata__conv *g, const doubl
     free(sums);
 }
 
-static double largest(const double *x, int64_t count) {
-    double most = 0;
-    for (int64_t i = 0; i < count; i++) {
-        most = fmax(most, fabs(x[i]));
-    }
-    return most;
-}
-
 static double *doubles(int64_t count) {
     double *x = calloc((size_t)count + 1, sizeof *x);
     assert_non_null(x);
@@ -483,7 +460,7 @@ static void check_forward(const kata__conv *g, int options) {
     }
     double *sums = doubles(n_y), *direct = doubles(n_y), *errors = doubles(n_y);
     direct_sums(g, dense, rounded, sums, direct);
-    const double float_part = float_error * (largest(sums, n_y) + 1);
+    const double float_part = float_error * (bfloat16_largest(sums, n_y) + 1);
     kata_graph *plain;
     kata_session *want = run_forward(bfloat16_contexts[0][0], g, 0, options, inputs, true, &plain);
     for (int algorithm = 0; algorithm < 3; algorithm++) {
@@ -567,7 +544,7 @@ static void check_weight(const kata__conv *g, bool pooled) {
         pooled ? spread(dy, places, g->n, g->oh, g->ow, g->f) : read_all(KATA_BF16, dy, n_dy);
     double *dw = doubles(n_dw), *db = doubles(g->f), *squares = doubles(n_dw);
     weight_sums(g, x_all, dy_all, dw, db);
-    const double float_part = float_error * (largest(dw, n_dw) + 1);
+    const double float_part = float_error * (bfloat16_largest(dw, n_dw) + 1);
     kata_graph *plain;
     kata_session *want = run_weight(bfloat16_contexts[0][0], g, 0, inputs, true, &plain);
     for (int algorithm = 0; algorithm < 3; algorithm++) {

@@ -9,6 +9,7 @@
 #include "kernel/body/elementwise_entry.h"
 #include "kernel/body/peak.h"
 #if REAL_BITS == 32
+#include "kernel/body/window.h"
 #include "kernel/body/conv_last.h"
 #include "kernel/body/conv_last_weight.h"
 #include "kernel/body/pool_last.h"

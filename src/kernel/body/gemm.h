@@ -195,12 +195,17 @@ enum {
     NAME(term_step) = (KATA__PRODUCT_ROWS + LANES - 1) / LANES * LANES
 };
 
-static size_t NAME(piece_space)(const kata__gemm_piece *g) {
+/* Whether tiles of A that so many panels of B read are copied to g->space. */
+KATA__LOCAL bool NAME(copies_rows)(const kata__gemm_piece *g, int64_t panels) {
     const bool crowded = g->lda * (int64_t)sizeof(REAL) % NAME(crowded_step) == 0;
+    return g->transpose_a ? panels > (crowded ? 2 : 3) : crowded && panels > 2;
+}
+
+static size_t NAME(piece_space)(const kata__gemm_piece *g) {
     const int64_t panels = (g->n + LANES - 1) / LANES / 2;
     const int64_t k = g->k < KATA__K_BLOCK ? g->k : KATA__K_BLOCK;
     const int64_t tiles = (g->m + KATA__PRODUCT_ROWS_OF_3 - 1) / KATA__PRODUCT_ROWS_OF_3;
-    if (panels <= (g->transpose_a && !crowded ? 3 : 2) || !(g->transpose_a || crowded)) {
+    if (!NAME(copies_rows)(g, panels)) {
         return 0;
     }
     return (size_t)(g->transpose_a
@@ -218,13 +223,13 @@ KATA__LOCAL int64_t NAME(tile_row)(const kata__gemm_piece *g, int64_t tile, int6
 KATA__LOCAL void NAME(take_rows)(NAME(product) *t, const kata__gemm_piece *g, int64_t tile,
                                  int64_t row_tiles, int64_t p, int64_t panels) {
     const int64_t k = t->k, i = NAME(tile_row)(g, tile, row_tiles);
-    const bool crowded = g->lda * (int64_t)sizeof(REAL) % NAME(crowded_step) == 0;
+    const bool copies = NAME(copies_rows)(g, panels);
     REAL *space = g->space;
     t->by_term = g->transpose_a;
     t->a_step = g->lda;
     if (!g->transpose_a) {
         t->a = (const REAL *)g->a + i * g->lda + p;
-        if (crowded && panels > 2) {
+        if (copies) {
             const int rows = (int)(NAME(tile_row)(g, tile + 1, row_tiles) - i);
             for (int r = 0; r < rows; r++) {
                 memcpy(space + r * NAME(rows_step), t->a + r * g->lda, (size_t)k * sizeof(REAL));
@@ -235,7 +240,7 @@ KATA__LOCAL void NAME(take_rows)(NAME(product) *t, const kata__gemm_piece *g, in
         return;
     }
     t->a = (const REAL *)g->a + p * g->lda + i;
-    if (panels <= (crowded ? 2 : 3)) {
+    if (!copies) {
         return;
     }
     const int64_t each = k * NAME(term_step);

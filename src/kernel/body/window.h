@@ -1,0 +1,112 @@
+/* The maximum of a window of float32 numbers, walked from its first number to its last, and its
+ * place: the first of equals, or of NaNs. What all poolings of channels-last tensors share.
+ *
+ * The usual steps lose a NaN that is not the first number, so a walk also marks where NaNs are (two
+ * numbers cost one comparison), and if there are any, goes back from the last number to the first
+ * in exact steps. */
+#if KATA__VECTOR_BYTES == 64
+#define KATA__MARKS __mmask16
+#else
+#define KATA__MARKS IVEC
+#endif
+
+KATA__LOCAL KATA__MARKS NAME(unordered)(VEC a, VEC b) {
+#if KATA__VECTOR_BYTES == 64
+    return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_UNORD_Q);
+#elif KATA__VECTOR_BYTES == 32
+    return (IVEC)_mm256_cmp_ps((__m256)a, (__m256)b, _CMP_UNORD_Q);
+#elif defined(__SSE2__)
+    return (IVEC)_mm_cmpunord_ps((__m128)a, (__m128)b);
+#else
+    return (a != a) | (b != b);
+#endif
+}
+
+KATA__LOCAL bool NAME(any)(KATA__MARKS marks) {
+#if KATA__VECTOR_BYTES == 64
+    return marks != 0;
+#elif KATA__VECTOR_BYTES == 32
+    return _mm256_movemask_ps((__m256)marks) != 0;
+#elif defined(__SSE2__)
+    return _mm_movemask_ps((__m128)marks) != 0;
+#else
+    int32_t some = 0;
+    for (int i = 0; i < LANES; i++) {
+        some |= marks[i];
+    }
+    return some != 0;
+#endif
+}
+
+/* A usual step: v, which is behind best, where it is greater; place if asked for. */
+KATA__LOCAL void NAME(window_next)(VEC v, int32_t at, VEC *best, IVEC *place) {
+    if (place) {
+#if KATA__VECTOR_BYTES == 64
+        const __mmask16 more = _mm512_cmp_ps_mask((__m512)v, (__m512)*best, _CMP_GT_OQ);
+        *place = (IVEC)_mm512_mask_mov_epi32((__m512i)*place, more, _mm512_set1_epi32(at));
+        *best = (VEC)_mm512_mask_mov_ps((__m512)*best, more, (__m512)v);
+        return;
+#elif KATA__VECTOR_BYTES == 32
+        const __m256 more = _mm256_cmp_ps((__m256)v, (__m256)*best, _CMP_GT_OQ);
+        *place = (IVEC)_mm256_blendv_epi8((__m256i)*place, _mm256_set1_epi32(at), (__m256i)more);
+#else
+        const IVEC more = v > *best;
+        *place = (more & at) | (~more & *place);
+#endif
+    }
+    *best = NAME(maximum)(*best, v);
+}
+
+/* An exact step: v, which is before best, where it is as great, or a NaN. */
+KATA__LOCAL void NAME(window_back)(VEC v, int32_t at, VEC *best, IVEC *place) {
+#if KATA__VECTOR_BYTES == 64
+    const __mmask16 leads = _mm512_cmp_ps_mask((__m512)v, (__m512)*best, _CMP_GE_OQ) |
+                            _mm512_cmp_ps_mask((__m512)v, (__m512)v, _CMP_UNORD_Q);
+    *best = (VEC)_mm512_mask_mov_ps((__m512)*best, leads, (__m512)v);
+    *place = (IVEC)_mm512_mask_mov_epi32((__m512i)*place, leads, _mm512_set1_epi32(at));
+#else
+    const IVEC leads = (v >= *best) | (v != v);
+    *best = NAME(select)(leads, v, *best);
+    *place = (leads & at) | (~leads & *place);
+#endif
+}
+
+/* The maximum of a window of four, in row-major order; place if asked for. */
+KATA__LOCAL VEC NAME(window_of_four)(const VEC *window, IVEC *place) {
+#if KATA__VECTOR_BYTES == 64
+    VEC best;
+    if (place) { /* exact steps cost less than a branch */
+        best = window[3];
+        *place = 3 - (IVEC){0};
+        KATA__UNROLL
+        for (int k = 2; k >= 0; k--) {
+            NAME(window_back)(window[k], k, &best, place);
+        }
+        return best;
+    }
+    const __mmask16 nan =
+        NAME(unordered)(window[0], window[1]) | NAME(unordered)(window[2], window[3]);
+    best = NAME(maximum)(NAME(maximum)(window[0], window[1]), NAME(maximum)(window[2], window[3]));
+    return (VEC)_mm512_mask_mov_ps((__m512)best, nan, _mm512_set1_ps(__builtin_nanf("")));
+#else
+    IVEC where = {0};
+    VEC best = window[0];
+    KATA__UNROLL
+    for (int k = 1; k < 4; k++) {
+        NAME(window_next)(window[k], k, &best, place ? &where : NULL);
+    }
+    if (__builtin_expect(NAME(any)(NAME(unordered)(window[0], window[1]) |
+                                   NAME(unordered)(window[2], window[3])),
+                         0)) {
+        best = window[3];
+        where = 3 - (IVEC){0};
+        for (int k = 2; k >= 0; k--) {
+            NAME(window_back)(window[k], k, &best, &where);
+        }
+    }
+    if (place) {
+        *place = where;
+    }
+    return best;
+#endif
+}
