@@ -367,6 +367,7 @@ static void NAME(gemm_strips)(const kata__gemm_piece *g, NAME(product) *t,
              g->scratch);
             t->b = g->scratch;
         }
+        t->b_after = k * vectors * KATA__VECTOR_BYTES > 2 * KATA__FIRST_LEVEL ? t->b : NULL;
         /* Each tile fetches a line of each term of A's next tile, or of B's next panel. */
         t->fetch = (kata__fetch){0};
         if (v == 0 && g->transpose_a && g->far_a) {
@@ -447,6 +448,10 @@ static void NAME(gemm_block)(const kata__gemm_piece *g, NAME(product) *t, const 
                                             : (kata__fetch){NULL, 0, 0};
 
             const int most = vectors == 3 ? KATA__PRODUCT_ROWS_OF_3 : KATA__PRODUCT_ROWS;
+            t->b_after = v + vectors < n_vectors
+                             ? (g->scratch ? t->b + vectors * LANES * k : t->b + vectors * LANES)
+                             : (g->scratch ? (const REAL *)g->scratch
+                                           : (const REAL *)g->b + block->p * g->ldb + block->j0);
             int count = rows > most ? rows / 2 : rows;
             for (int r = 0; r < rows; r += count, count = rows - r) {
                 t->a = a + (t->by_term ? r : r * t->a_step);

@@ -18,7 +18,8 @@
 #define KATA__PRODUCT_ROWS_OF_3 3
 #endif
 
-enum { KATA__LINE = 64 };
+/* How many terms ahead B is fetched from the second-level cache. */
+enum { KATA__LINE = 64, KATA__AHEAD = 8 };
 
 /* Memory to bring near, a place for each of the first `count` terms: at, at + step, ... */
 typedef struct kata__fetch {
@@ -44,6 +45,7 @@ typedef struct NAME(product) {
     REAL alpha, beta;
     const REAL *bias_column, *bias_row, *mask; /* each NULL or at this tile's first */
     const REAL *c_soon; /* NULL, or the tile of C to fetch first: this one, or a later one */
+    const REAL *b_after; /* where the next product's B begins: B is fetched ahead; or NULL */
     kata__fetch fetch;
     int64_t lines; /* so many tiles fetch, each the lines behind the last one's */
     int64_t tiles, a_next, b_next, c_next;
@@ -127,26 +129,48 @@ KATA__LOCAL void NAME(product_body)(const NAME(product) *t, const int rows, cons
             const REAL *soon = t->c_soon + to_next;
             KATA__EACH_SUM(__builtin_prefetch(soon + i * ldc + v * LANES))
         }
-        int64_t left = whole;
-        count = count < left ? count : left;
-        while (left > 0) {
-            left -= count;
-            for (; count > 0; count--) {
-                __builtin_prefetch(fetch);
-                fetch += fetch_step;
-                KATA__PRODUCT_TERM(false, (void)0);
-            }
-            if (left > 0) {
+        /* Each term's prefetches: one of `fetch`, and B's row AHEAD terms on, in the end of the next
+         * product. */
+        const char *ahead = (const char *)(b + KATA__AHEAD * b_step);
+        int64_t until_after = t->b_after ? whole - KATA__AHEAD : whole;
+        for (int64_t left = whole, run; left > 0; left -= run) {
+            if (count == 0) {
                 fetch = (const char *)t; /* near already */
                 fetch_step = 0;
                 count = left;
+            }
+            if (until_after <= 0) {
+                ahead = (const char *)t->b_after;
+                until_after = left;
+            }
+            run = count < left ? count : left;
+            run = until_after < run ? until_after : run;
+            count -= run;
+            until_after -= run;
+            if (t->b_after) {
+                for (int64_t p = run; p > 0; p--) {
+                    KATA__UNROLL
+                    for (int v = 0; v < vectors; v += KATA__LINE / KATA__VECTOR_BYTES) {
+                        __builtin_prefetch(ahead + v * KATA__VECTOR_BYTES);
+                    }
+                    ahead += b_step * (int64_t)sizeof(REAL);
+                    __builtin_prefetch(fetch, 0, 2);
+                    fetch += fetch_step;
+                    KATA__PRODUCT_TERM(false, (void)0);
+                }
+            } else {
+                for (int64_t p = run; p > 0; p--) {
+                    __builtin_prefetch(fetch);
+                    fetch += fetch_step;
+                    KATA__PRODUCT_TERM(false, (void)0);
+                }
             }
         }
         for (int64_t p = k - whole; p > 0; p--) {
             KATA__PRODUCT_TERM(true, (void)0);
         }
         if (plain) {
-            __builtin_prefetch(fetch);
+            __builtin_prefetch(fetch, 0, 2);
             KATA__PRODUCT_TERM(true, NAME(product_store)(c + i * ldc, acc[i], vectors, last));
         } else {
             if (t->alpha != 1) {
