@@ -24,8 +24,9 @@ enum {
     FETCH_BYTES = 192 << 10, /* of both operands; with more, parts of k fetch each number once */
     FEWEST_TERMS = 384,      /* of a part */
     FEWEST_VECTORS = 4,      /* of a chunk's columns */
-    PACK_ROWS = 768,         /* a chunk with so many rows packs B */
-    TAIL_TERMS = 48,         /* fewer are not worth a way of their own for the last columns */
+    TURN_ROWS = 96,  /* the fewest of a chunk that packs B for the sake of its last columns */
+    PACK_ROWS = 768, /* a chunk with so many rows packs B */
+    TAIL_TERMS = 48, /* fewer are not worth a way of their own for the last columns */
     PARTS_NUMBERS = 1 << 20, /* the most numbers that partial sums may take */
     FAR_BYTES = 1 << 20,     /* so much does not stay in the second-level cache */
     CROWDED_BYTES = 4096     /* rows a multiple of this apart fall on few places of the caches */
@@ -44,11 +45,7 @@ struct plan {
     int64_t row_chunks, column_chunks, parts, items, item_chunks; /* items: of the batch, a chunk */
     int n_threads;
     size_t space_bytes, scratch_bytes; /* for a worker */
-    /* The last columns, if they would leave most of a vector empty, are not among g.n: they are
-     * computed with vectors along k, or along m where A is transposed. */
-    int64_t tail;
-    int64_t turned_numbers; /* of one B: its last columns as rows, made before the chunks */
-    size_t tail_bytes;      /* for a worker */
+    int64_t tail; /* the last columns, not among g.n, if they would leave most of a vector empty */
 };
 
 static int64_t ceil_div(int64_t a, int64_t b) {
@@ -94,27 +91,17 @@ static void turn_column_product(kata__gemm *g) {
     *g = t;
 }
 
-/* Numbers that the largest piece needs for tiles of A; the last columns may be a piece of their own
- * (tail_chunk). */
+/* Numbers that the largest piece needs for tiles of A. */
 static size_t piece_space(const struct plan *p) {
     const kata__gemm *g = &p->g;
     const kata__gemm_piece piece = {
-        .m = ceil_div(g->m, p->row_chunks),
+        .m = ceil_div(g->m, p->row_chunks) + p->table->lanes,
         .n = least(g->n, (ceil_div(p->n_vectors, p->column_chunks) + 2) * p->table->lanes),
         .k = g->k,
         .transpose_a = g->transpose_a,
         .lda = g->lda,
     };
-    const kata__gemm_piece tail = {
-        .m = p->tail,
-        .n = piece.m,
-        .k = g->k,
-        .transpose_a = !g->transpose_b,
-        .lda = g->ldb,
-    };
-    const size_t space = p->table->piece_space(&piece);
-    const size_t tail_space = g->transpose_a && p->tail > 0 ? p->table->piece_space(&tail) : 0;
-    return space > tail_space ? space : tail_space;
+    return p->table->piece_space(&piece);
 }
 
 static struct plan make_plan(const kata_context *context, kata_dtype dtype,
@@ -149,6 +136,7 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype,
         g->n -= tail;
     }
     p.n_vectors = ceil_div(g->n, lanes);
+    const bool turns = p.tail > 0 && !g->transpose_a && !g->transpose_b;
 
     const double flops = 2.0 * (double)g->m * (double)g->n * (double)most(g->k, 1);
     const double all = flops * (double)g->batch;
@@ -172,7 +160,8 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype,
         }
         /* Every chunk of rows fetches B again, every chunk of columns A: the chunks are about as
          * many rows high as columns wide, and fewer where both sides are cut. */
-        const int64_t most_rows = most(1, g->m / p.table->rows);
+        const int64_t fewest_rows = turns ? TURN_ROWS : g->transpose_a ? lanes : p.table->rows;
+        const int64_t most_rows = most(1, g->m / fewest_rows);
         const int64_t most_columns = most(1, p.n_vectors / FEWEST_VECTORS);
         double high = sqrt((double)want * (double)g->m / (double)g->n);
         if (high >= 1.5 && (double)want / high >= 1.5) {
@@ -190,48 +179,37 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype,
     p.item_chunks = ceil_div(g->batch, p.items);
     const int64_t rows = g->m / p.row_chunks;
     const bool crowded = g->ldb * (int64_t)p.size % CROWDED_BYTES == 0;
-    p.pack = p.way == PIECES && g->k > 0 &&
-             (g->transpose_b || rows >= PACK_ROWS || (crowded && rows > 2 * p.table->rows));
-    if (p.tail > 0 && g->transpose_a) {
-        p.tail_bytes = lines((size_t)(p.tail * (g->m / p.row_chunks + 1)) * p.size);
-    } else if (p.tail > 0 && !g->transpose_b && p.parts > 1) {
-        p.tail_bytes = lines((size_t)(p.tail * (g->k / p.parts + 1)) * p.size);
-    } else if (p.tail > 0 && !g->transpose_b) {
-        p.turned_numbers = p.tail * g->k;
-    }
+    p.pack =
+        p.way == PIECES && g->k > 0 &&
+        (g->transpose_b || turns || rows >= PACK_ROWS || (crowded && rows > 2 * p.table->rows));
     p.n_threads = kata_context_threads(context);
     p.space_bytes = p.way == PIECES ? lines(piece_space(&p) * p.size) : 0;
     if (p.pack) {
         const int64_t vectors = ceil_div(p.n_vectors, p.column_chunks) + 2;
-        const int64_t numbers =
-            least(g->k, p.table->k_block) * least(vectors, p.table->block_vectors + 2) * lanes;
+        const int64_t numbers = least(g->k, p.table->k_block) *
+                                    (least(vectors, p.table->block_vectors + 2) * lanes + p.tail) +
+                                p.tail * lanes;
         p.scratch_bytes = lines((size_t)numbers * p.size);
     }
     return p;
 }
 
-/* The workspace: for each worker space, scratch and room for the last columns; then B's last
- * columns as rows; then parts. Each begins on a cache line. */
+/* The workspace: for each worker space and scratch; then parts. Each begins on a cache line. */
 static size_t worker_bytes(const struct plan *p) {
-    return p->space_bytes + p->scratch_bytes + p->tail_bytes;
-}
-
-static size_t turned_bytes(const struct plan *p) {
-    const int64_t items = p->g.stride_b == 0 ? 1 : p->g.batch;
-    return lines((size_t)(items * p->turned_numbers) * p->size);
+    return p->space_bytes + p->scratch_bytes;
 }
 
 size_t kata__gemm_workspace(kata_context *context, kata_dtype dtype, const kata__gemm *gemm) {
     const struct plan p = make_plan(context, dtype, gemm);
     const size_t parts = p.parts > 1 ? (size_t)(p.parts * p.g.m * (p.g.n + p.tail)) * p.size : 0;
-    return worker_bytes(&p) * (size_t)p.n_threads + turned_bytes(&p) + parts;
+    return worker_bytes(&p) * (size_t)p.n_threads + parts;
 }
 
 struct job {
     kata_context *context;
     const struct plan *plan;
     int64_t n_chunks;
-    char *workers, *turned, *parts;
+    char *workers, *parts;
 };
 
 static const void *at(const struct plan *p, const void *base, int64_t index) {
@@ -244,6 +222,20 @@ static int64_t chunk_column(const struct plan *p, int64_t chunk) {
            : chunk == p->column_chunks
                ? p->g.n
                : p->n_vectors * chunk / p->column_chunks / 2 * 2 * p->table->lanes;
+}
+
+/* The first row of chunk `chunk`: whole vectors of A if it is transposed. */
+static int64_t chunk_row(const struct plan *p, int64_t chunk) {
+    const int64_t m = p->g.m, lanes = p->table->lanes;
+    return p->way == PIECES && p->g.transpose_a && chunk < p->row_chunks
+               ? m / lanes * chunk / p->row_chunks * lanes
+               : m * chunk / p->row_chunks;
+}
+
+/* The first term of part `part`: whole vectors, but for the end. */
+static int64_t part_term(const struct plan *p, int64_t part) {
+    const int64_t k = p->g.k * part / p->parts;
+    return part < p->parts ? k / p->table->lanes * p->table->lanes : k;
 }
 
 static void dot_chunk(const struct plan *p, int64_t item, int64_t i0, int64_t i1, int64_t j0,
@@ -283,82 +275,6 @@ static void dot_chunk(const struct plan *p, int64_t item, int64_t i0, int64_t i1
     p->table->dot(&dot);
 }
 
-/* The last columns of the piece: C^T = B^T A^T, so that vectors go along the long side. */
-static void tail_chunk(const struct job *job, int worker, int64_t item, int64_t k0,
-                       const kata__gemm_piece *of) {
-    const struct plan *p = job->plan;
-    const kata__gemm *g = &p->g;
-    char *room =
-        job->workers + (size_t)worker * worker_bytes(p) + p->space_bytes + p->scratch_bytes;
-    const int64_t first = of->n; /* of the columns, from the piece's first */
-    kata__gemm_dot dot = {
-        .k = of->k,
-        .c = (char *)of->c + (size_t)first * p->size,
-        .alpha = of->alpha,
-        .beta = of->beta,
-        .relu = of->relu,
-        .mask = at(p, of->mask, first),
-    };
-    const void *const b = at(p, of->b, of->transpose_b ? first * of->ldb : first);
-    const void *const bias = at(p, of->bias_column, first);
-    if (of->transpose_a) {
-        const bool plain = of->beta == 0 && !of->mask;
-        kata__gemm_piece product = {
-            .m = p->tail,
-            .n = of->m,
-            .k = of->k,
-            .transpose_a = !of->transpose_b,
-            .a = b,
-            .lda = of->ldb,
-            .b = of->a,
-            .ldb = of->lda,
-            .b_rows = of->k,
-            .space = of->space,
-            .c = room,
-            .ldc = of->m,
-            .alpha = 1,
-        };
-        dot.m = of->m;
-        dot.n = p->tail;
-        dot.c_row = of->ldc;
-        dot.c_column = 1;
-        if (plain) { /* all but the copy is done by the tiles */
-            product.alpha = dot.alpha;
-            product.bias_row = bias;
-            product.bias_column = of->bias_row;
-            product.relu = dot.relu;
-            dot.plain = true;
-        } else {
-            dot.bias_row = of->bias_row;
-            dot.bias_column = bias;
-        }
-        p->table->piece(&product);
-        p->table->store_turned(&dot, room, of->m);
-        return;
-    }
-    dot.m = p->tail;
-    dot.n = of->m;
-    if (of->transpose_b) {
-        dot.a = b;
-        dot.lda = of->ldb;
-    } else if (p->turned_numbers > 0) {
-        dot.a = at(p, job->turned, (g->stride_b == 0 ? 0 : item * p->turned_numbers) + k0);
-        dot.lda = g->k;
-    } else {
-        p->table->turn(b, of->ldb, of->k, p->tail, room, of->k);
-        dot.a = room;
-        dot.lda = of->k;
-    }
-    dot.b = of->a;
-    dot.ldb = of->lda;
-    dot.c_row = 1;
-    dot.c_column = of->ldc;
-    dot.bias_row = bias;
-    dot.bias_column = of->bias_row;
-    dot.plain = of->alpha == 1 && of->beta == 0 && !bias && !of->bias_row && !of->relu && !of->mask;
-    p->table->dot(&dot);
-}
-
 /* What a chunk reads, from its first number on. */
 struct after {
     const void *a, *b;
@@ -368,7 +284,7 @@ static void piece_chunk(const struct job *job, int worker, int64_t item, int64_t
                         int64_t i1, int64_t j0, int64_t j1, const struct after *after) {
     const struct plan *p = job->plan;
     const kata__gemm *g = &p->g;
-    const int64_t k0 = g->k * part / p->parts, k1 = g->k * (part + 1) / p->parts;
+    const int64_t k0 = part_term(p, part), k1 = part_term(p, part + 1);
     char *const own = job->workers + (size_t)worker * worker_bytes(p);
     const int64_t c_numbers = (p->parts > 1 ? p->parts : g->batch) * g->m * g->n;
     kata__gemm_piece piece = {
@@ -411,10 +327,8 @@ static void piece_chunk(const struct job *job, int worker, int64_t item, int64_t
         p->table->rows_piece(&piece);
         return;
     }
+    piece.tail = j1 == g->n ? p->tail : 0;
     p->table->piece(&piece);
-    if (p->tail > 0 && j1 == g->n) {
-        tail_chunk(job, worker, item, k0, &piece);
-    }
 }
 
 /* Where a chunk lies. Chunks run through the rows first, so that neighbours use the same columns.
@@ -426,18 +340,15 @@ struct place {
 static struct place place_of(const struct plan *p, int64_t chunk) {
     const int64_t row = chunk % p->row_chunks, rest = chunk / p->row_chunks;
     const int64_t column = rest % p->column_chunks, rest2 = rest / p->column_chunks;
-    return (struct place){p->g.m * row / p->row_chunks,
-                          p->g.m * (row + 1) / p->row_chunks,
-                          chunk_column(p, column),
-                          chunk_column(p, column + 1),
-                          rest2 % p->parts,
-                          rest2 / p->parts * p->items};
+    return (struct place){chunk_row(p, row),       chunk_row(p, row + 1),
+                          chunk_column(p, column), chunk_column(p, column + 1),
+                          rest2 % p->parts,        rest2 / p->parts * p->items};
 }
 
 /* The operands of a chunk. */
 static struct after operands_of(const struct plan *p, const struct place *at_chunk) {
     const kata__gemm *g = &p->g;
-    const int64_t i = at_chunk->i0, j = at_chunk->j0, k = g->k * at_chunk->part / p->parts;
+    const int64_t i = at_chunk->i0, j = at_chunk->j0, k = part_term(p, at_chunk->part);
     return (struct after){
         at(p, g->a,
            at_chunk->item * g->stride_a + (g->transpose_a ? k * g->lda + i : i * g->lda + k)),
@@ -499,14 +410,8 @@ void kata__gemm_run(kata_context *context, kata_dtype dtype, const kata__gemm *g
         return;
     }
     struct job job = {.context = context, .plan = &p, .workers = workspace};
-    job.turned = job.workers + worker_bytes(&p) * (size_t)p.n_threads;
-    for (int64_t item = 0; p.turned_numbers > 0 && item < (p.g.stride_b == 0 ? 1 : p.g.batch);
-         item++) {
-        p.table->turn(at(&p, p.g.b, item * p.g.stride_b + p.g.n), p.g.ldb, p.g.k, p.tail,
-                      job.turned + (size_t)(item * p.turned_numbers) * p.size, p.g.k);
-    }
     if (p.parts > 1) {
-        job.parts = job.turned + turned_bytes(&p);
+        job.parts = job.workers + worker_bytes(&p) * (size_t)p.n_threads;
     }
     job.n_chunks = p.item_chunks * p.parts * p.row_chunks * p.column_chunks;
     kata__parallel(context, job.n_chunks, run_chunk, &job);

@@ -12,6 +12,9 @@
  * gemm.h. */
 typedef struct kata__gemm_piece {
     int64_t m, n, k;
+    int64_t tail; /* so many more columns behind the n, at most lanes / 4: not by tiles, but with
+                     vectors along the rows if A is transposed (there are at least `lanes`), else
+                     along the terms (then there is scratch, unless B is transposed) */
     bool transpose_a, transpose_b;
     const void *a;
     int64_t lda;
@@ -19,7 +22,7 @@ typedef struct kata__gemm_piece {
     int64_t ldb;
     int64_t b_rows; /* B may be read as if it were whole rows but for the last of b_rows >= k */
     void *scratch;  /* blocks of B are packed into it; NULL, if B is not transposed: B is read where
-                       it is. k_block * (block_vectors + 2) * lanes numbers are enough. */
+                       it is. k_block * ((block_vectors + 2) * lanes + tail) numbers are enough. */
     void *space;    /* piece_space(piece) numbers, for tiles of A */
     void *c;
     int64_t ldc;
@@ -118,12 +121,6 @@ typedef struct kata__gemm_table {
     /* A piece of 1 or 2 rows; B is not transposed, there is no scratch. */
     void (*rows_piece)(const kata__gemm_piece *piece);
     void (*dot)(const kata__gemm_dot *dot);
-    /* to[j to_step + p] = from[p from_step + j] for p < k, j < n, n small. */
-    void (*turn)(const void *from, int64_t from_step, int64_t k, int64_t n, void *to,
-                 int64_t to_step);
-    /* The end of a dot (a, b and k are not read): element (i,j) of the product is
-     * product[j step + i]. */
-    void (*store_turned)(const kata__gemm_dot *dot, const void *product, int64_t step);
     /* c = alpha (sum over s of part[s]) + beta c + bias, relu, mask for rows [first, last): parts
      * (m,n) are part_step apart. */
     void (*sum_parts)(const kata__gemm_piece *piece, const void *part, int64_t n_parts,

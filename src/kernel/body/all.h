@@ -2,6 +2,7 @@
  */
 #include "kernel/body/tile.h"
 #include "kernel/body/product.h"
+#include "kernel/body/dot.h"
 #include "kernel/body/gemm.h"
 #include "kernel/body/conv.h"
 #include "kernel/body/pool.h"

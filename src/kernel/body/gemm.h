@@ -1,4 +1,4 @@
-/* Products of a piece of C on one thread, packing, dot products. Built on body/product.h. */
+/* Products of a piece of C on one thread, packing. Built on body/product.h and dot.h. */
 
 #ifndef KATA__K_BLOCK_F32
 /* Terms of a block of k: a long block saves reading and writing C again for the next, a short one
@@ -20,40 +20,7 @@
 #undef KATA__PANEL
 #define KATA__PANEL (KATA__TILE_VECTORS * LANES)
 
-/* ---- transposition of LANES vectors ---- */
-
-#undef KATA__ZIP_LOW
-#undef KATA__ZIP_HIGH
-#if KATA__VECTOR_BYTES * 8 / REAL_BITS == 2
-#define KATA__ZIP_LOW 0, 2
-#define KATA__ZIP_HIGH 1, 3
-#elif KATA__VECTOR_BYTES * 8 / REAL_BITS == 4
-#define KATA__ZIP_LOW 0, 4, 1, 5
-#define KATA__ZIP_HIGH 2, 6, 3, 7
-#elif KATA__VECTOR_BYTES * 8 / REAL_BITS == 8
-#define KATA__ZIP_LOW 0, 8, 1, 9, 2, 10, 3, 11
-#define KATA__ZIP_HIGH 4, 12, 5, 13, 6, 14, 7, 15
-#else
-#define KATA__ZIP_LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
-#define KATA__ZIP_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
-#endif
-
-/* Each round interleaves row i with row i + LANES/2; log2(LANES) rounds are the transposition. */
-KATA__LOCAL void NAME(transpose)(VEC r[LANES]) {
-    KATA__UNROLL
-    for (int round = LANES; round > 1; round /= 2) {
-        VEC s[LANES];
-        KATA__UNROLL
-        for (int i = 0; i < LANES / 2; i++) {
-            s[2 * i] = __builtin_shufflevector(r[i], r[i + LANES / 2], KATA__ZIP_LOW);
-            s[2 * i + 1] = __builtin_shufflevector(r[i], r[i + LANES / 2], KATA__ZIP_HIGH);
-        }
-        KATA__UNROLL
-        for (int i = 0; i < LANES; i++) {
-            r[i] = s[i];
-        }
-    }
-}
+/* ---- packing ---- */
 
 /* to[p to_step + j] = from[j from_step + p] for p < k, j < n, and 0 for n <= j < n rounded up to
  * LANES. */
@@ -98,19 +65,33 @@ static void NAME(pack_transposed)(const REAL *from, int64_t from_step, int64_t k
         }
     }
 }
-
-/* ---- packing ---- */
-
 /* The panel of B that begins at vector v has two vectors, or three if that leaves none over. */
 KATA__LOCAL int NAME(panel_vectors)(int64_t v, int64_t n_vectors) {
     return n_vectors - v <= 3 ? (int)(n_vectors - v) : 2;
 }
 
+/* Numbers from row to row of the last columns of a block of k terms, packed. */
+KATA__LOCAL int64_t NAME(tail_step)(int64_t k) {
+    return (k + LANES - 1) / LANES * LANES;
+}
+
+KATA__LOCAL void NAME(pack_rows)(const REAL *from, int64_t step, int rows, const int vectors,
+                                 REAL *to) {
+    for (int r = 0; r < rows; r++, from += step, to += vectors * LANES) {
+        KATA__UNROLL
+        for (int v = 0; v < vectors; v++) {
+            NAME(store)(to + v * LANES, NAME(load)(from + v * LANES));
+        }
+    }
+}
+
 /* Packs columns [0, n) of k rows of op(B) into panels, one behind the other, each as rows of its
- * vectors; zero beyond n. */
+ * vectors; zero beyond n. Behind them the `tail` columns from n on, if B is not transposed, as rows
+ * tail_step apart. */
 static void NAME(pack_block)(const REAL *b, int64_t ldb, bool transpose_b, int64_t k, int64_t n,
-                             REAL *to) {
+                             int64_t tail, REAL *to) {
     const int64_t n_vectors = (n + LANES - 1) / LANES;
+    REAL *turned = to + n_vectors * LANES * k;
     if (transpose_b) {
         for (int64_t v = 0; v < n_vectors; v += 2) {
             const int width = NAME(panel_vectors)(v, n_vectors) * LANES;
@@ -131,10 +112,9 @@ static void NAME(pack_block)(const REAL *b, int64_t ldb, bool transpose_b, int64
             REAL *t = to + v * LANES * k + p * vectors * LANES;
             const int64_t columns = n - v * LANES;
             if (vectors == 2 && columns >= 2 * LANES) {
-                for (int r = 0; r < rows; r++, f += ldb, t += 2 * LANES) {
-                    NAME(store)(t, NAME(load)(f));
-                    NAME(store)(t + LANES, NAME(load)(f + LANES));
-                }
+                NAME(pack_rows)(f, ldb, rows, 2, t);
+            } else if (vectors == 3 && columns >= 3 * LANES) {
+                NAME(pack_rows)(f, ldb, rows, 3, t);
             } else {
                 for (int r = 0; r < rows; r++, f += ldb) {
                     for (int w = 0; w < vectors; w++, t += LANES) {
@@ -146,6 +126,11 @@ static void NAME(pack_block)(const REAL *b, int64_t ldb, bool transpose_b, int64
                 }
             }
             v += vectors;
+        }
+        for (int r = 0; r < rows; r++) {
+            for (int64_t j = 0; j < tail; j++) {
+                turned[j * NAME(tail_step)(k) + p + r] = b[(p + r) * ldb + n + j];
+            }
         }
     }
 }
@@ -338,6 +323,9 @@ KATA__LOCAL void NAME(take_place)(NAME(product) *t, const kata__gemm_piece *g,
  * or a panel of B there and A in the second-level cache, or if A is read once and in order. */
 KATA__LOCAL bool NAME(is_strips)(const kata__gemm_piece *g, const NAME(block) *block) {
     const int64_t row_bytes = g->m * (int64_t)sizeof(REAL);
+    if (g->tail > 0 && !g->transpose_a) { /* its rows are to be near */
+        return false;
+    }
     return row_bytes * block->k <= KATA__FIRST_LEVEL ||
            (block->k * 2 * KATA__VECTOR_BYTES <= KATA__FIRST_LEVEL &&
             row_bytes * g->k <= KATA__SECOND_LEVEL) ||
@@ -363,11 +351,11 @@ static void NAME(gemm_strips)(const kata__gemm_piece *g, NAME(product) *t,
             (const REAL *)g->b + (g->transpose_b ? j * g->ldb + block->p : block->p * g->ldb + j);
         if (g->scratch) {
             NAME(pack_block)
-            (b, g->ldb, g->transpose_b, k, left < vectors * LANES ? left : vectors * LANES,
+            (b, g->ldb, g->transpose_b, k, left < vectors * LANES ? left : vectors * LANES, 0,
              g->scratch);
             t->b = g->scratch;
         }
-        t->b_after = k * vectors * KATA__VECTOR_BYTES > 2 * KATA__FIRST_LEVEL ? t->b : NULL;
+        t->ahead = k * vectors * KATA__VECTOR_BYTES > 2 * KATA__FIRST_LEVEL;
         /* Each tile fetches a line of each term of A's next tile, or of B's next panel. */
         t->fetch = (kata__fetch){0};
         if (v == 0 && g->transpose_a && g->far_a) {
@@ -401,6 +389,38 @@ static void NAME(gemm_strips)(const kata__gemm_piece *g, NAME(product) *t,
     t->tiles = t->lines = 1;
 }
 
+/* The last columns of rows [i, i + rows), whose A is near: vectors run along the terms. */
+static void NAME(tail_rows)(const kata__gemm_piece *g, const NAME(product) *t,
+                            const NAME(block) *block, int64_t i, int64_t rows) {
+    const int64_t at = i * g->ldc + g->n;
+    kata__gemm_dot dot = {
+        .m = g->tail,
+        .n = rows,
+        .k = block->k,
+        .b = (const REAL *)g->a + i * g->lda + block->p,
+        .ldb = g->lda,
+        .c = (REAL *)g->c + at,
+        .c_row = 1,
+        .c_column = g->ldc,
+        .alpha = t->alpha,
+        .beta = t->beta,
+        .bias_row = block->end && g->bias_column ? (const REAL *)g->bias_column + g->n : NULL,
+        .bias_column = block->end && g->bias_row ? (const REAL *)g->bias_row + i : NULL,
+        .relu = t->relu,
+        .mask = block->end && g->mask ? (const REAL *)g->mask + at : NULL,
+    };
+    if (g->transpose_b) {
+        dot.a = (const REAL *)g->b + g->n * g->ldb + block->p;
+        dot.lda = g->ldb;
+    } else {
+        dot.a = (const REAL *)g->scratch + block->n_vectors * LANES * block->k;
+        dot.lda = NAME(tail_step)(block->k);
+    }
+    dot.plain = dot.alpha == 1 && dot.beta == 0 && !dot.bias_row && !dot.bias_column && !dot.relu &&
+                !dot.mask;
+    NAME(gemm_dot)(&dot);
+}
+
 /* The other blocks. `next` is what will be needed after it. */
 static void NAME(gemm_block)(const kata__gemm_piece *g, NAME(product) *t, const NAME(block) *block,
                              kata__region next) {
@@ -409,6 +429,7 @@ static void NAME(gemm_block)(const kata__gemm_piece *g, NAME(product) *t, const 
     const int most_rows = n_vectors == 3 ? KATA__PRODUCT_ROWS_OF_3 : KATA__PRODUCT_ROWS;
     const int64_t row_tiles = (g->m + most_rows - 1) / most_rows;
     kata__region rows_next = {0};
+    t->ahead = true;
     const bool last_block = block->end && block->j0 + block->n >= g->n;
     kata__region after_a = {0};
     if (last_block && g->after_a) {
@@ -416,6 +437,9 @@ static void NAME(gemm_block)(const kata__gemm_piece *g, NAME(product) *t, const 
         after.a = g->after_a;
         after_a = NAME(rows_region)(&after, 0, g->m, 0, k);
     }
+    enum { TAIL_ROWS = LANES / 2 };
+    const bool has_tail = g->tail > 0 && !g->transpose_a && block->j0 + block->n >= g->n;
+    int64_t tail_row = 0;
     for (int64_t tile = 0; tile < row_tiles; tile++) {
         const int64_t i = NAME(tile_row)(g, tile, row_tiles);
         const int64_t i_end = NAME(tile_row)(g, tile + 1, row_tiles);
@@ -448,10 +472,6 @@ static void NAME(gemm_block)(const kata__gemm_piece *g, NAME(product) *t, const 
                                             : (kata__fetch){NULL, 0, 0};
 
             const int most = vectors == 3 ? KATA__PRODUCT_ROWS_OF_3 : KATA__PRODUCT_ROWS;
-            t->b_after = v + vectors < n_vectors
-                             ? (g->scratch ? t->b + vectors * LANES * k : t->b + vectors * LANES)
-                             : (g->scratch ? (const REAL *)g->scratch
-                                           : (const REAL *)g->b + block->p * g->ldb + block->j0);
             int count = rows > most ? rows / 2 : rows;
             for (int r = 0; r < rows; r += count, count = rows - r) {
                 t->a = a + (t->by_term ? r : r * t->a_step);
@@ -460,10 +480,18 @@ static void NAME(gemm_block)(const kata__gemm_piece *g, NAME(product) *t, const 
             }
             v += vectors;
         }
+        if (has_tail) { /* some rows at a time */
+            const int64_t end = tile == row_tiles - 1 ? g->m : i_end / TAIL_ROWS * TAIL_ROWS;
+            NAME(tail_rows)(g, t, block, tail_row, end - tail_row);
+            tail_row = end;
+        }
     }
 }
 
 static void NAME(gemm_piece)(const kata__gemm_piece *g) {
+    if (g->tail > 0 && g->transpose_a) {
+        NAME(tail_columns)(g);
+    }
     NAME(product) t;
     t.ldc = g->ldc;
     t.tiles = t.lines = 1;
@@ -508,120 +536,11 @@ static void NAME(gemm_piece)(const kata__gemm_piece *g) {
                 if (g->scratch) {
                     NAME(pack_block)
                     ((const REAL *)g->b + (g->transpose_b ? j * g->ldb + p : p * g->ldb + j),
-                     g->ldb, g->transpose_b, t.k, j_end - j, g->scratch);
+                     g->ldb, g->transpose_b, t.k, j_end - j, block == blocks - 1 ? g->tail : 0,
+                     g->scratch);
                 }
                 NAME(gemm_block)(g, &t, &of, next);
             }
-        }
-    }
-}
-
-/* ---- few rows against rows: dot products ---- */
-
-/* alpha x + beta *c + bias of place (i,j), relu. */
-KATA__LOCAL void NAME(dot_store)(const kata__gemm_dot *g, int64_t i, int64_t j, REAL x) {
-    REAL *c = (REAL *)g->c + i * g->c_row + j * g->c_column;
-    x *= (REAL)g->alpha;
-    if (g->beta != 0) {
-        x += (REAL)g->beta * *c;
-    }
-    if (g->bias_row) {
-        x += ((const REAL *)g->bias_row)[i];
-    }
-    if (g->bias_column) {
-        x += ((const REAL *)g->bias_column)[j];
-    }
-    x = g->relu && x < 0 ? 0 : x;
-    *c = g->mask && ((const REAL *)g->mask)[i * g->c_row + j * g->c_column] <= 0 ? 0 : x;
-}
-
-/* Rows [i, i + rows) by columns from j on, LANES sums in all: each has a vector that runs along k,
- * and in the end their transpose is summed, halves to halves. Columns from g->n on repeat the last
- * one and are not stored. */
-KATA__LOCAL void NAME(dot_tile)(const kata__gemm_dot *g, int64_t i, int64_t j, const int rows) {
-    const int columns = LANES / rows;
-    const REAL *a = (const REAL *)g->a + i * g->lda, *b[LANES];
-    VEC acc[LANES];
-    KATA__UNROLL
-    for (int s = 0; s < columns; s++) {
-        b[s] = (const REAL *)g->b + (j + s < g->n ? j + s : g->n - 1) * g->ldb;
-    }
-    KATA__UNROLL
-    for (int r = 0; r < LANES; r++) {
-        acc[r] = (VEC){0};
-    }
-    int64_t p = 0;
-    for (; p + LANES <= g->k; p += LANES) {
-        VEC av[LANES];
-        KATA__UNROLL
-        for (int r = 0; r < rows; r++) {
-            av[r] = NAME(load)(a + r * g->lda + p);
-        }
-        KATA__UNROLL
-        for (int s = 0; s < columns; s++) {
-            const VEC bv = NAME(load)(b[s] + p);
-            KATA__UNROLL
-            for (int r = 0; r < rows; r++) {
-                acc[r * columns + s] += av[r] * bv;
-            }
-        }
-    }
-    if (p < g->k) {
-        const int rest = (int)(g->k - p);
-        KATA__UNROLL
-        for (int s = 0; s < columns; s++) {
-            const VEC bv = NAME(load_first)(b[s] + p, rest);
-            KATA__UNROLL
-            for (int r = 0; r < rows; r++) {
-                acc[r * columns + s] += NAME(load_first)(a + r * g->lda + p, rest) * bv;
-            }
-        }
-    }
-    NAME(transpose)(acc);
-    KATA__UNROLL
-    for (int width = LANES / 2; width > 0; width /= 2) {
-        KATA__UNROLL
-        for (int r = 0; r < width; r++) {
-            acc[r] += acc[r + width];
-        }
-    }
-    REAL sums[LANES];
-    NAME(store)(sums, acc[0]);
-    const int count = g->n - j < columns ? (int)(g->n - j) : columns;
-    if (g->plain && count == columns) {
-        REAL *c = (REAL *)g->c + i * g->c_row + j * g->c_column;
-        KATA__UNROLL
-        for (int r = 0; r < rows; r++) {
-            KATA__UNROLL
-            for (int s = 0; s < columns; s++) {
-                c[r * g->c_row + s * g->c_column] = sums[r * columns + s];
-            }
-        }
-        return;
-    }
-    for (int r = 0; r < rows; r++) {
-        for (int s = 0; s < count; s++) {
-            NAME(dot_store)(g, i + r, j + s, sums[r * columns + s]);
-        }
-    }
-}
-
-static void NAME(gemm_dot)(const kata__gemm_dot *g) {
-    enum { MOST = LANES < 4 ? 2 : 4 };
-    int64_t i = 0;
-    for (; i + MOST <= g->m; i += MOST) {
-        for (int64_t j = 0; j < g->n; j += LANES / MOST) {
-            NAME(dot_tile)(g, i, j, MOST);
-        }
-    }
-    for (; i + 2 <= g->m; i += 2) {
-        for (int64_t j = 0; j < g->n; j += LANES / 2) {
-            NAME(dot_tile)(g, i, j, 2);
-        }
-    }
-    if (i < g->m) {
-        for (int64_t j = 0; j < g->n; j += LANES) {
-            NAME(dot_tile)(g, i, j, 1);
         }
     }
 }
@@ -757,49 +676,6 @@ static void NAME(gemm_rows)(const kata__gemm_piece *g) {
             NAME(gemm_rows_2)(g, j, n, vectors);
         }
         j += n;
-    }
-}
-
-KATA__LOCAL void NAME(copy_turned)(const kata__gemm_dot *g, const REAL *product, int64_t step,
-                                   const int columns) {
-    for (int64_t i = 0; i < g->m; i++) {
-        REAL *c = (REAL *)g->c + i * g->c_row;
-        KATA__UNROLL
-        for (int j = 0; j < columns; j++) {
-            c[j * g->c_column] = product[j * step + i];
-        }
-    }
-}
-
-static void NAME(store_turned)(const kata__gemm_dot *g, const void *product, int64_t step) {
-    const REAL *from = product;
-    const bool plain = g->plain;
-    if (plain && g->n == 1) {
-        NAME(copy_turned)(g, from, step, 1);
-    } else if (plain && g->n == 2) {
-        NAME(copy_turned)(g, from, step, 2);
-    } else if (plain && g->n == 3) {
-        NAME(copy_turned)(g, from, step, 3);
-    } else if (plain && g->n == 4) {
-        NAME(copy_turned)(g, from, step, 4);
-    } else {
-        for (int64_t i = 0; i < g->m; i++) {
-            for (int64_t j = 0; j < g->n; j++) {
-                NAME(dot_store)(g, i, j, from[j * step + i]);
-            }
-        }
-    }
-}
-
-/* to[j to_step + p] = from[p from_step + j] for p < k, j < n, n small. */
-static void NAME(turn)(const void *from, int64_t from_step, int64_t k, int64_t n, void *to,
-                       int64_t to_step) {
-    for (int64_t j = 0; j < n; j++) {
-        const REAL *f = (const REAL *)from + j;
-        REAL *t = (REAL *)to + j * to_step;
-        for (int64_t p = 0; p < k; p++) {
-            t[p] = f[p * from_step];
-        }
     }
 }
 

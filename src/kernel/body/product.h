@@ -45,7 +45,7 @@ typedef struct NAME(product) {
     REAL alpha, beta;
     const REAL *bias_column, *bias_row, *mask; /* each NULL or at this tile's first */
     const REAL *c_soon; /* NULL, or the tile of C to fetch first: this one, or a later one */
-    const REAL *b_after; /* where the next product's B begins: B is fetched ahead; or NULL */
+    bool ahead;         /* B is fetched before it is used: it is not in the first-level cache */
     kata__fetch fetch;
     int64_t lines; /* so many tiles fetch, each the lines behind the last one's */
     int64_t tiles, a_next, b_next, c_next;
@@ -129,25 +129,17 @@ KATA__LOCAL void NAME(product_body)(const NAME(product) *t, const int rows, cons
             const REAL *soon = t->c_soon + to_next;
             KATA__EACH_SUM(__builtin_prefetch(soon + i * ldc + v * LANES))
         }
-        /* Each term's prefetches: one of `fetch`, and B's row AHEAD terms on, in the end of the next
-         * product. */
+        /* Each term fetches a place of `fetch`, and maybe B's row AHEAD terms on. */
         const char *ahead = (const char *)(b + KATA__AHEAD * b_step);
-        int64_t until_after = t->b_after ? whole - KATA__AHEAD : whole;
         for (int64_t left = whole, run; left > 0; left -= run) {
             if (count == 0) {
                 fetch = (const char *)t; /* near already */
                 fetch_step = 0;
                 count = left;
             }
-            if (until_after <= 0) {
-                ahead = (const char *)t->b_after;
-                until_after = left;
-            }
             run = count < left ? count : left;
-            run = until_after < run ? until_after : run;
             count -= run;
-            until_after -= run;
-            if (t->b_after) {
+            if (t->ahead) {
                 for (int64_t p = run; p > 0; p--) {
                     KATA__UNROLL
                     for (int v = 0; v < vectors; v += KATA__LINE / KATA__VECTOR_BYTES) {
