@@ -391,11 +391,35 @@ typedef struct grad_job {
 GRAD_CHUNK(float)
 GRAD_CHUNK(double)
 
+/* One factor for all labels: dx = factor (exp(log_prob) - (k == label)). */
+#define ONE_FACTOR(T)                                                                              \
+    static kata_status one_factor_##T(const labels *l, T dloss, T *dx) {                           \
+        const T factor = l->how == MEAN ? (T)(dloss / (double)(l->n * l->d)) : dloss;              \
+        for (int64_t i = 0; i < l->n * l->c * l->d; i++) {                                         \
+            dx[i] *= factor;                                                                       \
+        }                                                                                          \
+        for (int64_t i = 0; i < l->n * l->d; i++) {                                                \
+            int64_t label;                                                                         \
+            double weight;                                                                         \
+            KATA__TRY(label_at(l, i, &label, &weight));                                            \
+            dx[(i / l->d * l->c + label) * l->d + i % l->d] -= factor;                             \
+        }                                                                                          \
+        return KATA_OK;                                                                            \
+    }
+ONE_FACTOR(float)
+ONE_FACTOR(double)
+
 static kata_status cross_entropy_grad_fast(const kata_call *call) {
     const kata_tensor *log_prob = &call->inputs[0];
     bool single = log_prob->dtype == KATA_F32;
     labels l = labels_of(call, 1, 3, log_prob->shape.dim[1]);
     grad_job job = {&l, call->workspace, call->outputs[0].data};
+    if (l.how != NONE && l.weights == NULL && !l.has_ignored && l.c * l.d < 4096) {
+        kata__unary_run(call->context, log_prob->dtype, KATA__EXP, l.n * l.c * l.d, log_prob->data,
+                        job.dx, 0, 0);
+        return single ? one_factor_float(&l, *(const float *)call->inputs[2].data, job.dx)
+                      : one_factor_double(&l, *(const double *)call->inputs[2].data, job.dx);
+    }
     KATA__TRY(single ? factors_float(&l, call->inputs[2].data, call->workspace)
                      : factors_double(&l, call->inputs[2].data, call->workspace));
     kata__unary_run(call->context, log_prob->dtype, KATA__EXP, l.n * l.c * l.d, log_prob->data,

@@ -70,64 +70,85 @@ static void NAME(softmax_long)(bool log_of_it, int64_t n, const REAL *x, REAL *y
     }
 }
 
-/* Rows of few numbers, n <= KATA__NARROW: a strip of rows is turned, so that each of them has a
- * lane of its own and nothing is added across lanes. */
+/* to[k LANES + i] = from[i n + k], 0 for the lanes i >= m. */
+KATA__LOCAL void NAME(rows_to_lanes)(int64_t m, int64_t n, const REAL *from, REAL *to) {
+    for (int64_t k = 0; k < n; k += LANES) {
+        const int width = n - k < LANES ? (int)(n - k) : LANES;
+        VEC r[LANES];
+        for (int i = 0; i < LANES; i++) {
+            r[i] = i < m ? NAME(load_first)(from + i * n + k, width) : (VEC){0};
+        }
+        NAME(transpose)(r);
+        for (int j = 0; j < width; j++) {
+            NAME(store)(to + (k + j) * LANES, r[j]);
+        }
+    }
+}
+
+/* The way back, for the lanes i < m. */
+KATA__LOCAL void NAME(lanes_to_rows)(int64_t m, int64_t n, const REAL *from, REAL *to) {
+    for (int64_t k = 0; k < n; k += LANES) {
+        const int width = n - k < LANES ? (int)(n - k) : LANES;
+        VEC r[LANES];
+        for (int j = 0; j < LANES; j++) {
+            r[j] = j < width ? NAME(load)(from + (k + j) * LANES) : (VEC){0};
+        }
+        NAME(transpose)(r);
+        for (int i = 0; i < m; i++) {
+            NAME(store_first)(to + i * n + k, r[i], width);
+        }
+    }
+}
+
+/* Rows of few numbers, n <= KATA__NARROW: LANES rows are turned, so that each of them has a lane of
+ * its own and nothing is added across lanes. */
 KATA__LOCAL void NAME(softmax_turned)(bool log_of_it, int64_t rows, int64_t n, const REAL *x,
                                       REAL *y) {
-    REAL turned[KATA__NARROW * KATA__STRIP], e[KATA__STRIP];
-    REAL greatest[KATA__STRIP], factor[KATA__STRIP];
-    double sum[KATA__STRIP];
-    for (int64_t row = 0; row < rows; row += KATA__STRIP) {
-        const int64_t m = rows - row < KATA__STRIP ? rows - row : KATA__STRIP;
-        const REAL *xs = x + row * n;
-        REAL *ys = y + row * n;
-        for (int64_t k = 0; k < n; k++) {
-            REAL *t = turned + k * KATA__STRIP;
-            for (int64_t i = 0; i < m; i++) {
-                t[i] = xs[i * n + k];
-            }
-            for (int64_t i = m; i < KATA__STRIP; i++) {
-                t[i] = 0;
-            }
-        }
-        for (int j = 0; j < KATA__STRIP; j++) {
+    REAL turned[KATA__NARROW * LANES], e[KATA__NARROW * LANES];
+    REAL greatest[LANES], factor[LANES];
+    double sum[LANES];
+    for (int64_t row = 0; row < rows; row += LANES) {
+        const int64_t m = rows - row < LANES ? rows - row : LANES;
+        NAME(rows_to_lanes)(m, n, x + row * n, turned);
+        for (int j = 0; j < LANES; j++) {
             greatest[j] = turned[j];
             sum[j] = 0;
         }
         for (int64_t k = 1; k < n; k++) {
-            const REAL *t = turned + k * KATA__STRIP;
+            const REAL *t = turned + k * LANES;
             KATA__VECTOR_LOOP
-            for (int j = 0; j < KATA__STRIP; j++) {
+            for (int j = 0; j < LANES; j++) {
                 greatest[j] = t[j] > greatest[j] ? t[j] : greatest[j];
             }
         }
         for (int64_t k = 0; k < n; k++) {
-            REAL *t = turned + k * KATA__STRIP;
+            REAL *t = turned + k * LANES, *to = e + k * LANES;
             KATA__VECTOR_LOOP
-            for (int j = 0; j < KATA__STRIP; j++) {
+            for (int j = 0; j < LANES; j++) {
                 const REAL shifted = t[j] - greatest[j];
-                e[j] = NAME(exp)(shifted);
-                t[j] = log_of_it ? shifted : e[j];
+                to[j] = NAME(exp)(shifted);
+                t[j] = log_of_it ? shifted : to[j];
             }
+        }
+        for (int64_t k = 0; k < n; k++) {
             KATA__VECTOR_LOOP
-            for (int j = 0; j < KATA__STRIP; j++) {
-                sum[j] += (double)e[j];
+            for (int j = 0; j < LANES; j++) {
+                sum[j] += (double)e[k * LANES + j];
             }
         }
         KATA__VECTOR_LOOP
-        for (int j = 0; j < KATA__STRIP; j++) {
-            e[j] = (REAL)(log_of_it ? sum[j] : 1.0 / sum[j]);
+        for (int j = 0; j < LANES; j++) {
+            const REAL rounded = (REAL)(log_of_it ? sum[j] : 1.0 / sum[j]);
+            factor[j] = log_of_it ? NAME(log)(rounded) : rounded;
         }
-        KATA__VECTOR_LOOP
-        for (int j = 0; j < KATA__STRIP; j++) {
-            factor[j] = log_of_it ? NAME(log)(e[j]) : e[j];
-        }
-        for (int64_t i = 0; i < m; i++) {
-            for (int64_t k = 0; k < n; k++) {
-                const REAL t = turned[k * KATA__STRIP + i];
-                ys[i * n + k] = log_of_it ? t - factor[i] : t * factor[i];
+        for (int64_t k = 0; k < n; k++) {
+            REAL *t = turned + k * LANES;
+            KATA__VECTOR_LOOP
+            for (int j = 0; j < LANES; j++) {
+                t[j] = log_of_it ? t[j] - factor[j] : t[j] * factor[j];
             }
         }
+        NAME(lanes_to_rows)(m, n, turned, y + row * n);
     }
 }
 
