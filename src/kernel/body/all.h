@@ -4,6 +4,7 @@
 #include "kernel/body/product.h"
 #include "kernel/body/dot.h"
 #include "kernel/body/gemm.h"
+#include "kernel/body/few_rows.h"
 #include "kernel/body/conv.h"
 #include "kernel/body/pool.h"
 #include "kernel/body/gemm_entry.h"
