@@ -286,7 +286,6 @@ static void piece_chunk(const struct job *job, int worker, int64_t item, int64_t
     const kata__gemm *g = &p->g;
     const int64_t k0 = part_term(p, part), k1 = part_term(p, part + 1);
     char *const own = job->workers + (size_t)worker * worker_bytes(p);
-    const int64_t c_numbers = (p->parts > 1 ? p->parts : g->batch) * g->m * g->n;
     kata__gemm_piece piece = {
         .m = i1 - i0,
         .n = j1 - j0,
@@ -304,7 +303,6 @@ static void piece_chunk(const struct job *job, int worker, int64_t item, int64_t
         .scratch = p->pack ? own + p->space_bytes : NULL,
         .far_a = g->m * g->k * (int64_t)p->size > FAR_BYTES,
         .far_b = !p->pack && (k1 - k0) * (j1 - j0) * (int64_t)p->size > FAR_BYTES,
-        .far_c = c_numbers * (int64_t)p->size > FAR_BYTES,
         .after_a = after->a,
         .after_b = after->b,
     };

@@ -29,9 +29,8 @@ typedef struct kata__gemm_piece {
     double alpha, beta;
     const void *bias_column, *bias_row; /* NULL or this piece's first */
     bool relu;
-    const void *mask;         /* NULL or this piece's first */
-    bool far_a, far_b, far_c; /* A, or B, read where it is, or C will not be in the second-level
-                                 cache */
+    const void *mask;  /* NULL or this piece's first */
+    bool far_a, far_b; /* A, or B, read where it is, will not be in the second-level cache */
     const void *after_a,
         *after_b; /* NULL, or what will be read after this piece, in the same way */
 } kata__gemm_piece;

@@ -339,6 +339,7 @@ static void NAME(gemm_strips)(const kata__gemm_piece *g, NAME(product) *t,
     const REAL *a = (const REAL *)g->a + (g->transpose_a ? block->p * g->lda : block->p);
     t->by_term = g->transpose_a;
     t->a_step = g->lda;
+    t->c_soon = NULL;
     t->b_next = 0;
     for (int64_t v = 0; v < block->n_vectors;) {
         const int vectors = NAME(take_panel)(t, g, block, v);
@@ -375,7 +376,6 @@ static void NAME(gemm_strips)(const kata__gemm_piece *g, NAME(product) *t,
                 t->a_next = high * row_step;
                 t->c_next = high * g->ldc;
                 NAME(take_place)(t, g, block, i, v);
-                t->c_soon = g->far_c && block->n_vectors > 3 ? t->c + t->c_next : NULL;
                 NAME(product_functions)[vectors - 1][high - 1](t);
                 i += t->tiles * high;
                 t->fetch.at += t->tiles * KATA__LINE;
@@ -487,7 +487,8 @@ static void NAME(gemm_block)(const kata__gemm_piece *g, NAME(product) *t, const 
 }
 
 static void NAME(gemm_piece)(const kata__gemm_piece *g) {
-    if (g->tail > 0 && g->transpose_a) {
+    const bool turned_tail = g->tail > 0 && g->transpose_a;
+    if (turned_tail && !g->far_a) { /* brings A nearer */
         NAME(tail_columns)(g);
     }
     NAME(product) t;
@@ -540,6 +541,9 @@ static void NAME(gemm_piece)(const kata__gemm_piece *g) {
                 NAME(gemm_block)(g, &t, &of, next);
             }
         }
+    }
+    if (turned_tail && g->far_a) { /* the tiles have fetched A while they were computed */
+        NAME(tail_columns)(g);
     }
 }
 

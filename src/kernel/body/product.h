@@ -126,8 +126,7 @@ KATA__LOCAL void NAME(product_body)(const NAME(product) *t, const int rows, cons
         const REAL *a = a_tile, *b = b_tile, *a_5 = a + 5 * a_step, *a_10 = a + 10 * a_step;
         KATA__EACH_SUM(acc[i][v] = (VEC){0})
         if (t->c_soon) {
-            const REAL *soon = t->c_soon + to_next;
-            KATA__EACH_SUM(__builtin_prefetch(soon + i * ldc + v * LANES))
+            KATA__EACH_SUM(__builtin_prefetch(t->c_soon + i * ldc + v * LANES))
         }
         /* Each term fetches a place of `fetch`, and maybe B's row AHEAD terms on. */
         const char *ahead = (const char *)(b + KATA__AHEAD * b_step);
