@@ -171,10 +171,12 @@ KATA__LOCAL kata__fetch kata__region_take(kata__region *r, int64_t k) {
 #endif
 
 /* Rows of A that lie a multiple of this many bytes apart fall on few places of the caches: they are
- * copied closer together if they will be read more than twice. */
+ * copied closer together if they will be read more than twice. For the same reason there are some
+ * numbers between tiles that are copied together. */
 enum {
     NAME(crowded_step) = 4096,
     NAME(rows_step) = KATA__K_BLOCK + LANES,
+    NAME(tile_apart) = 5 * KATA__LINE / (int)sizeof(REAL),
     NAME(term_step) = (KATA__PRODUCT_ROWS + LANES - 1) / LANES * LANES
 };
 
@@ -191,9 +193,9 @@ static size_t NAME(piece_space)(const kata__gemm_piece *g) {
     if (!NAME(copies_rows)(g, panels)) {
         return 0;
     }
-    return (size_t)(g->transpose_a
-                        ? (tiles < KATA__GROUP ? tiles : KATA__GROUP) * k * NAME(term_step)
-                        : KATA__PRODUCT_ROWS * NAME(rows_step));
+    return (size_t)(g->transpose_a ? (tiles < KATA__GROUP ? tiles : KATA__GROUP) *
+                                         (k * NAME(term_step) + NAME(tile_apart))
+                                   : KATA__PRODUCT_ROWS * NAME(rows_step));
 }
 
 /* The first row of tile `tile` of row_tiles. */
@@ -226,7 +228,7 @@ KATA__LOCAL void NAME(take_rows)(NAME(product) *t, const kata__gemm_piece *g, in
     if (!copies) {
         return;
     }
-    const int64_t each = k * NAME(term_step);
+    const int64_t each = k * NAME(term_step) + NAME(tile_apart);
     if (tile % KATA__GROUP == 0) {
         int64_t from[KATA__GROUP + 1];
         const int64_t left = row_tiles - tile, tiles = left < KATA__GROUP ? left : KATA__GROUP;
@@ -237,13 +239,17 @@ KATA__LOCAL void NAME(take_rows)(NAME(product) *t, const kata__gemm_piece *g, in
         REAL *to = space;
         for (int64_t q = 0; q < k; q++, row += g->lda, to += NAME(term_step)) {
             for (int64_t s = 0; s < tiles; s++) {
-                const int64_t rows = from[s + 1] - from[s];
+                const REAL *a = row + from[s];
+                REAL *c = to + s * each;
                 KATA__UNROLL
                 for (int r = 0; r < NAME(term_step); r += LANES) {
-                    const int64_t count = rows - r < LANES ? rows - r : LANES;
-                    const REAL *a = row + from[s] + r;
-                    NAME(store)
-                    (to + s * each + r, count > 0 ? NAME(load_first)(a, (int)count) : (VEC){0});
+                    if (from[s] + r + LANES <= g->m) {
+                        NAME(store)(c + r, NAME(load)(a + r));
+                    } else {
+                        const int64_t rows = from[s + 1] - from[s] - r;
+                        const int count = rows < LANES ? (rows > 0 ? (int)rows : 0) : LANES;
+                        NAME(store)(c + r, NAME(load_first)(a + r, count));
+                    }
                 }
             }
         }

@@ -144,6 +144,9 @@ KATA__LOCAL void NAME(product_body)(const NAME(product) *t, const int rows, cons
                     for (int v = 0; v < vectors; v += KATA__LINE / KATA__VECTOR_BYTES) {
                         __builtin_prefetch(ahead + v * KATA__VECTOR_BYTES);
                     }
+                    if (by_term) {
+                        __builtin_prefetch(a + KATA__AHEAD * a_step);
+                    }
                     ahead += b_step * (int64_t)sizeof(REAL);
                     __builtin_prefetch(fetch, 0, 2);
                     fetch += fetch_step;
