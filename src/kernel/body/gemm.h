@@ -63,9 +63,18 @@ static void NAME(pack_transposed)(const REAL *from, int64_t from_step, int64_t k
         }
     }
 }
-/* The panel of B that begins at vector v has two vectors, or three if that leaves none over. */
-KATA__LOCAL int NAME(panel_vectors)(int64_t v, int64_t n_vectors) {
-    return n_vectors - v <= 3 ? (int)(n_vectors - v) : 2;
+/* The panel of B that begins at vector v has two vectors, or three if that leaves none over or if
+ * panels are wide. */
+KATA__LOCAL int NAME(panel_vectors)(int64_t v, int64_t n_vectors, bool wide) {
+    const int64_t left = n_vectors - v;
+    return left <= 3 ? (int)left : wide && left != 4 ? 3 : 2;
+}
+
+/* Whether panels of three vectors make tiles of m rows larger by a quarter. */
+KATA__LOCAL bool NAME(is_wide)(int64_t m) {
+    const int64_t tiles = (m + KATA__PRODUCT_ROWS - 1) / KATA__PRODUCT_ROWS;
+    const int64_t wide = (m + KATA__PRODUCT_ROWS_OF_3 - 1) / KATA__PRODUCT_ROWS_OF_3;
+    return m > 0 && m / wide * 3 * 4 > m / tiles * 2 * 5;
 }
 
 /* Numbers from row to row of the last columns of a block of k terms, packed. */
@@ -92,7 +101,7 @@ static void NAME(pack_block)(const REAL *b, int64_t ldb, bool transpose_b, int64
     REAL *turned = to + n_vectors * LANES * k;
     if (transpose_b) {
         for (int64_t v = 0; v < n_vectors; v += 2) {
-            const int width = NAME(panel_vectors)(v, n_vectors) * LANES;
+            const int width = NAME(panel_vectors)(v, n_vectors, false) * LANES;
             const int64_t j = v * LANES;
             NAME(pack_transposed)
             (b + j * ldb, ldb, k, n - j < width ? n - j : width, to + j * k, width);
@@ -105,7 +114,7 @@ static void NAME(pack_block)(const REAL *b, int64_t ldb, bool transpose_b, int64
     for (int64_t p = 0; p < k; p += ROWS) {
         const int rows = k - p < ROWS ? (int)(k - p) : ROWS;
         for (int64_t v = 0; v < n_vectors;) {
-            const int vectors = NAME(panel_vectors)(v, n_vectors);
+            const int vectors = NAME(panel_vectors)(v, n_vectors, false);
             const REAL *f = b + p * ldb + v * LANES;
             REAL *t = to + v * LANES * k + p * vectors * LANES;
             const int64_t columns = n - v * LANES;
@@ -280,17 +289,18 @@ KATA__LOCAL kata__region NAME(columns_region)(const kata__gemm_piece *g, int64_t
                           : (kata__region){b + (p * g->ldb + j) * size, n * size, g->ldb * size, k};
 }
 
-/* A block of columns and terms: C's columns [j0, j0 + n), terms p..p + k; `end`: the last terms. */
+/* A block of columns and terms: C's columns [j0, j0 + n), terms p..p + k; `end`: the last terms;
+ * `wide`: panels of three vectors. */
 typedef struct NAME(block) {
     int64_t j0, n, n_vectors, p, k;
-    bool end;
+    bool end, wide;
 } NAME(block);
 
 /* Sets what a product reads of B's panel that begins at vector v; its number of vectors. */
 KATA__LOCAL int NAME(take_panel)(NAME(product) *t, const kata__gemm_piece *g,
                                  const NAME(block) *block, int64_t v) {
     const int64_t k = block->k, whole_rows = LANES / (g->ldb > 0 ? g->ldb : 1) + 1;
-    const int vectors = NAME(panel_vectors)(v, block->n_vectors);
+    const int vectors = NAME(panel_vectors)(v, block->n_vectors, block->wide);
     const int64_t j = block->j0 + v * LANES, columns = block->n - v * LANES;
     const int64_t here = columns < vectors * LANES ? columns : vectors * LANES;
     t->last = (int)(here - (vectors - 1) * LANES);
@@ -360,7 +370,7 @@ static void NAME(gemm_strips)(const kata__gemm_piece *g, NAME(product) *t,
              g->scratch);
             t->b = g->scratch;
         }
-        t->ahead = k * vectors * KATA__VECTOR_BYTES > 2 * KATA__FIRST_LEVEL;
+        t->ahead = k * vectors * KATA__VECTOR_BYTES > KATA__FIRST_LEVEL * 3 / 2;
         /* Each tile fetches a line of each term of A's next tile, or of B's next panel. */
         t->fetch = (kata__fetch){0};
         if (v == 0 && g->transpose_a && g->far_a) {
@@ -534,6 +544,7 @@ static void NAME(gemm_piece)(const kata__gemm_piece *g) {
                 .p = p,
                 .k = t.k,
                 .end = part == k_blocks - 1,
+                .wide = !g->scratch && NAME(is_wide)(g->m),
             };
             if (NAME(is_strips)(g, &of)) {
                 NAME(gemm_strips)(g, &t, &of);
