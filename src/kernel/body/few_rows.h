@@ -133,7 +133,7 @@ static void NAME(gemm_rows_2)(const kata__gemm_piece *g, int64_t j, int64_t n, i
 /* ---- one row, and rows of B that lie behind each other and end within vectors ----
  *
  * B is read in whole vectors all the same. Some rows later, LANES / gcd(n, LANES), a row begins on
- * a vector again: the sums of so many rows are kept apart, P n numbers of them, and added in the
+ * a vector again: the sums of so many rows, each of n numbers, are kept apart and added in the
  * end. Lane l of vector v belongs to row (v LANES + l) / n, whose number of A it is multiplied
  * with. */
 
