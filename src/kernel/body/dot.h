@@ -56,8 +56,8 @@ KATA__LOCAL void NAME(dot_store)(const kata__gemm_dot *g, int64_t i, int64_t j, 
 }
 
 /* Rows [i, i + rows) by columns from j on, LANES sums in all: each has a vector that runs along k,
- * summed halves to halves in the end. Columns from g->n on repeat the last
- * one and are not stored. */
+ * summed halves to halves in the end. Columns from g->n on repeat the last one and are not
+ * stored. */
 KATA__LOCAL void NAME(dot_tile)(const kata__gemm_dot *g, int64_t i, int64_t j, const int rows) {
     const int columns = LANES / rows;
     const REAL *a = (const REAL *)g->a + i * g->lda, *b[LANES];

@@ -1,4 +1,4 @@
-/* Products of one or two rows: B is read once, in order. Built on product.h. */
+/* Products of one or two rows: B is read once, in order. Built on gemm.h. */
 
 #ifndef KATA__CHAINS
 /* Vectors of sums of a row: as many chains as hide the latency of a multiply-add. */
@@ -8,38 +8,6 @@
 #define KATA__STREAM_VECTORS 64
 #define KATA__STREAM_GROUPS 4
 #endif
-
-/* The first `count` numbers, any number of them, of a vector. */
-KATA__LOCAL VEC NAME(load_some)(const REAL *p, int64_t count) {
-    return NAME(load_first)(p, count >= LANES ? LANES : count > 0 ? (int)count : 0);
-}
-
-/* Stores the first `left` sums, at most LANES, of row r from column j on. */
-KATA__LOCAL void NAME(rows_store)(const kata__gemm_piece *g, int64_t r, int64_t j, int64_t left,
-                                  VEC sums) {
-    REAL *c = (REAL *)g->c + r * g->ldc + j;
-    VEC x = sums * NAME(splat)((REAL)g->alpha);
-    if (left <= 0) {
-        return;
-    }
-    if (g->beta != 0) {
-        x += NAME(splat)((REAL)g->beta) * NAME(load_some)(c, left);
-    }
-    if (g->bias_row) {
-        x += NAME(splat)(((const REAL *)g->bias_row)[r]);
-    }
-    if (g->bias_column) {
-        x += NAME(load_some)((const REAL *)g->bias_column + j, left);
-    }
-    if (g->relu) {
-        x = NAME(maximum)(x, (VEC){0});
-    }
-    if (g->mask) {
-        const REAL *mask = (const REAL *)g->mask + r * g->ldc + j;
-        x = NAME(select)(NAME(load_some)(mask, left) <= 0, (VEC){0}, x);
-    }
-    NAME(store_first)(c, x, left < LANES ? (int)left : LANES);
-}
 
 /* Rows [i, i + rows), columns [j, j + n) of n <= vectors * LANES: term p goes to chain p modulo
  * KATA__CHAINS / vectors of its element, and the chains are summed in the end, halves to halves. */
@@ -101,32 +69,21 @@ KATA__LOCAL void NAME(rows_tile)(const kata__gemm_piece *g, int64_t j, int64_t n
                     acc[q][r][v] += acc[q + width][r][v];
                 }
             }
-            NAME(rows_store)(g, r, j + v * LANES, n - v * LANES, acc[0][r][v]);
+            NAME(store_sums)(g, r, j + v * LANES, n - v * LANES, acc[0][r][v]);
         }
     }
 }
 
-static void NAME(gemm_rows_1)(const kata__gemm_piece *g, int64_t j, int64_t n, int vectors) {
+KATA__LOCAL void NAME(rows_tile_of)(const kata__gemm_piece *g, int64_t j, int64_t n, int vectors,
+                                    const int rows) {
     if (vectors == 1) {
-        NAME(rows_tile)(g, j, n, 1, 1);
+        NAME(rows_tile)(g, j, n, rows, 1);
     } else if (vectors == 2) {
-        NAME(rows_tile)(g, j, n, 1, 2);
+        NAME(rows_tile)(g, j, n, rows, 2);
     } else if (vectors == 4) {
-        NAME(rows_tile)(g, j, n, 1, 4);
+        NAME(rows_tile)(g, j, n, rows, 4);
     } else {
-        NAME(rows_tile)(g, j, n, 1, KATA__CHAINS);
-    }
-}
-
-static void NAME(gemm_rows_2)(const kata__gemm_piece *g, int64_t j, int64_t n, int vectors) {
-    if (vectors == 1) {
-        NAME(rows_tile)(g, j, n, 2, 1);
-    } else if (vectors == 2) {
-        NAME(rows_tile)(g, j, n, 2, 2);
-    } else if (vectors == 4) {
-        NAME(rows_tile)(g, j, n, 2, 4);
-    } else {
-        NAME(rows_tile)(g, j, n, 2, KATA__CHAINS);
+        NAME(rows_tile)(g, j, n, rows, KATA__CHAINS);
     }
 }
 
@@ -216,7 +173,7 @@ static void NAME(gemm_stream)(const kata__gemm_piece *g) {
         for (int64_t r = 0; r < rows; r++) {
             x += NAME(load_some)((const REAL *)sums + r * n + j, n - j);
         }
-        NAME(rows_store)(g, 0, j, n - j, x);
+        NAME(store_sums)(g, 0, j, n - j, x);
     }
 }
 #endif
@@ -234,9 +191,9 @@ static void NAME(gemm_rows)(const kata__gemm_piece *g) {
         const int vectors = left > 4 ? KATA__CHAINS : left > 2 ? 4 : (int)left;
         const int64_t n = g->n - j < vectors * LANES ? g->n - j : vectors * LANES;
         if (g->m == 1) {
-            NAME(gemm_rows_1)(g, j, n, vectors);
+            NAME(rows_tile_of)(g, j, n, vectors, 1);
         } else {
-            NAME(gemm_rows_2)(g, j, n, vectors);
+            NAME(rows_tile_of)(g, j, n, vectors, 2);
         }
         j += n;
     }

@@ -63,6 +63,7 @@ static void NAME(pack_transposed)(const REAL *from, int64_t from_step, int64_t k
         }
     }
 }
+
 /* The panel of B that begins at vector v has two vectors, or three if that leaves none over or if
  * panels are wide. */
 KATA__LOCAL int NAME(panel_vectors)(int64_t v, int64_t n_vectors, bool wide) {
@@ -564,38 +565,50 @@ static void NAME(gemm_piece)(const kata__gemm_piece *g) {
     }
 }
 
-/* ---- partial sums over k ---- */
+/* ---- sums to C, partial sums over k ---- */
+
+/* The first `count` numbers, any number of them, of a vector. */
+KATA__LOCAL VEC NAME(load_some)(const REAL *p, int64_t count) {
+    return NAME(load_first)(p, count >= LANES ? LANES : count > 0 ? (int)count : 0);
+}
+
+/* Stores the first `left` sums, at most LANES, of the piece's row r from column j on. */
+KATA__LOCAL void NAME(store_sums)(const kata__gemm_piece *g, int64_t r, int64_t j, int64_t left,
+                                  VEC sums) {
+    if (left <= 0) {
+        return;
+    }
+    REAL *c = (REAL *)g->c + r * g->ldc + j;
+    VEC x = sums * NAME(splat)((REAL)g->alpha);
+    if (g->beta != 0) {
+        x += NAME(splat)((REAL)g->beta) * NAME(load_some)(c, left);
+    }
+    if (g->bias_row) {
+        x += NAME(splat)(((const REAL *)g->bias_row)[r]);
+    }
+    if (g->bias_column) {
+        x += NAME(load_some)((const REAL *)g->bias_column + j, left);
+    }
+    if (g->relu) {
+        x = NAME(maximum)(x, (VEC){0});
+    }
+    if (g->mask) {
+        const REAL *mask = (const REAL *)g->mask + r * g->ldc + j;
+        x = NAME(select)(NAME(load_some)(mask, left) <= 0, (VEC){0}, x);
+    }
+    NAME(store_first)(c, x, left < LANES ? (int)left : LANES);
+}
 
 static void NAME(sum_parts)(const kata__gemm_piece *g, const void *part, int64_t n_parts,
                             int64_t part_step, int64_t first, int64_t last) {
-    const VEC alpha = NAME(splat)((REAL)g->alpha), beta = NAME(splat)((REAL)g->beta);
     for (int64_t i = first; i < last; i++) {
         for (int64_t j = 0; j < g->n; j += LANES) {
-            const int count = g->n - j < LANES ? (int)(g->n - j) : LANES;
             const REAL *from = (const REAL *)part + i * g->n + j;
-            REAL *c = (REAL *)g->c + i * g->ldc + j;
-            VEC x = NAME(load_first)(from, count);
+            VEC x = NAME(load_some)(from, g->n - j);
             for (int64_t s = 1; s < n_parts; s++) {
-                x += NAME(load_first)(from + s * part_step, count);
+                x += NAME(load_some)(from + s * part_step, g->n - j);
             }
-            x *= alpha;
-            if (g->beta != 0) {
-                x += beta * NAME(load_first)(c, count);
-            }
-            if (g->bias_row) {
-                x += NAME(splat)(((const REAL *)g->bias_row)[i]);
-            }
-            if (g->bias_column) {
-                x += NAME(load_first)((const REAL *)g->bias_column + j, count);
-            }
-            if (g->relu) {
-                x = NAME(maximum)(x, (VEC){0});
-            }
-            if (g->mask) {
-                const REAL *mask = (const REAL *)g->mask + i * g->ldc + j;
-                x = NAME(select)(NAME(load_first)(mask, count) <= 0, (VEC){0}, x);
-            }
-            NAME(store_first)(c, x, count);
+            NAME(store_sums)(g, i, j, g->n - j, x);
         }
     }
 }

@@ -1,4 +1,4 @@
-/* Bodies of softmax and the normalisations; see table_elementwise.h. Included after
+/* Bodies of softmax and the normalisations; see table_elementwise.h. Included after body/gemm.h and
  * body/elementwise.h. Sums are kept in double. */
 
 /* ---- softmax ----
@@ -70,22 +70,7 @@ static void NAME(softmax_long)(bool log_of_it, int64_t n, const REAL *x, REAL *y
     }
 }
 
-/* to[k LANES + i] = from[i n + k], 0 for the lanes i >= m. */
-KATA__LOCAL void NAME(rows_to_lanes)(int64_t m, int64_t n, const REAL *from, REAL *to) {
-    for (int64_t k = 0; k < n; k += LANES) {
-        const int width = n - k < LANES ? (int)(n - k) : LANES;
-        VEC r[LANES];
-        for (int i = 0; i < LANES; i++) {
-            r[i] = i < m ? NAME(load_first)(from + i * n + k, width) : (VEC){0};
-        }
-        NAME(transpose)(r);
-        for (int j = 0; j < width; j++) {
-            NAME(store)(to + (k + j) * LANES, r[j]);
-        }
-    }
-}
-
-/* The way back, for the lanes i < m. */
+/* to[i n + k] = from[k LANES + i] for i < m, k < n. */
 KATA__LOCAL void NAME(lanes_to_rows)(int64_t m, int64_t n, const REAL *from, REAL *to) {
     for (int64_t k = 0; k < n; k += LANES) {
         const int width = n - k < LANES ? (int)(n - k) : LANES;
@@ -109,7 +94,7 @@ KATA__LOCAL void NAME(softmax_turned)(bool log_of_it, int64_t rows, int64_t n, c
     double sum[LANES];
     for (int64_t row = 0; row < rows; row += LANES) {
         const int64_t m = rows - row < LANES ? rows - row : LANES;
-        NAME(rows_to_lanes)(m, n, x + row * n, turned);
+        NAME(pack_transposed)(x + row * n, n, n, m, turned, LANES);
         for (int j = 0; j < LANES; j++) {
             greatest[j] = turned[j];
             sum[j] = 0;
