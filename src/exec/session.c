@@ -236,11 +236,11 @@ static kata_status run_steps(kata_session *session, size_t from, size_t to, bool
         step *s = &session->steps[i];
         uint64_t start = session->options.profile ? kata__clock_ns() : 0;
         kata_status status = s->kernel(&s->call);
-        if (status == KATA_OK && check) {
-            status = check_outputs(session, s);
-        }
         if (status != KATA_OK) {
-            return status == KATA_NON_FINITE ? status : kata_fail_in(status, "%s", s->node->name);
+            return kata_fail_in(status, "%s", s->node->name);
+        }
+        if (check) {
+            KATA__TRY(check_outputs(session, s));
         }
         s->calls++;
         if (session->options.profile) {
@@ -250,17 +250,17 @@ static kata_status run_steps(kata_session *session, size_t from, size_t to, bool
     return KATA_OK;
 }
 
-/* Before the optimiser writes the parameters, every gradient must be finite. If one is not, the
- * steps run again with a check after each: they are functions of the same inputs, so the same fault
- * comes back and the first node that makes it is named. */
+/* Before the optimiser writes the parameters, every gradient must be finite, or what it is a
+ * product of (kata:GemmUpdate, which looks at the gradient itself). If one is not, the steps run
+ * again with a check after each: they are functions of the same inputs, so the same fault comes
+ * back and the first node that makes it is named. */
 static kata_status check_gradients(kata_session *session) {
     for (size_t i = session->first_update; i < session->n_steps; i++) {
         const step *s = &session->steps[i];
-        for (int k = s->call.n_outputs; k < s->call.n_inputs; k++) {
-            if (!all_finite(session->context, &s->call.inputs[k])) {
-                KATA__TRY(run_steps(session, 0, session->first_update, true));
-                return fail_not_finite(session, s, &s->call.inputs[k], s->node->inputs[k]);
-            }
+        const int k = s->call.n_outputs;
+        if (k < s->call.n_inputs && !all_finite(session->context, &s->call.inputs[k])) {
+            KATA__TRY(run_steps(session, 0, session->first_update, true));
+            return fail_not_finite(session, s, &s->call.inputs[k], s->node->inputs[k]);
         }
     }
     return KATA_OK;

@@ -29,7 +29,8 @@ enum {
     TAIL_TERMS = 48, /* fewer are not worth a way of their own for the last columns */
     PARTS_NUMBERS = 1 << 20, /* the most numbers that partial sums may take */
     FAR_BYTES = 1 << 20,     /* so much does not stay in the second-level cache */
-    CROWDED_BYTES = 4096     /* rows a multiple of this apart fall on few places of the caches */
+    CROWDED_BYTES = 4096,    /* rows a multiple of this apart fall on few places of the caches */
+    TAKEN_BYTES = 128 << 10  /* of a part that is taken: it is still near then */
 };
 
 enum way { DOT, ROWS, PIECES };
@@ -44,7 +45,7 @@ struct plan {
     int64_t n_vectors;                                            /* of C's columns */
     int64_t row_chunks, column_chunks, parts, items, item_chunks; /* items: of the batch, a chunk */
     int n_threads;
-    size_t space_bytes, scratch_bytes; /* for a worker */
+    size_t space_bytes, scratch_bytes, taken_bytes; /* for a worker */
     int64_t tail; /* the last columns, not among g.n, if they would leave most of a vector empty */
 };
 
@@ -91,17 +92,35 @@ static void turn_column_product(kata__gemm *g) {
     *g = t;
 }
 
+/* The rows of the largest chunk, or more: a border is moved by less than a vector, and the last
+ * chunk has what is left of one besides. */
+static int64_t most_rows_of(const struct plan *p) {
+    return least(p->g.m, ceil_div(p->g.m, p->row_chunks) + 2 * p->table->lanes);
+}
+
+static int64_t most_columns_of(const struct plan *p) {
+    return least(p->g.n, (ceil_div(p->n_vectors, p->column_chunks) + 2) * p->table->lanes);
+}
+
 /* Numbers that the largest piece needs for tiles of A. */
 static size_t piece_space(const struct plan *p) {
     const kata__gemm *g = &p->g;
     const kata__gemm_piece piece = {
-        .m = ceil_div(g->m, p->row_chunks) + p->table->lanes,
-        .n = least(g->n, (ceil_div(p->n_vectors, p->column_chunks) + 2) * p->table->lanes),
+        .m = most_rows_of(p),
+        .n = most_columns_of(p),
         .k = g->k,
         .transpose_a = g->transpose_a,
         .lda = g->lda,
     };
     return p->table->piece_space(&piece);
+}
+
+/* Numbers of the largest part of C that is taken. */
+static int64_t most_taken(const struct plan *p) {
+    if (p->parts > 1) {
+        return ceil_div(p->g.m, least(p->g.m, p->parts)) * (p->g.n + p->tail);
+    }
+    return most_rows_of(p) * (most_columns_of(p) + p->tail);
 }
 
 static struct plan make_plan(const kata_context *context, kata_dtype dtype,
@@ -172,6 +191,10 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype,
         p.row_chunks = even(least(least(most_rows, want), most(1, (int64_t)(high + 0.5))));
         p.column_chunks = even(least(most_columns, most(1, want / p.row_chunks)));
         p.row_chunks = even(most(1, least(most_rows, want / p.column_chunks)));
+        if (g->take && p.parts == 1) {
+            const int64_t parts = ceil_div(g->m * g->n * (int64_t)p.size, TAKEN_BYTES);
+            p.row_chunks = most(p.row_chunks, even(least(most_rows, parts / p.column_chunks)));
+        }
     }
     if (p.row_chunks * p.column_chunks == 1) {
         p.items = least(g->batch, most(1, (int64_t)((double)g->batch / chunks)));
@@ -191,12 +214,14 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype,
                                 p.tail * lanes;
         p.scratch_bytes = lines((size_t)numbers * p.size);
     }
+    p.taken_bytes = g->take ? lines((size_t)most_taken(&p) * p.size) : 0;
     return p;
 }
 
-/* The workspace: for each worker space and scratch; then parts. Each begins on a cache line. */
+/* The workspace: for each worker space, scratch and what is taken; then parts. Each begins on a
+ * cache line. */
 static size_t worker_bytes(const struct plan *p) {
-    return p->space_bytes + p->scratch_bytes;
+    return p->space_bytes + p->scratch_bytes + p->taken_bytes;
 }
 
 size_t kata__gemm_workspace(kata_context *context, kata_dtype dtype, const kata__gemm *gemm) {
@@ -238,8 +263,27 @@ static int64_t part_term(const struct plan *p, int64_t part) {
     return part < p->parts ? k / p->table->lanes * p->table->lanes : k;
 }
 
-static void dot_chunk(const struct plan *p, int64_t item, int64_t i0, int64_t i1, int64_t j0,
-                      int64_t j1) {
+static void *place_in_c(const struct plan *p, int64_t item, int64_t i, int64_t j) {
+    const kata__gemm *g = &p->g;
+    return g->take ? NULL : (char *)g->c + (item * g->stride_c + i * g->ldc + j) * (int64_t)p->size;
+}
+
+/* A worker's own place for the part of C that it gives away. */
+static char *taken_of(const struct job *job, int worker) {
+    const struct plan *p = job->plan;
+    return job->workers + (size_t)worker * worker_bytes(p) + p->space_bytes + p->scratch_bytes;
+}
+
+/* Gives away rows [i0, i1) from column j on, `n` of them. */
+static void give(const struct job *job, int worker, int64_t i0, int64_t i1, int64_t j, int64_t n) {
+    const kata__gemm *g = &job->plan->g;
+    const int64_t step = g->n + job->plan->tail;
+    g->take(g->taker, i0 * step + j, step, i1 - i0, n, taken_of(job, worker));
+}
+
+static void dot_chunk(const struct job *job, int worker, int64_t item, int64_t i0, int64_t i1,
+                      int64_t j0, int64_t j1) {
+    const struct plan *p = job->plan;
     const kata__gemm *g = &p->g;
     kata__gemm_dot dot = {
         .m = i1 - i0,
@@ -249,7 +293,7 @@ static void dot_chunk(const struct plan *p, int64_t item, int64_t i0, int64_t i1
         .lda = g->lda,
         .b = at(p, g->b, item * g->stride_b + j0 * g->ldb),
         .ldb = g->ldb,
-        .c = (char *)g->c + (item * g->stride_c + i0 * g->ldc + j0) * (int64_t)p->size,
+        .c = place_in_c(p, item, i0, j0),
         .c_row = g->ldc,
         .c_column = 1,
         .alpha = g->alpha,
@@ -259,6 +303,10 @@ static void dot_chunk(const struct plan *p, int64_t item, int64_t i0, int64_t i1
         .relu = g->relu,
         .mask = at(p, g->mask, item * g->stride_c + i0 * g->ldc + j0),
     };
+    if (g->take) {
+        dot.c = taken_of(job, worker);
+        dot.c_row = j1 - j0;
+    }
     if (p->swap) {
         kata__gemm_dot t = dot;
         dot.m = t.n;
@@ -273,6 +321,9 @@ static void dot_chunk(const struct plan *p, int64_t item, int64_t i0, int64_t i1
         dot.bias_row = t.bias_column;
     }
     p->table->dot(&dot);
+    if (g->take) {
+        give(job, worker, i0, i1, j0, j1 - j0);
+    }
 }
 
 /* What a chunk reads, from its first number on. */
@@ -318,15 +369,23 @@ static void piece_chunk(const struct job *job, int worker, int64_t item, int64_t
         piece.bias_row = at(p, g->bias_row, i0);
         piece.relu = g->relu;
         piece.mask = at(p, g->mask, item * g->stride_c + i0 * g->ldc + j0);
-        piece.c = (char *)g->c + (item * g->stride_c + i0 * g->ldc + j0) * (int64_t)p->size;
+        piece.c = place_in_c(p, item, i0, j0);
         piece.ldc = g->ldc;
+    }
+    piece.tail = p->way == PIECES && j1 == g->n ? p->tail : 0;
+    const bool gives = g->take && p->parts == 1;
+    if (gives) {
+        piece.c = taken_of(job, worker);
+        piece.ldc = piece.n + piece.tail;
     }
     if (p->way == ROWS) {
         p->table->rows_piece(&piece);
-        return;
+    } else {
+        p->table->piece(&piece);
     }
-    piece.tail = j1 == g->n ? p->tail : 0;
-    p->table->piece(&piece);
+    if (gives) {
+        give(job, worker, i0, i1, j0, piece.ldc);
+    }
 }
 
 /* Where a chunk lies. Chunks run through the rows first, so that neighbours use the same columns.
@@ -371,7 +430,7 @@ static void run_chunk(void *argument, int64_t chunk, int worker) {
     const int64_t last = least(c.item + p->items, p->g.batch);
     for (int64_t item = c.item; item < last; item++) {
         if (p->way == DOT) {
-            dot_chunk(p, item, c.i0, c.i1, c.j0, c.j1);
+            dot_chunk(job, worker, item, c.i0, c.i1, c.j0, c.j1);
         } else {
             piece_chunk(job, worker, item, c.part, c.i0, c.i1, c.j0, c.j1, &after);
         }
@@ -379,12 +438,11 @@ static void run_chunk(void *argument, int64_t chunk, int worker) {
 }
 
 static void parts_chunk(void *argument, int64_t chunk, int worker) {
-    (void)worker;
     const struct job *job = argument;
     const struct plan *p = job->plan;
     const kata__gemm *g = &p->g;
     const int64_t n = g->n + p->tail;
-    const kata__gemm_piece piece = {
+    kata__gemm_piece piece = {
         .m = g->m,
         .n = n,
         .c = g->c,
@@ -397,8 +455,15 @@ static void parts_chunk(void *argument, int64_t chunk, int worker) {
         .mask = g->mask,
     };
     const int64_t chunks = least(g->m, p->parts);
-    p->table->sum_parts(&piece, job->parts, p->parts, g->m * n, g->m * chunk / chunks,
-                        g->m * (chunk + 1) / chunks);
+    const int64_t first = g->m * chunk / chunks, last = g->m * (chunk + 1) / chunks;
+    if (!g->take) {
+        p->table->sum_parts(&piece, job->parts, p->parts, g->m * n, first, last);
+        return;
+    }
+    piece.c = taken_of(job, worker);
+    piece.ldc = n;
+    p->table->sum_parts(&piece, at(p, job->parts, first * n), p->parts, g->m * n, 0, last - first);
+    give(job, worker, first, last, 0, n);
 }
 
 void kata__gemm_run(kata_context *context, kata_dtype dtype, const kata__gemm *gemm,

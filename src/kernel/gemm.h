@@ -23,6 +23,12 @@ typedef struct kata__gemm {
                          mask <= 0, the gradient of a relu whose output was mask */
     int64_t batch;    /* 0 and 1: one product */
     int64_t stride_a, stride_b, stride_c;
+    /* NULL, or called with each part of C instead of storing it: m rows of n numbers, one behind
+     * the other at c, which in a C without gaps would begin at number `at`, `step` numbers from row
+     * to row. Parts come in any order, from several threads at once. Then the product is one,
+     * without mask and with beta 0, and c and ldc are not read. */
+    void (*take)(void *taker, int64_t at, int64_t step, int64_t m, int64_t n, const void *c);
+    void *taker;
 } kata__gemm;
 
 /* Scratch bytes for these sizes (pointers are not read); does not depend on the instruction set's

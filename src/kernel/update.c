@@ -3,33 +3,36 @@
 #include "kernel/chunks.h"
 
 #include <math.h>
+#include <stdatomic.h>
 
 typedef struct update_job {
-    void (*function)(int64_t n, void *w, const void *g, void *state1, void *state2,
-                     const kata__update_scalars *scalars);
+    const kata__elementwise_table *table;
+    kata__update rule;
     const kata__update_scalars *scalars;
-    size_t size;
+    kata_dtype dtype;
+    size_t size; /* of a number */
     int64_t n, chunk;
     char *w;
     const char *g;
     char *state1, *state2;
+    _Atomic int64_t first_bad; /* where a product is not finite */
 } update_job;
+
+/* n numbers from number `start` on, with the gradient g. */
+static void update_range(const update_job *job, int64_t start, int64_t n, const void *g) {
+    const size_t at = (size_t)start * job->size;
+    job->table->update[job->rule](n, job->w + at, g, job->state1 != NULL ? job->state1 + at : NULL,
+                                  job->state2 != NULL ? job->state2 + at : NULL, job->scalars);
+}
 
 static void update_chunk(void *argument, int64_t chunk, int worker) {
     (void)worker;
     const update_job *job = argument;
     int64_t start, n = kata__chunk_of(chunk, job->n, job->chunk, &start);
-    const size_t at = (size_t)start * job->size;
-    job->function(n, job->w + at, job->g + at, job->state1 != NULL ? job->state1 + at : NULL,
-                  job->state2 != NULL ? job->state2 + at : NULL, job->scalars);
+    update_range(job, start, n, job->g + (size_t)start * job->size);
 }
 
-void kata__update_run(kata_context *context, kata_dtype dtype, kata__update rule, int64_t n,
-                      void *w, const void *g, void *state1, void *state2,
-                      const kata__update_options *options) {
-    if (n <= 0) {
-        return;
-    }
+static kata__update_scalars scalars_of(kata__update rule, const kata__update_options *options) {
     kata__update_scalars scalars = {.lr = options->lr,
                                     .shrink = options->lr * options->weight_decay,
                                     .momentum = options->momentum,
@@ -43,16 +46,97 @@ void kata__update_run(kata_context *context, kata_dtype dtype, kata__update rule
         scalars.decay1 = options->decay;
         scalars.decay2 = 1.0 - options->decay;
     }
+    return scalars;
+}
+
+static update_job job_of(kata_context *context, kata_dtype dtype, kata__update rule, void *w,
+                         void *state1, void *state2, const kata__update_scalars *scalars) {
     assert(rule == KATA__SGD || state1 != NULL);
     assert(rule != KATA__ADAM || state2 != NULL);
-    update_job job = {.function = kata__elementwise_of(context, dtype)->update[rule],
-                      .scalars = &scalars,
-                      .size = kata_dtype_size(dtype),
-                      .n = n,
-                      .chunk = kata__chunk_even(n),
-                      .w = w,
-                      .g = g,
-                      .state1 = state1,
-                      .state2 = state2};
+    return (update_job){.table = kata__elementwise_of(context, dtype),
+                        .rule = rule,
+                        .scalars = scalars,
+                        .dtype = dtype,
+                        .size = kata_dtype_size(dtype),
+                        .w = w,
+                        .state1 = state1,
+                        .state2 = state2,
+                        .first_bad = INT64_MAX};
+}
+
+void kata__update_run(kata_context *context, kata_dtype dtype, kata__update rule, int64_t n,
+                      void *w, const void *g, void *state1, void *state2,
+                      const kata__update_options *options) {
+    if (n <= 0) {
+        return;
+    }
+    const kata__update_scalars scalars = scalars_of(rule, options);
+    update_job job = job_of(context, dtype, rule, w, state1, state2, &scalars);
+    job.n = n;
+    job.chunk = kata__chunk_even(n);
+    job.g = g;
     kata__run_chunks(context, kata__chunk_count(n, job.chunk), update_chunk, &job);
+}
+
+/* ---- by a product ---- */
+
+/* Keeps the least place. */
+static void note_bad(update_job *job, int64_t at, const void *g, int64_t n) {
+    int64_t i = 0;
+    while (i < n - 1 && isfinite(kata_load(job->dtype, g, i))) {
+        i++;
+    }
+    int64_t least = atomic_load(&job->first_bad);
+    while (at + i < least && !atomic_compare_exchange_weak(&job->first_bad, &least, at + i)) {
+    }
+}
+
+static void take_part(void *argument, int64_t at, int64_t step, int64_t m, int64_t n,
+                      const void *g) {
+    update_job *job = argument;
+    if (n == step) { /* one row */
+        n *= m;
+        m = 1;
+    }
+    const char *row = g;
+    for (int64_t i = 0; i < m; i++, at += step, row += (size_t)n * job->size) {
+        if (job->table->all_finite(n, row)) {
+            update_range(job, at, n, row);
+        } else {
+            note_bad(job, at, row, n);
+        }
+    }
+}
+
+static kata__gemm taken_product(const kata__gemm *product) {
+    return (kata__gemm){.m = product->m,
+                        .n = product->n,
+                        .k = product->k,
+                        .transpose_a = product->transpose_a,
+                        .transpose_b = product->transpose_b,
+                        .a = product->a,
+                        .b = product->b,
+                        .lda = product->lda,
+                        .ldb = product->ldb,
+                        .ldc = product->n,
+                        .alpha = product->alpha,
+                        .take = take_part};
+}
+
+size_t kata__update_by_product_workspace(kata_context *context, kata_dtype dtype,
+                                         const kata__gemm *product) {
+    const kata__gemm gemm = taken_product(product);
+    return kata__gemm_workspace(context, dtype, &gemm);
+}
+
+int64_t kata__update_by_product(kata_context *context, kata_dtype dtype, kata__update rule,
+                                const kata__gemm *product, void *w, void *state1, void *state2,
+                                const kata__update_options *options, void *workspace) {
+    const kata__update_scalars scalars = scalars_of(rule, options);
+    update_job job = job_of(context, dtype, rule, w, state1, state2, &scalars);
+    kata__gemm gemm = taken_product(product);
+    gemm.taker = &job;
+    kata__gemm_run(context, dtype, &gemm, workspace);
+    const int64_t bad = atomic_load(&job.first_bad);
+    return bad == INT64_MAX ? -1 : bad;
 }

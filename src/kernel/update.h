@@ -3,7 +3,7 @@
 #ifndef KATA_KERNEL_UPDATE_H
 #define KATA_KERNEL_UPDATE_H
 
-#include <kata/tensor.h>
+#include "kernel/gemm.h"
 
 typedef enum kata__update {
     KATA__SGD,      /* w -= lr g */
@@ -26,5 +26,15 @@ typedef struct kata__update_options {
 void kata__update_run(kata_context *context, kata_dtype dtype, kata__update rule, int64_t n,
                       void *w, const void *g, void *state1, void *state2,
                       const kata__update_options *options);
+
+/* The same with a gradient that is a product of m n numbers: each part of it is applied as soon as
+ * it is computed and never goes to memory. Of `product` the operands and alpha are read. Returns
+ * -1, or where the product has its first number that is not finite; its parts without such numbers
+ * are applied then, those with are not. */
+size_t kata__update_by_product_workspace(kata_context *context, kata_dtype dtype,
+                                         const kata__gemm *product);
+int64_t kata__update_by_product(kata_context *context, kata_dtype dtype, kata__update rule,
+                                const kata__gemm *product, void *w, void *state1, void *state2,
+                                const kata__update_options *options, void *workspace);
 
 #endif

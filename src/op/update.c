@@ -26,16 +26,20 @@ static const kata_attribute_spec adam_attributes[] = {
     WEIGHT_DECAY,
     {0}};
 
-static kata__update rule_of(const kata_op *op) {
+/* KATA__UPDATES: there is none of this name. */
+static kata__update rule_named(const char *name) {
     static const char *const names[KATA__UPDATES] = {
         [KATA__SGD] = "SGD",         [KATA__MOMENTUM] = "Momentum", [KATA__NESTEROV] = "Nesterov",
         [KATA__ADAGRAD] = "AdaGrad", [KATA__RMSPROP] = "RMSProp",   [KATA__ADAM] = "Adam"};
-    for (int i = 0; i < KATA__UPDATES; i++) {
-        if (strcmp(op->name, names[i]) == 0) {
-            return (kata__update)i;
-        }
+    int i = 0;
+    while (i < KATA__UPDATES && strcmp(name, names[i]) != 0) {
+        i++;
     }
-    return KATA__SGD;
+    return (kata__update)i;
+}
+
+static kata__update rule_of(const kata_op *op) {
+    return rule_named(op->name);
 }
 
 /* Inputs: w, the states (as many as outputs after w), g, lr, and for Adam t. */
@@ -62,8 +66,8 @@ static double attribute(const kata_call *call, const char *name) {
     return i < 0 ? 0 : call->attributes[i].f;
 }
 
-static kata__update_options options_of(const kata_call *call) {
-    int lr = call->n_outputs + 1;
+/* lr: which input the learning rate is. */
+static kata__update_options options_of(const kata_call *call, int lr) {
     const kata_tensor *in = call->inputs;
     return (kata__update_options){
         .lr = kata_load(in[lr].dtype, in[lr].data, 0),
@@ -112,7 +116,7 @@ static void step(kata__update rule, const kata__update_options *o, double g, dou
 
 static kata_status update_reference(const kata_call *call) {
     kata__update rule = rule_of(call->op);
-    kata__update_options options = options_of(call);
+    kata__update_options options = options_of(call, call->n_outputs + 1);
     const kata_tensor *in = call->inputs, *out = call->outputs;
     kata_dtype dtype = in[0].dtype;
     for (int64_t i = 0; i < kata_tensor_count(&in[0]); i++) {
@@ -129,14 +133,19 @@ static kata_status update_reference(const kata_call *call) {
     return KATA_OK;
 }
 
-static kata_status update_fast(const kata_call *call) {
-    kata__update_options options = options_of(call);
+/* Outputs begin as the inputs that they are written over. */
+static void begin_outputs(const kata_call *call) {
     for (int k = 0; k < call->n_outputs; k++) {
         if (call->outputs[k].data != call->inputs[k].data) {
             memcpy(call->outputs[k].data, call->inputs[k].data,
                    kata_tensor_bytes(&call->inputs[k]));
         }
     }
+}
+
+static kata_status update_fast(const kata_call *call) {
+    kata__update_options options = options_of(call, call->n_outputs + 1);
+    begin_outputs(call);
     kata__update_run(call->context, call->inputs[0].dtype, rule_of(call->op),
                      kata_tensor_count(&call->inputs[0]), call->outputs[0].data,
                      call->inputs[call->n_outputs].data,
@@ -185,3 +194,182 @@ UPDATE(RMSProp, "RMSProp", rmsprop_attributes, 1, 4,
 UPDATE(Adam, "Adam", adam_attributes, 2, 6,
        "(w, m, v, g, lr, t): m += (1-beta1)(g-m); v += (1-beta2)(g^2-v); "
        "w -= lr sqrt(1-beta2^t)/(1-beta1^t) m / (sqrt(v) + epsilon).");
+
+/* ---- kata:GemmUpdate (w, states, G, X, lr, t): a step whose gradient is a product, which is
+ * applied part by part as it is computed ---- */
+
+enum { PRODUCT_RULE, PRODUCT_G_FIRST, PRODUCT_ALPHA, PRODUCT_TRANS_A, PRODUCT_TRANS_B };
+static const kata_attribute_spec product_attributes[] = {
+    {.name = "rule", .type = KATA_ATTRIBUTE_STRING, .required = true, .doc = "SGD, Adam, ..."},
+    {.name = "g_first",
+     .type = KATA_ATTRIBUTE_INT,
+     .doc = "1: A is G and B is X, else the other way"},
+    FACTOR("alpha", 1, "factor on A' B'"),
+    {.name = "transA", .type = KATA_ATTRIBUTE_INT, .doc = "1: A' is A transposed"},
+    {.name = "transB", .type = KATA_ATTRIBUTE_INT, .doc = "1: B' is B transposed"},
+    FACTOR("momentum", 0.9, "of Momentum and Nesterov"),
+    FACTOR("decay", 0.99, "of RMSProp"),
+    FACTOR("beta1", 0.9, "of Adam"),
+    FACTOR("beta2", 0.999, "of Adam"),
+    EPSILON,
+    WEIGHT_DECAY,
+    {0}};
+
+static kata__update product_rule(const kata_attribute_value *attributes) {
+    return rule_named(attributes[PRODUCT_RULE].s);
+}
+
+static kata_status product_infer(kata_infer *infer) {
+    static const int n_states[KATA__UPDATES] = {0, 1, 1, 1, 1, 2};
+    const kata__update rule = product_rule(infer->attributes);
+    const int n = infer->n_outputs;
+    if (rule == KATA__UPDATES) {
+        return kata_fail(KATA_INVALID, "GemmUpdate: there is no rule %s",
+                         infer->attributes[PRODUCT_RULE].s);
+    }
+    const int n_inputs = n + 3 + (rule == KATA__ADAM);
+    if (n != n_states[rule] + 1 || infer->n_inputs != n_inputs) {
+        return kata_fail(KATA_INVALID,
+                         "GemmUpdate: rule %s has %d outputs and %d inputs, got %d and %d",
+                         infer->attributes[PRODUCT_RULE].s, n_states[rule] + 1,
+                         n_states[rule] + 4 + (rule == KATA__ADAM), n, infer->n_inputs);
+    }
+    KATA__TRY(kata__infer_float(infer, 0, false));
+    KATA__TRY(kata__rule_same_dtype(infer, 1, n + 2));
+    for (int i = 1; i < n; i++) {
+        KATA__TRY(kata__rule_same_shape(infer, 0, i));
+    }
+    KATA__TRY(kata__rule_rank(infer, 0, 2, 2, "a matrix (rank 2)"));
+    KATA__TRY(kata__rule_rank(infer, n, 2, 2, "a matrix (rank 2)"));
+    KATA__TRY(kata__rule_rank(infer, n + 1, 2, 2, "a matrix (rank 2)"));
+    const bool g_first = infer->attributes[PRODUCT_G_FIRST].i != 0;
+    const bool swap_a = infer->attributes[PRODUCT_TRANS_A].i != 0;
+    const bool swap_b = infer->attributes[PRODUCT_TRANS_B].i != 0;
+    const kata_shape *a = &infer->inputs[g_first ? n : n + 1].shape;
+    const kata_shape *b = &infer->inputs[g_first ? n + 1 : n].shape;
+    const kata_shape *w = &infer->inputs[0].shape;
+    if (!kata__size_agrees(a->dim[!swap_a], b->dim[swap_b]) ||
+        !kata__size_agrees(a->dim[swap_a], w->dim[0]) ||
+        !kata__size_agrees(b->dim[!swap_b], w->dim[1])) {
+        char text_a[KATA_SHAPE_TEXT_SIZE], text_b[KATA_SHAPE_TEXT_SIZE];
+        char text_w[KATA_SHAPE_TEXT_SIZE];
+        return kata_fail(KATA_SHAPE,
+                         "GemmUpdate (transA %d, transB %d): the product of %s and %s has not the "
+                         "parameter's shape %s",
+                         (int)swap_a, (int)swap_b, kata_shape_text(a, text_a),
+                         kata_shape_text(b, text_b), kata_shape_text(w, text_w));
+    }
+    KATA__TRY(kata__rule_scalar(infer, n + 2, "learning rate"));
+    if (rule == KATA__ADAM) {
+        KATA__TRY(kata__rule_scalar(infer, n + 3, "number of the step"));
+        KATA__TRY(kata__infer_dtype(infer, n + 3, KATA__FLOATS | KATA__INDICES));
+    }
+    for (int i = 0; i < n; i++) {
+        infer->outputs[i] = infer->inputs[0];
+    }
+    return KATA_OK;
+}
+
+static kata__gemm product_of(const kata_call *call) {
+    const bool g_first = call->attributes[PRODUCT_G_FIRST].i != 0;
+    const bool swap_a = call->attributes[PRODUCT_TRANS_A].i != 0;
+    const bool swap_b = call->attributes[PRODUCT_TRANS_B].i != 0;
+    const kata_tensor *a = &call->inputs[call->n_outputs + (g_first ? 0 : 1)];
+    const kata_tensor *b = &call->inputs[call->n_outputs + (g_first ? 1 : 0)];
+    return (kata__gemm){.m = a->shape.dim[swap_a],
+                        .n = b->shape.dim[!swap_b],
+                        .k = a->shape.dim[!swap_a],
+                        .transpose_a = swap_a,
+                        .transpose_b = swap_b,
+                        .a = a->data,
+                        .b = b->data,
+                        .lda = a->shape.dim[1],
+                        .ldb = b->shape.dim[1],
+                        .alpha = call->attributes[PRODUCT_ALPHA].f};
+}
+
+/* What the messages of both kernels say. */
+static kata_status fail_gradient(const kata_call *call, int64_t at, double value) {
+    const int64_t n = call->inputs[0].shape.dim[1];
+    return kata_fail(KATA_NON_FINITE,
+                     "the first non-finite value is element (%lld,%lld) of the gradient, %g",
+                     (long long)(at / n), (long long)(at % n), value);
+}
+
+static double product_element(const kata_call *call, const kata__gemm *p, int64_t i, int64_t j) {
+    const kata_dtype dtype = call->inputs[0].dtype;
+    double sum = 0;
+    for (int64_t l = 0; l < p->k; l++) {
+        sum += kata_load(dtype, p->a, p->transpose_a ? l * p->lda + i : i * p->lda + l) *
+               kata_load(dtype, p->b, p->transpose_b ? j * p->ldb + l : l * p->ldb + j);
+    }
+    return p->alpha * sum;
+}
+
+static kata_status product_reference(const kata_call *call) {
+    const kata__update rule = product_rule(call->attributes);
+    const kata__update_options options = options_of(call, call->n_outputs + 2);
+    const kata__gemm p = product_of(call);
+    const kata_dtype dtype = call->inputs[0].dtype;
+    for (int64_t i = 0; i < p.m * p.n; i++) {
+        double value[3] = {0}, g = product_element(call, &p, i / p.n, i % p.n);
+        if (!isfinite(g)) {
+            return fail_gradient(call, i, g);
+        }
+        for (int k = 0; k < call->n_outputs; k++) {
+            value[k] = kata_load(dtype, call->inputs[k].data, i);
+        }
+        step(rule, &options, g, &value[0], &value[1], &value[2]);
+        for (int k = 0; k < call->n_outputs; k++) {
+            kata_store(dtype, call->outputs[k].data, i, value[k]);
+        }
+    }
+    return KATA_OK;
+}
+
+static size_t product_workspace(const kata_call *call) {
+    const kata__gemm p = product_of(call);
+    return kata__update_by_product_workspace(call->context, call->inputs[0].dtype, &p);
+}
+
+static kata_status product_fast(const kata_call *call) {
+    const kata__update_options options = options_of(call, call->n_outputs + 2);
+    const kata__gemm p = product_of(call);
+    begin_outputs(call);
+    const int64_t bad = kata__update_by_product(
+        call->context, call->inputs[0].dtype, product_rule(call->attributes), &p,
+        call->outputs[0].data, call->n_outputs > 1 ? call->outputs[1].data : NULL,
+        call->n_outputs > 2 ? call->outputs[2].data : NULL, &options, call->workspace);
+    return bad < 0 ? KATA_OK
+                   : fail_gradient(call, bad, product_element(call, &p, bad / p.n, bad % p.n));
+}
+
+static kata_kernel product_choose(const kata_call *call) {
+    return kata_tensor_count(&call->inputs[0]) > 0 ? product_fast : NULL;
+}
+
+/* Those of the product. */
+static double product_flops(const kata_call *call) {
+    const kata__gemm p = product_of(call);
+    return 2.0 * (double)p.m * (double)p.n * (double)p.k;
+}
+
+const kata_op kata__op_kata_GemmUpdate = {
+    .name = "GemmUpdate",
+    .domain = "kata",
+    .since = 1,
+    .min_inputs = 4,
+    .max_inputs = 7,
+    .min_outputs = 1,
+    .max_outputs = 3,
+    .attributes = product_attributes,
+    .infer = product_infer,
+    .workspace = product_workspace,
+    .reference = product_reference,
+    .choose = product_choose,
+    .flops = product_flops,
+    .flags = KATA_OP_UPDATE | KATA_OP_INTERNAL,
+    .tolerance = 1e-5,
+    .doc = "(w, states, G, X, lr, t for Adam): the step of `rule` with the gradient alpha A' B', "
+           "where A and B are X and G.",
+};

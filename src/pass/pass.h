@@ -18,7 +18,13 @@ typedef kata_status (*kata__arena_of)(size_t *n_bytes, const kata_graph *graph);
  * which forward nodes run a second time for the backward pass, so that what they give need not be
  * kept. Every number that it computes has the same bits; inputs, outputs and variables are the
  * same. *graph is concrete, with its backward pass, and its first output is the loss; the pass is
- * the last one (a later one could join the two runs or lose the order). On failure *graph stays. */
+ * the last one but for the next (another could join the two runs or lose the order). On failure
+ * *graph stays. */
 kata_status kata__graph_recompute(kata_graph **graph, kata__arena_of arena_of);
+
+/* Each update of a large parameter whose gradient is a matrix product of its own becomes one node
+ * with it (kata:GemmUpdate), unless the arena grows by it; every number keeps its bits. In place,
+ * after all other passes: they know the product and the update, not what is made of them. */
+kata_status kata__graph_fuse_updates(kata_graph *graph, kata__arena_of arena_of);
 
 #endif

@@ -410,8 +410,11 @@ static kata_status build(struct kata__trainer *trainer, kata__program *program) 
         kata_graph_free(optimized);
         program->graph = lowered;
     }
-    if (training && trainer->options.recompute) { /* last: it depends on the nodes' order */
+    if (training && trainer->options.recompute) { /* it depends on the nodes' order */
         KATA__TRY(kata__graph_recompute(&program->graph, kata__plan_arena_bytes));
+    }
+    if (training) {
+        KATA__TRY(kata__graph_fuse_updates(program->graph, kata__plan_arena_bytes));
     }
     return kata_session_new(&program->session, program->graph,
                             &(kata_session_options){.profile = program->profile});

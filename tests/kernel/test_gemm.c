@@ -13,6 +13,39 @@ struct shape {
     bool share_a, share_b;
 };
 
+/* Where the parts of a product that is taken are put together: C without gaps. */
+struct taken {
+    char *c;
+    size_t size; /* of a number */
+};
+
+static void take(void *taker, int64_t at, int64_t step, int64_t m, int64_t n, const void *c) {
+    const struct taken *t = taker;
+    for (int64_t i = 0; i < m; i++) {
+        memcpy(t->c + (size_t)(at + i * step) * t->size,
+               (const char *)c + (size_t)(i * n) * t->size, (size_t)n * t->size);
+    }
+}
+
+/* A product that is taken has the bits of one that is stored. */
+static void check_taken(kata_context *context, kata_dtype dtype, const kata__gemm *stored,
+                        const void *c) {
+    const size_t size = kata_dtype_size(dtype), row = (size_t)stored->n * size;
+    struct taken taken = {.c = reference_buffer((size_t)stored->m * row), .size = size};
+    kata__gemm g = *stored;
+    g.c = NULL;
+    g.take = take;
+    g.taker = &taken;
+    void *workspace = reference_buffer(kata__gemm_workspace(context, dtype, &g));
+    kata__gemm_run(context, dtype, &g, workspace);
+    for (int64_t i = 0; i < g.m; i++) {
+        assert_memory_equal(taken.c + (size_t)i * row, (const char *)c + (size_t)(i * g.ldc) * size,
+                            row);
+    }
+    free(workspace);
+    free(taken.c);
+}
+
 static void check(kata_dtype dtype, const struct shape *s) {
     const int64_t batch = s->batch > 1 ? s->batch : 1;
     kata__gemm g = {.m = s->m,
@@ -72,6 +105,9 @@ static void check(kata_dtype dtype, const struct shape *s) {
             g.c = c;
             kata__gemm_run(context, dtype, &g, workspace);
             free(workspace);
+            if (batch == 1 && s->beta == 0 && !s->mask) {
+                check_taken(context, dtype, &g, c);
+            }
             if (first) {
                 assert_memory_equal(c, first, c_bytes);
                 free(c);

@@ -196,10 +196,90 @@ static void test_book(void **state) {
     }
 }
 
+/* A step by a product has the bits of a step by its result, and a product that overflows is told
+ * and not applied where it does. */
+static void test_by_product(void **state) {
+    (void)state;
+    static const struct {
+        int64_t m, n, k;
+        bool transpose_a, transpose_b;
+    } shapes[] = {
+        {784, 50, 100, true, false}, {50, 10, 100, true, false}, {10, 50, 100, true, false},
+        {700, 130, 9, true, false},  {3, 20, 40, false, true},   {300, 1, 30, true, false},
+        {40, 50, 3000, true, false}, {37, 41, 29, false, true},  {5, 4, 0, true, false}};
+    for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
+        for (int d = 0; d < 2; d++) {
+            const kata_dtype dtype = dtypes[d];
+            const int64_t m = shapes[s].m, n = shapes[s].n, k = shapes[s].k;
+            const size_t bytes = (size_t)(m * n) * kata_dtype_size(dtype);
+            char *start = check_random(dtype, 3 * m * n, 0, 1, 2);
+            void *a = check_random(dtype, m * k, -1, 1, 3),
+                 *b = check_random(dtype, k * n, -1, 1, 4);
+            char *product = check_alloc(bytes), *expected = check_alloc(3 * bytes);
+            char *got = check_alloc(3 * bytes);
+            const kata__gemm gemm = {.m = m,
+                                     .n = n,
+                                     .k = k,
+                                     .transpose_a = shapes[s].transpose_a,
+                                     .transpose_b = shapes[s].transpose_b,
+                                     .a = a,
+                                     .b = b,
+                                     .c = product,
+                                     .lda = shapes[s].transpose_a ? m : k,
+                                     .ldb = shapes[s].transpose_b ? k : n,
+                                     .ldc = n,
+                                     .alpha = 0.5};
+            const kata__update_options options = {
+                .lr = 0.01, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-7, .t = 3};
+            for (int level = 0; level < CHECK_LEVELS * CHECK_THREADS; level++) {
+                kata_context *context = check_context[level / CHECK_THREADS][level % CHECK_THREADS];
+                if (context == NULL) {
+                    continue;
+                }
+                void *workspace = check_alloc(kata__gemm_workspace(context, dtype, &gemm) + 1);
+                kata__gemm_run(context, dtype, &gemm, workspace);
+                free(workspace);
+                memcpy(expected, start, 3 * bytes);
+                memcpy(got, start, 3 * bytes);
+                kata__update_run(context, dtype, KATA__ADAM, m * n, expected, product,
+                                 expected + bytes, expected + 2 * bytes, &options);
+                workspace =
+                    check_alloc(kata__update_by_product_workspace(context, dtype, &gemm) + 1);
+                assert_int_equal(kata__update_by_product(context, dtype, KATA__ADAM, &gemm, got,
+                                                         got + bytes, got + 2 * bytes, &options,
+                                                         workspace),
+                                 -1);
+                assert_memory_equal(got, expected, 3 * bytes);
+                if (k > 0) { /* row or column 2 of A' overflows */
+                    const int64_t at = shapes[s].transpose_a ? 2 : 2 * k;
+                    const double old = kata_load(dtype, a, at);
+                    kata_store(dtype, a, at, (double)INFINITY);
+                    assert_int_equal(kata__update_by_product(context, dtype, KATA__ADAM, &gemm, got,
+                                                             got + bytes, got + 2 * bytes, &options,
+                                                             workspace),
+                                     2 * n);
+                    kata_store(dtype, a, at, old);
+                    for (int64_t i = 0; i < 3 * m * n; i++) {
+                        assert_true(isfinite(kata_load(dtype, got, i)));
+                    }
+                }
+                free(workspace);
+            }
+            free(start);
+            free(a);
+            free(b);
+            free(product);
+            free(expected);
+            free(got);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rules),
         cmocka_unit_test(test_book),
+        cmocka_unit_test(test_by_product),
     };
     return cmocka_run_group_tests(tests, check_setup, check_teardown);
 }
