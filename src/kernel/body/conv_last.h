@@ -23,14 +23,6 @@
 #define KATA__CONV_PIXELS 8
 #endif
 
-/* The compiler may assume nothing about the variable: else it keeps each bit of a mask in a
- * register of its own. */
-#if defined(__GNUC__)
-#define KATA__OPAQUE(variable) __asm__("" : "+r"(variable))
-#else
-#define KATA__OPAQUE(variable) (void)0
-#endif
-
 #define KATA__CONV_WEIGHTS (512 * 1024)
 /* A larger image of outputs is not expected in the second-level cache: it is asked for early. */
 #define KATA__CONV_NEAR (256 * 1024)
@@ -57,6 +49,7 @@ typedef struct NAME(conv_tile) {
     int64_t n_segments;
     const int64_t *offset; /* instead of segments, where runs are short: of each term */
     int64_t terms;
+    int64_t strip;    /* UNIT with offset: so many tiles, side by side */
     int64_t channels; /* of a tap */
     int last;         /* channels in the last vector */
     REAL *y;
@@ -86,57 +79,46 @@ KATA__LOCAL uint32_t NAME(conv_ends)(const int width, const int rows, const int 
     return rows == 2 ? row | row << width : row;
 }
 
-/* max(0, .) and the place of the maximum of a window's four numbers, in row-major order. Exact, or
- * where its NaNs are, for the caller to see to. */
-KATA__LOCAL KATA__MARKS NAME(conv_pool_store)(const NAME(conv_tile) *t, const VEC *window,
-                                              int64_t to, bool tail, const bool exact) {
-    VEC best = window[exact ? 3 : 0];
-    IVEC place = {0};
+/* The maximum of a window's four numbers, in row-major order, goes to y, its place to index unless
+ * that is NULL; of a tail the first `last`. Exact, or returns those of the marks `numbers` where
+ * there are no NaNs, for the caller to see to the others. */
+KATA__LOCAL KATA__MARKS NAME(conv_pool_store)(REAL *y, uint8_t *index, bool relu, const VEC *window,
+                                              const bool tail, int last, const bool exact,
+                                              KATA__MARKS numbers) {
+    VEC best;
+    KATA__PLACES places;
     if (exact) {
-        place = 3 - (IVEC){0};
+        IVEC place = 3 - (IVEC){0};
+        best = window[3];
         for (int k = 2; k >= 0; k--) {
             NAME(window_back)(window[k], k, &best, &place);
         }
+        places = NAME(window_places)(place);
     } else {
-        KATA__UNROLL
-        for (int k = 1; k < 4; k++) {
-            NAME(window_next)(window[k], k, &best, t->index ? &place : NULL);
-        }
+        best = NAME(window_of_numbers)(window, &places);
+        numbers = NAME(ordered)(numbers, window[0], window[1]);
+        numbers = NAME(ordered)(numbers, window[2], window[3]);
     }
-    if (!t->index) {
-        best = t->relu ? NAME(maximum)(best, (VEC){0}) : best;
+    if (!index) {
+        best = relu ? NAME(maximum)(best, (VEC){0}) : best;
     } else {
-#if KATA__VECTOR_BYTES == 64
-        if (t->relu) {
-            const __mmask16 none =
-                _mm512_cmp_ps_mask((__m512)best, _mm512_setzero_ps(), _CMP_LE_OQ);
-            best = (VEC)_mm512_mask_mov_ps((__m512)best, none, _mm512_setzero_ps());
-            place = (IVEC)_mm512_mask_set1_epi32((__m512i)place, none, KATA__POOL_NONE);
+        if (relu) {
+            NAME(window_relu)(&best, &places);
         }
-        const __mmask16 lanes = (__mmask16)(tail ? (1u << t->last) - 1 : 0xffff);
-        _mm512_mask_cvtepi32_storeu_epi8(t->index + to, lanes, (__m512i)place);
-#else
-        if (t->relu) {
-            const IVEC none = best <= 0;
-            best = NAME(select)(none, (VEC){0}, best);
-            place |= none & KATA__POOL_NONE;
-        }
-        for (int i = 0; i < (tail ? t->last : LANES); i++) {
-            t->index[to + i] = (uint8_t)place[i];
-        }
-#endif
+        NAME(window_store_places)(index, places, tail ? last : LANES);
     }
     if (tail) {
-        NAME(store_first)(t->y + to, best, t->last);
+        NAME(store_first)(y, best, last);
     } else {
-        NAME(store)(t->y + to, best);
+        NAME(store)(y, best);
     }
-    return NAME(unordered)(window[0], window[1]) | NAME(unordered)(window[2], window[3]);
+    return numbers;
 }
 
 /* What follows the sums, of any kind: out is (pixels, vectors). Not for the usual cases. */
-static __attribute__((noinline)) void NAME(conv_finish)(const NAME(conv_tile) *t, VEC *out,
-                                                        int pixels, int vectors, bool pool) {
+static
+    __attribute__((noinline)) void NAME(conv_finish)(const NAME(conv_tile) *t, int64_t to, VEC *out,
+                                                     int pixels, int vectors, bool pool) {
     const int last = t->last;
     for (int i = 0; i < pixels * vectors; i++) {
         const int v = i % vectors;
@@ -157,7 +139,7 @@ static __attribute__((noinline)) void NAME(conv_finish)(const NAME(conv_tile) *t
             out[i] = value;
             continue;
         }
-        REAL *y = t->y + i / vectors * t->y_step + v * LANES;
+        REAL *y = t->y + to + i / vectors * t->y_step + v * LANES;
         value = t->relu ? NAME(maximum)(value, (VEC){0}) : value;
         if (tail) {
             NAME(store_first)(y, value, last);
@@ -169,28 +151,39 @@ static __attribute__((noinline)) void NAME(conv_finish)(const NAME(conv_tile) *t
         for (int v = 0; v < vectors; v++) {
             const int a = 2 * j * vectors + v, b = a + pixels / 2 * vectors;
             const VEC window[4] = {out[a], out[a + vectors], out[b], out[b + vectors]};
+            const int64_t at = to + j * t->y_step + v * LANES;
             NAME(conv_pool_store)
-            (t, window, j * t->y_step + v * LANES, last < LANES && v == vectors - 1, true);
+            (t->y + at, t->index ? t->index + at : NULL, t->relu, window,
+             last < LANES && v == vectors - 1, last, true, KATA__ALL_MARKS);
         }
     }
 }
 
-KATA__LOCAL void NAME(conv_store)(const NAME(conv_tile) *t, VEC acc[KATA__CONV_PIXELS][2],
-                                  const int pixels, const int vectors, const bool pool) {
+/* Of a tile whose y and index begin `to` behind those of t. */
+KATA__LOCAL void NAME(conv_store)(const NAME(conv_tile) *t, int64_t to,
+                                  VEC acc[KATA__CONV_PIXELS][2], const int pixels,
+                                  const int vectors, const bool pool) {
     const int last = t->last;
+    REAL *y = t->y + to;
     bool unusual = t->residual_at || (LANES < 16 && last < LANES);
     if (pool && !unusual) {
-        KATA__MARKS nan = {0};
+        KATA__MARKS numbers = KATA__ALL_MARKS;
+        uint8_t *index = t->index ? t->index + to : NULL;
+        const int64_t step = t->y_step;
+        const bool relu = t->relu;
         KATA__UNROLL
         for (int j = 0; j < pixels / 4; j++) {
             KATA__CONV_EACH_VECTOR {
                 const VEC window[4] = {acc[2 * j][v], acc[2 * j + 1][v], acc[pixels / 2 + 2 * j][v],
                                        acc[pixels / 2 + 2 * j + 1][v]};
-                nan |= NAME(conv_pool_store)(t, window, j * t->y_step + v * LANES,
-                                             LANES == 16 && v == vectors - 1, false);
+                numbers = NAME(conv_pool_store)(y + v * LANES, index ? index + v * LANES : NULL,
+                                                relu, window, LANES == 16 && v == vectors - 1, last,
+                                                false, numbers);
             }
+            y += step;
+            index = index ? index + step : NULL;
         }
-        unusual = NAME(any)(nan);
+        unusual = !NAME(all)(numbers);
         if (__builtin_expect(!unusual, 1)) {
             return;
         }
@@ -203,7 +196,7 @@ KATA__LOCAL void NAME(conv_store)(const NAME(conv_tile) *t, VEC acc[KATA__CONV_P
                 out[i * vectors + v] = acc[i][v];
             }
         }
-        NAME(conv_finish)(t, out, pixels, vectors, pool);
+        NAME(conv_finish)(t, to, out, pixels, vectors, pool);
         return;
     }
     if (t->relu) {
@@ -214,7 +207,6 @@ KATA__LOCAL void NAME(conv_store)(const NAME(conv_tile) *t, VEC acc[KATA__CONV_P
             }
         }
     }
-    REAL *y = t->y;
     KATA__UNROLL
     for (int i = 0; i < pixels; i++) {
         KATA__CONV_EACH_VECTOR {
@@ -269,6 +261,38 @@ KATA__LOCAL void NAME(conv_start)(const NAME(conv_tile) *t, VEC acc[KATA__CONV_P
         KATA__CONV_TERM(test);                                                                     \
     }
 
+/* Tiles of neighbouring numbers, side by side, none of them on padding. They have few terms, so a
+ * call for each, with its constants and addresses, would weigh much. */
+KATA__LOCAL void NAME(conv_strip)(const NAME(conv_tile) *t, const int pixels, const int width,
+                                  const int vectors, const bool pool) {
+    VEC acc[KATA__CONV_PIXELS][2];
+    const REAL *upper = t->x[0] + t->shift, *lower = t->x[pixels - width] + t->shift;
+    const int64_t *const end = t->offset + t->terms;
+    int64_t to = 0;
+    for (int64_t left = t->strip; left > 0; left--) {
+        const REAL *w = t->weight;
+        NAME(conv_start)(t, acc, pixels, vectors);
+        for (const int64_t *offset = t->offset; offset < end; offset++, w += vectors * LANES) {
+            const REAL *const row[2] = {upper + *offset, lower + *offset};
+            VEC wv[2];
+            KATA__CONV_EACH_VECTOR {
+                wv[v] = NAME(load)(w + v * LANES);
+            }
+            KATA__UNROLL
+            for (int i = 0; i < pixels; i++) {
+                const VEC number = NAME(splat)(row[i / width][i % width]);
+                KATA__CONV_EACH_VECTOR {
+                    acc[i][v] += number * wv[v];
+                }
+            }
+        }
+        NAME(conv_store)(t, to, acc, pixels, vectors, pool);
+        upper += width;
+        lower += width;
+        to += pixels / (pool ? 4 : 1) * t->y_step;
+    }
+}
+
 /* width: columns of a row, where a tile is often two rows; else `pixels`. */
 KATA__LOCAL void NAME(conv_tile_body)(const NAME(conv_tile) *t, const int pixels, const int width,
                                       const int vectors, const int mode, const bool pool) {
@@ -278,6 +302,10 @@ KATA__LOCAL void NAME(conv_tile_body)(const NAME(conv_tile) *t, const int pixels
     const bool tail = last < LANES;
     const int rows = pixels / width;
     const int64_t shift = t->shift;
+    if (mode == KATA__CONV_UNIT && t->offset) {
+        NAME(conv_strip)(t, pixels, width, vectors, pool);
+        return;
+    }
     KATA__UNROLL
     for (int i = 0; i < pixels; i++) {
         x[i] = mode == KATA__CONV_UNIT ? t->x[i / width * width] + i % width : t->x[i];
@@ -325,7 +353,7 @@ KATA__LOCAL void NAME(conv_tile_body)(const NAME(conv_tile) *t, const int pixels
             }
         }
     }
-    NAME(conv_store)(t, acc, pixels, vectors, pool);
+    NAME(conv_store)(t, 0, acc, pixels, vectors, pool);
 }
 
 /* Number `at` of the input pixels for which `test`, each for kw taps. Every fourth pixel in turn: a
@@ -394,7 +422,7 @@ KATA__LOCAL void NAME(conv_shared_body)(const NAME(conv_tile) *t, const int colu
             }
         }
     }
-    NAME(conv_store)(t, acc, rows * columns, 1, pool);
+    NAME(conv_store)(t, 0, acc, rows * columns, 1, pool);
 }
 
 typedef void (*NAME(conv_tile_function))(const NAME(conv_tile) *t);
@@ -793,9 +821,11 @@ static void NAME(conv_last_rows)(const kata__conv_last_piece *piece, const bool 
     const int unit = pool ? 4 : 1;
     const int64_t width = pool ? g->ow / 2 : g->ow;
     const bool far = g->oh * width * g->f * (int64_t)sizeof(REAL) > KATA__CONV_NEAR;
-    const bool padded =
-        g->pad_left > 0 ||
-        (g->ow - 1) * g->stride_w + (g->kw - 1) * g->dilation_w - g->pad_left >= g->w;
+    /* The column behind the last that has all taps inside. */
+    const int64_t reach = (g->kw - 1) * g->dilation_w - g->pad_left;
+    const int64_t all_inside = (g->w - reach) / (pool ? 2 : 1);
+    const int64_t inside = all_inside < width ? all_inside : width;
+    const bool padded = g->pad_left > 0 || (g->ow - 1) * g->stride_w + reach >= g->w;
     const bool shareable = !depthwise && (g->kw == 3 || g->kw == 5) && g->stride_h == 1 &&
                            g->stride_w == 1 && g->dilation_w == 1;
     const bool unit_step = g->c == 1 && g->stride_w == 1;
@@ -845,6 +875,7 @@ static void NAME(conv_last_rows)(const kata__conv_last_piece *piece, const bool 
         const bool in_row = shared || unit_step ||
                             (padded && 2 * width * unit != tiles->pixels[0] &&
                              width * unit >= tiles->pixels[0] / 2);
+        const bool strips = vectors == 2 && unit_step && walk.offset && !t->residual_at;
         walk.inside = false;
         int64_t oy = piece->first_row, ox = 0;
         int size = 0;
@@ -856,12 +887,18 @@ static void NAME(conv_last_rows)(const kata__conv_last_piece *piece, const bool 
                 even = left % (tiles->pixels[size] / unit) == 0;
             }
             const int pixels = tiles->pixels[size];
-            const int64_t count = pixels / unit, to = (oy * width + ox) * g->f;
+            const int64_t to = (oy * width + ox) * g->f;
+            int64_t count = pixels / unit;
             if (shared) {
                 NAME(conv_place_shared)
                 (&walk, pool ? 2 * count : count, pool ? 2 * oy : oy, pool ? 2 * ox : ox, pool);
             } else {
                 NAME(conv_place)(&walk, count, width, oy, ox, pixels, pool);
+            }
+            t->strip = 1;
+            if (strips && even && walk.inside) {
+                t->strip = (inside - ox) / count;
+                count *= t->strip;
             }
             for (int64_t q = p; q < end; q++) {
                 const int64_t group = q / panels, in_group = q % panels * most;
