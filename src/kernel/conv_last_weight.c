@@ -16,13 +16,16 @@
  *
  *   pooled      one input channel and an index: see body/conv_last_weight.h.
  *
- * With an index, dy is otherwise spread into scratch, a band at a time. Chunks are functions of the
- * sizes and the instruction set alone. */
+ * With an index, dy is otherwise spread into scratch, a band at a time. A plain dy is turned to
+ * channels-last: where one pass reads it (pooled) a band at a time, which then is near, else whole.
+ * Chunks are functions of the sizes and the instruction set alone. */
 #include "kernel/chunks.h"
 #include "kernel/conv_last.h"
+#include "kernel/move.h"
 #include "kernel/table.h"
 #include "kernel/winograd.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum {
@@ -44,7 +47,7 @@ struct plan {
     const kata__conv_weight_last_table *table;
     kata__conv g; /* pooled: oh and ow without what pooling drops */
     enum way way;
-    bool pooled, padded;  /* padded: x is copied */
+    bool pooled, plain, padded; /* padded: x is copied */
     int64_t cg, fg, taps; /* of a group; taps = kh kw. Depth-wise counts as one group, cg = 1 */
     int64_t groups;
     int64_t lanes, vectors, ld; /* of a group: vectors of output channels, ld = vectors lanes */
@@ -55,6 +58,7 @@ struct plan {
     int64_t sum_numbers, part_numbers; /* of a part: dw; dw and db */
     int64_t x_columns, x_rows, x_numbers;
     int64_t dy_rows, dy_numbers;
+    int64_t turned_numbers; /* of all of a plain dy */
 };
 
 static int64_t ceil_div(int64_t a, int64_t b) {
@@ -88,10 +92,17 @@ static int64_t reach_of(const struct plan *p) {
     return p->tap_rows > 1 ? (p->g.kh - 1) * p->g.dilation_h : 0;
 }
 
-static struct plan make_plan(kata_context *context, const kata__conv *conv, bool pooled) {
+/* Pixels of dy. */
+static int64_t plane_of(const struct plan *p) {
+    return p->pooled ? (p->g.oh / 2) * (p->g.ow / 2) : p->g.oh * p->g.ow;
+}
+
+static struct plan make_plan(kata_context *context, const kata__conv *conv, bool pooled,
+                             bool plain) {
     struct plan p = {.table = kata__kernels(context)->conv_weight_last,
                      .g = *conv,
                      .pooled = pooled,
+                     .plain = plain,
                      .f_chunks = 1,
                      .c_chunks = 1,
                      .images = 1};
@@ -168,8 +179,10 @@ static struct plan make_plan(kata_context *context, const kata__conv *conv, bool
     if (p.way == POOLED) {
         p.images = 1;
         p.x_numbers = lines(kata__conv_weight_pooled_numbers(g, p.band_rows / 2));
+        p.dy_numbers = plain ? lines(p.band_rows / 2 * (g->ow / 2) * g->f) : 0;
         return p;
     }
+    p.turned_numbers = plain ? lines(g->n * plane_of(&p) * g->f) : 0;
     if (p.padded) {
         p.x_rows = least(g->h, p.tap_rows > 1 ? p.band_rows
                                               : (p.band_rows - 1) * g->stride_h +
@@ -192,13 +205,14 @@ static struct plan make_plan(kata_context *context, const kata__conv *conv, bool
 }
 
 size_t kata__conv_last_weight_workspace(kata_context *context, const kata__conv *conv,
-                                        kata__conv_algorithm algorithm, bool pooled) {
+                                        kata__conv_algorithm algorithm, bool pooled, bool plain) {
     if (algorithm != KATA__CONV_DIRECT) {
         return kata__winograd_weight_workspace(context, conv, algorithm, pooled);
     }
-    const struct plan p = make_plan(context, conv, pooled);
+    const struct plan p = make_plan(context, conv, pooled, plain);
     return (size_t)(p.parts * p.part_numbers +
-                    (p.x_numbers + p.dy_numbers) * kata_context_threads(context)) *
+                    (p.x_numbers + p.dy_numbers) * kata_context_threads(context) +
+                    p.turned_numbers) *
            sizeof(float);
 }
 
@@ -210,6 +224,8 @@ struct job {
     const uint8_t *index;
     float *dw, *db;
     float *parts, *scratch;
+    void (*transpose)(int64_t rows, int64_t columns, const void *x, int64_t x_step, void *y,
+                      int64_t y_step);
 };
 
 /* The output channels that a chunk has: vectors of one group, or whole groups. */
@@ -430,19 +446,29 @@ static void run_pooled_item(const struct job *job, const struct share *s, int64_
     const struct plan *p = job->plan;
     const kata__conv *g = &p->g;
     const int64_t image = item / p->bands, first = item % p->bands * p->band_rows / 2;
-    const int64_t from = (image * (g->oh / 2) + first) * (g->ow / 2) * g->f + s->f;
+    const int64_t last = least(g->oh / 2, first + p->band_rows / 2);
+    const int64_t plane = plane_of(p), pixel = first * (g->ow / 2);
+    const int64_t from = (image * plane + pixel) * g->f + s->f;
+    float *turned = scratch + p->x_numbers;
+    if (p->plain) {
+        job->transpose(s->channels, (last - first) * (g->ow / 2),
+                       job->dy + (image * g->f + s->f) * plane + pixel, plane, turned, g->f);
+    }
+    const bool more = p->bands == 1 && image + 1 < g->n;
     const kata__conv_weight_pooled w = {
         .g = g,
         .first = first,
-        .last = least(g->oh / 2, first + p->band_rows / 2),
+        .last = last,
         .x = job->x + image * g->h * g->w,
-        .dy = job->dy + from,
+        .dy = p->plain ? turned : job->dy + from,
         .index = job->index + from,
         .channels = s->channels,
         .sum = part + s->f,
         .bias = bias ? part + p->sum_numbers + s->f : NULL,
         .scratch = scratch,
         .ld = p->ld,
+        .ahead = more ? job->dy + (image + 1) * plane * g->f : scratch,
+        .ahead_step = more ? LINE : 0,
     };
     p->table->pooled(&w);
 }
@@ -525,15 +551,17 @@ static void sum_chunk(void *argument, int64_t chunk, int worker) {
 
 void kata__conv_last_weight(kata_context *context, const kata__conv *conv,
                             kata__conv_algorithm algorithm, const float *x, const float *dy,
-                            const uint8_t *index, float *dw, float *db, void *workspace) {
+                            const uint8_t *index, bool plain, float *dw, float *db,
+                            void *workspace) {
     if (algorithm != KATA__CONV_DIRECT) {
+        assert(!plain);
         kata__winograd_weight(context, conv, algorithm, x, dy, index, dw, db, workspace);
         return;
     }
     if (conv->f <= 0 || conv->c <= 0 || conv->kh <= 0 || conv->kw <= 0) {
         return;
     }
-    const struct plan p = make_plan(context, conv, index != NULL);
+    const struct plan p = make_plan(context, conv, index != NULL, plain);
     struct job job = {.context = context,
                       .plan = &p,
                       .n_chunks = p.parts * p.f_chunks * p.c_chunks,
@@ -542,8 +570,14 @@ void kata__conv_last_weight(kata_context *context, const kata__conv *conv,
                       .index = index,
                       .dw = dw,
                       .db = db,
-                      .parts = workspace};
+                      .parts = workspace,
+                      .transpose = kata__kernels(context)->elementwise[0]->transpose};
     job.scratch = job.parts + p.parts * p.part_numbers;
+    if (plain && p.way != POOLED) {
+        float *turned = job.scratch + (p.x_numbers + p.dy_numbers) * kata_context_threads(context);
+        kata__transpose(context, KATA_F32, conv->n, conv->f, plane_of(&p), dy, turned);
+        job.dy = turned;
+    }
     kata__run_chunks(context, job.n_chunks, part_chunk, &job);
     kata__run_chunks(context, p.groups * ceil_div(p.cg, sum_channels(&p)) + (db != NULL ? 1 : 0),
                      sum_chunk, &job);

@@ -50,7 +50,8 @@ typedef struct kata__conv_weight_band {
 /* One input channel and a pooled output: rows first .. last - 1 of the pooled dy of an image; x is
  * the image's, dy and index begin at its first pixel. Adds to
  *   sum[(ky kw + kx) ld + f] and bias[f] (unless NULL) for f < channels.
- * scratch: kata__conv_weight_pooled_numbers. */
+ * scratch: kata__conv_weight_pooled_numbers. With each pixel of a vector a cache line is fetched
+ * that the next image reads: at `ahead`, then ahead_step further on. */
 typedef struct kata__conv_weight_pooled {
     const kata__conv *g; /* oh and ow even */
     int64_t first, last;
@@ -59,6 +60,8 @@ typedef struct kata__conv_weight_pooled {
     int64_t channels;
     float *sum, *bias, *scratch;
     int64_t ld;
+    const float *ahead;
+    int64_t ahead_step;
 } kata__conv_weight_pooled;
 
 static inline int64_t kata__conv_weight_pooled_numbers(const kata__conv *g, int64_t rows) {

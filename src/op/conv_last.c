@@ -578,13 +578,17 @@ const kata_op kata__op_kata_ConvLast = {
 
 /* ---- kata:ConvLastGradWeight (x, dy, index) -> dw, db ---- */
 
-enum { GRAD_KERNEL = LAST_OWN };
-static const kata_attribute_spec grad_attributes[] = {LAST_ATTRIBUTES,
-                                                      {.name = "kernel",
-                                                       .type = KATA_ATTRIBUTE_INTS,
-                                                       .required = true,
-                                                       .doc = "height and width of the weight"},
-                                                      {0}};
+enum { GRAD_KERNEL = LAST_OWN, GRAD_PLAIN };
+static const kata_attribute_spec grad_attributes[] = {
+    LAST_ATTRIBUTES,
+    {.name = "kernel",
+     .type = KATA_ATTRIBUTE_INTS,
+     .required = true,
+     .doc = "height and width of the weight"},
+    {.name = "plain",
+     .type = KATA_ATTRIBUTE_INT,
+     .doc = "1: dy is (N,F,H,W), index stays channels-last; algorithm 0 alone"},
+    {0}};
 
 static kata_status grad_problem(kata__conv *conv, const kata_op *op,
                                 const kata_attribute_value *values, const kata_shape *x,
@@ -592,7 +596,8 @@ static kata_status grad_problem(kata__conv *conv, const kata_op *op,
     int64_t kernel[2];
     KATA__TRY(read_problem(conv, op, values, x));
     KATA__TRY(read_pair(kernel, op, values, GRAD_KERNEL, 1, 1));
-    int64_t weight[] = {dy->dim[3], x->dim[3] / conv->groups, kernel[0], kernel[1]};
+    int64_t weight[] = {dy->dim[values[GRAD_PLAIN].i != 0 ? 1 : 3], x->dim[3] / conv->groups,
+                        kernel[0], kernel[1]};
     return take_weight(conv, op, values, weight);
 }
 
@@ -610,6 +615,13 @@ static kata_status grad_infer(kata_infer *infer) {
         want.dim[1] /= 2;
         want.dim[2] /= 2;
         KATA__TRY(check_like(infer, 2, "index", &want));
+    }
+    if (infer->attributes[GRAD_PLAIN].i != 0) {
+        if (infer->attributes[LAST_ALGORITHM].i != KATA__CONV_DIRECT) {
+            return kata_fail(KATA_INVALID, "%s: only algorithm 0 reads a plain dy",
+                             infer->op->name);
+        }
+        want = KATA_SHAPE_OF(want.dim[0], want.dim[3], want.dim[1], want.dim[2]);
     }
     KATA__TRY(check_like(infer, 1, "dy", &want));
     infer->outputs[0] =
@@ -631,16 +643,19 @@ static kata__conv grad_of(const kata_call *call) {
 static double dy_at(const kata_call *call, const kata__conv *v, int64_t n, int64_t oy, int64_t ox,
                     int64_t f) {
     const kata_tensor *dy = &call->inputs[1];
-    if (!kata__call_has(call, 2)) {
-        return kata_load(dy->dtype, dy->data, ((n * v->oh + oy) * v->ow + ox) * v->f + f);
-    }
-    int64_t rows = v->oh / 2, columns = v->ow / 2;
-    if (oy / 2 >= rows || ox / 2 >= columns) {
+    bool pooled = kata__call_has(call, 2);
+    int64_t rows = v->oh / (pooled ? 2 : 1), columns = v->ow / (pooled ? 2 : 1);
+    int64_t y = oy / (pooled ? 2 : 1), x = ox / (pooled ? 2 : 1);
+    if (y >= rows || x >= columns) {
         return 0;
     }
-    int64_t at = ((n * rows + oy / 2) * columns + ox / 2) * v->f + f;
-    bool here = ((const uint8_t *)call->inputs[2].data)[at] == oy % 2 * 2 + ox % 2;
-    return here ? kata_load(dy->dtype, dy->data, at) : 0;
+    int64_t at = ((n * rows + y) * columns + x) * v->f + f;
+    if (pooled && ((const uint8_t *)call->inputs[2].data)[at] != oy % 2 * 2 + ox % 2) {
+        return 0;
+    }
+    bool is_plain = call->attributes[GRAD_PLAIN].i != 0;
+    return kata_load(dy->dtype, dy->data,
+                     is_plain ? ((n * v->f + f) * rows + y) * columns + x : at);
 }
 
 /* dw[f,c,ky,kx] = sum of x[n,iy,ix,c] dy[n,oy,ox,f], db[f] = sum of dy[n,oy,ox,f] */
@@ -679,7 +694,8 @@ static size_t grad_workspace(const kata_call *call) {
         return 0;
     }
     return algorithm == KATA__CONV_DIRECT
-               ? kata__conv_last_weight_workspace(call->context, &v, algorithm, pooled)
+               ? kata__conv_last_weight_workspace(call->context, &v, algorithm, pooled,
+                                                  call->attributes[GRAD_PLAIN].i != 0)
                : kata__winograd_weight_workspace(call->context, &v, algorithm, pooled);
 }
 
@@ -690,7 +706,8 @@ static kata_status grad_fast(const kata_call *call) {
     float *dw = call->outputs[0].data, *db = call->n_outputs > 1 ? call->outputs[1].data : NULL;
     kata__conv_algorithm algorithm = algorithm_of(call);
     if (algorithm == KATA__CONV_DIRECT) {
-        kata__conv_last_weight(call->context, &v, algorithm, x, dy, index, dw, db, call->workspace);
+        kata__conv_last_weight(call->context, &v, algorithm, x, dy, index,
+                               call->attributes[GRAD_PLAIN].i != 0, dw, db, call->workspace);
     } else {
         kata__winograd_weight(call->context, &v, algorithm, x, dy, index, dw, db, call->workspace);
     }

@@ -298,22 +298,39 @@ static const kata__node *bias_gradient(const layout *l, kata_value dy) {
     return NULL;
 }
 
+/* A pooled gradient that came plain and that nothing but the gradients by weight and bias reads is
+ * turned by their kernel. */
+static bool is_read_plain(const layout *l, kata_value dy, const kata__group *group,
+                          kata__conv_algorithm algorithm, int n_readers) {
+    const kata__fusion *f = &l->fusion;
+    const twins *from = &l->twins[group->from.id];
+    const kata_shape *shape = &type_of(l, group->from)->shape;
+    return algorithm == KATA__CONV_DIRECT && shape->dim[1] > 1 &&
+           shape->dim[2] * shape->dim[3] > 1 && from->plain.id != 0 && from->last.id == 0 &&
+           f->first_use[group->from.id + 1] - f->first_use[group->from.id] == 1 &&
+           f->first_use[dy.id + 1] - f->first_use[dy.id] == n_readers;
+}
+
 static kata_status copy_weight_gradient(layout *l, const kata__node *node, const kata__conv *v) {
     kata_value x = node->inputs[0], dy = node->inputs[1], inputs[3], outputs[2];
     const kata__node *bias = bias_gradient(l, dy);
     int32_t pooled = l->fusion.spread_of[dy.id];
+    kata__conv_algorithm algorithm = kata__winograd_pays(v, KATA__CONV_WEIGHT);
+    bool is_plain = false;
     int n_inputs = 2;
     KATA__TRY(last(l, x, &inputs[0]));
     if (pooled >= 0 && l->twins[dy.id].last.id == 0) {
         const kata__group *group = &l->fusion.groups[pooled];
-        KATA__TRY(last(l, group->from, &inputs[1]));
+        is_plain = is_read_plain(l, dy, group, algorithm, bias != NULL ? 2 : 1);
+        KATA__TRY(is_plain ? plain(l, group->from, &inputs[1]) : last(l, group->from, &inputs[1]));
         inputs[n_inputs++] = l->twins[group->result.id].index;
     } else {
         KATA__TRY(last(l, dy, &inputs[1]));
     }
     conv_attributes a;
-    set_conv(&a, v, kata__winograd_pays(v, KATA__CONV_WEIGHT));
+    set_conv(&a, v, algorithm);
     a.list[a.n++] = (kata_attribute)KATA_INTS_OF("kernel", a.kernel, 2);
+    a.list[a.n++] = (kata_attribute)KATA_INT("plain", is_plain);
     KATA__TRY(add(l, node->name, "kata:ConvLastGradWeight", inputs, n_inputs, a.list, a.n, outputs,
                   bias != NULL ? 2 : 1));
     if (bias != NULL) {

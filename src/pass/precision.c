@@ -362,11 +362,16 @@ static kata_status lower_conv_gradient(lowering *l, const kata__node *node) {
         l->to->context, &conv, kata__graph_info(l->to, inputs[0])->type.dtype, KATA__CONV_WEIGHT);
     kata_attribute list[16];
     int n = conv_attributes(node, dw, algorithm, list);
+    KATA__TRY(half(l, node->inputs[1], &inputs[1]));
+    if (integer(node, "plain", 0) != 0) {
+        const kata_attribute perm = KATA_INTS("perm", 0, 2, 3, 1);
+        char name[256];
+        snprintf(name, sizeof name, "%.200s/layout", node->name);
+        const kata_value dy = inputs[1];
+        KATA__TRY(add(l, name, "Transpose", &dy, 1, &perm, 1, &inputs[1], 1));
+    }
     if (node->n_inputs > 2 && node->inputs[2].id != 0) {
-        KATA__TRY(half(l, node->inputs[1], &inputs[1]));
         KATA__TRY(full(l, node->inputs[2], &inputs[2]));
-    } else {
-        KATA__TRY(half(l, node->inputs[1], &inputs[1]));
     }
     KATA__TRY(add(l, node->name, "kata:ConvBfloat16GradWeight", inputs, inputs[2].id != 0 ? 3 : 2,
                   list, n, outputs, node->n_outputs));

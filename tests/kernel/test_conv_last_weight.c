@@ -82,13 +82,13 @@ static void check(const kata__conv *g, bool pooled, bool bias) {
             }
             /* The workspace begins on a cache line, as a plan's does, and ends at the guard. */
             const size_t n_bytes =
-                kata__conv_last_weight_workspace(context, g, KATA__CONV_DIRECT, pooled);
+                kata__conv_last_weight_workspace(context, g, KATA__CONV_DIRECT, pooled, false);
             assert_int_equal(n_bytes % 64, 0);
             const guarded workspace = guarded_new(n_bytes);
             const guarded out = guarded_new((size_t)(dw_count + g->f) * sizeof(float));
             float *dw = out.data, *db = dw + dw_count;
             kata__conv_last_weight(context, g, KATA__CONV_DIRECT, x.data, dy.data,
-                                   pooled ? index.data : NULL, dw, bias ? db : NULL,
+                                   pooled ? index.data : NULL, false, dw, bias ? db : NULL,
                                    workspace.data);
             guarded_free(workspace);
             reference_compare(what, KATA_F32, dw, e.dw, dw_count, tolerance);
@@ -212,12 +212,12 @@ static void test_no_leak(void **state) {
         if (!context) {
             continue;
         }
-        const guarded workspace =
-            guarded_new(kata__conv_last_weight_workspace(context, &g, KATA__CONV_DIRECT, false));
+        const guarded workspace = guarded_new(
+            kata__conv_last_weight_workspace(context, &g, KATA__CONV_DIRECT, false, false));
         memset(workspace.data, 0xFF, /* every number not a number */
-               kata__conv_last_weight_workspace(context, &g, KATA__CONV_DIRECT, false));
+               kata__conv_last_weight_workspace(context, &g, KATA__CONV_DIRECT, false, false));
         float dw[5 * 9 * 9], db[5];
-        kata__conv_last_weight(context, &g, KATA__CONV_DIRECT, x.data, dy.data, NULL, dw, db,
+        kata__conv_last_weight(context, &g, KATA__CONV_DIRECT, x.data, dy.data, NULL, false, dw, db,
                                workspace.data);
         for (int64_t i = 0; i < dw_count; i++) {
             assert_true(i / 81 == 1 || isfinite(dw[i]));

@@ -404,7 +404,7 @@ static void test_what_is_put_together(void **state) {
         {0, "MaxPoolLastGrad", {0, 1, 0}},
         {0, "ConvGradBias", {0, 0, 0}},
         {0, "ConvLastGradWeight", {0, 1, 1}},
-        {0, "Transpose", {1, 1, 1}},
+        {0, "Transpose", {1, 1, 0}},
         {2, "ConvLast", {4, 8, 7}},
         {2, "MaxPoolLastGrad", {0, 2, 2}},
         {2, "ConvGradBias", {0, 0, 0}},

@@ -660,6 +660,7 @@ KATA__LOCAL void kata__weight_pooled_body(const kata__conv_weight_pooled *w, con
     }
     const __m512i places = _mm512_setr_epi32(0, 1, 8, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
     const __m512i one = _mm512_set1_epi32(1), four = _mm512_set1_epi32(4);
+    const float *ahead = w->ahead;
     for (int64_t f = 0; f < w->channels; f += 16) {
         const int64_t left = w->channels - f;
         const __mmask16 lanes = left < 16 ? (__mmask16)((1u << left) - 1) : (__mmask16)-1;
@@ -673,6 +674,8 @@ KATA__LOCAL void kata__weight_pooled_body(const kata__conv_weight_pooled *w, con
         for (int64_t y = 0; y < w->last - w->first; y++) {
             const float *p = patch + 2 * y * width * 16;
             for (int64_t x = width; x > 0; x--, p += 16, dy += g->f, index += g->f) {
+                __builtin_prefetch(ahead, 0, 2);
+                ahead += w->ahead_step;
                 const __m512i place = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(lanes, index));
                 const VEC d = (VEC)_mm512_maskz_loadu_ps(
                     _mm512_mask_cmplt_epu32_mask(lanes, place, four), dy);
