@@ -45,7 +45,7 @@ struct plan {
     int64_t n_vectors;                                            /* of C's columns */
     int64_t row_chunks, column_chunks, parts, items, item_chunks; /* items: of the batch, a chunk */
     int n_threads;
-    size_t space_bytes, scratch_bytes, taken_bytes; /* for a worker */
+    size_t space_bytes, scratch_bytes, turned_bytes, taken_bytes; /* for a worker */
     int64_t tail; /* the last columns, not among g.n, if they would leave most of a vector empty */
 };
 
@@ -202,26 +202,28 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype,
     p.item_chunks = ceil_div(g->batch, p.items);
     const int64_t rows = g->m / p.row_chunks;
     const bool crowded = g->ldb * (int64_t)p.size % CROWDED_BYTES == 0;
-    p.pack =
-        p.way == PIECES && g->k > 0 &&
-        (g->transpose_b || turns || rows >= PACK_ROWS || (crowded && rows > 2 * p.table->rows));
+    p.pack = p.way == PIECES && g->k > 0 &&
+             (g->transpose_b || rows >= PACK_ROWS || (crowded && rows > 2 * p.table->rows));
     p.n_threads = kata_context_threads(context);
     p.space_bytes = p.way == PIECES ? lines(piece_space(&p) * p.size) : 0;
     if (p.pack) {
         const int64_t vectors = ceil_div(p.n_vectors, p.column_chunks) + 2;
-        const int64_t numbers = least(g->k, p.table->k_block) *
-                                    (least(vectors, p.table->block_vectors + 2) * lanes + p.tail) +
-                                p.tail * lanes;
+        const int64_t numbers =
+            least(g->k, p.table->k_block) * least(vectors, p.table->block_vectors + 2) * lanes;
         p.scratch_bytes = lines((size_t)numbers * p.size);
+    }
+    if (turns) {
+        const int64_t numbers = (least(g->k, p.table->k_block) + lanes) * p.tail;
+        p.turned_bytes = lines((size_t)numbers * p.size);
     }
     p.taken_bytes = g->take ? lines((size_t)most_taken(&p) * p.size) : 0;
     return p;
 }
 
-/* The workspace: for each worker space, scratch and what is taken; then parts. Each begins on a
- * cache line. */
+/* The workspace: for each worker space, scratch, turned and what is taken; then parts. Each begins
+ * on a cache line. */
 static size_t worker_bytes(const struct plan *p) {
-    return p->space_bytes + p->scratch_bytes + p->taken_bytes;
+    return p->space_bytes + p->scratch_bytes + p->turned_bytes + p->taken_bytes;
 }
 
 size_t kata__gemm_workspace(kata_context *context, kata_dtype dtype, const kata__gemm *gemm) {
@@ -271,7 +273,7 @@ static void *place_in_c(const struct plan *p, int64_t item, int64_t i, int64_t j
 /* A worker's own place for the part of C that it gives away. */
 static char *taken_of(const struct job *job, int worker) {
     const struct plan *p = job->plan;
-    return job->workers + (size_t)worker * worker_bytes(p) + p->space_bytes + p->scratch_bytes;
+    return job->workers + (size_t)(worker + 1) * worker_bytes(p) - p->taken_bytes;
 }
 
 /* Gives away rows [i0, i1) from column j on, `n` of them. */
@@ -352,6 +354,7 @@ static void piece_chunk(const struct job *job, int worker, int64_t item, int64_t
         .b_rows = g->k - k0,
         .space = own,
         .scratch = p->pack ? own + p->space_bytes : NULL,
+        .turned = own + p->space_bytes + p->scratch_bytes,
         .far_a = g->m * g->k * (int64_t)p->size > FAR_BYTES,
         .far_b = !p->pack && (k1 - k0) * (j1 - j0) * (int64_t)p->size > FAR_BYTES,
         .after_a = after->a,

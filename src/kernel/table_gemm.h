@@ -14,7 +14,7 @@ typedef struct kata__gemm_piece {
     int64_t m, n, k;
     int64_t tail; /* so many more columns behind the n, at most lanes / 4: not by tiles, but with
                      vectors along the rows if A is transposed (there are at least `lanes`), else
-                     along the terms (then there is scratch, unless B is transposed) */
+                     along the terms */
     bool transpose_a, transpose_b;
     const void *a;
     int64_t lda;
@@ -22,7 +22,9 @@ typedef struct kata__gemm_piece {
     int64_t ldb;
     int64_t b_rows; /* B may be read as if it were whole rows but for the last of b_rows >= k */
     void *scratch;  /* blocks of B are packed into it; NULL, if B is not transposed: B is read where
-                       it is. k_block * ((block_vectors + 2) * lanes + tail) numbers are enough. */
+                       it is. k_block * (block_vectors + 2) * lanes numbers are enough. */
+    void *turned;   /* (k_block + lanes) * tail numbers if there is a tail and neither A nor B is
+                       transposed */
     void *space;    /* piece_space(piece) numbers, for tiles of A */
     void *c;
     int64_t ldc;

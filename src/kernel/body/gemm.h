@@ -94,12 +94,10 @@ KATA__LOCAL void NAME(pack_rows)(const REAL *from, int64_t step, int rows, const
 }
 
 /* Packs columns [0, n) of k rows of op(B) into panels, one behind the other, each as rows of its
- * vectors; zero beyond n. Behind them the `tail` columns from n on, if B is not transposed, as rows
- * tail_step apart. */
+ * vectors; zero beyond n. */
 static void NAME(pack_block)(const REAL *b, int64_t ldb, bool transpose_b, int64_t k, int64_t n,
-                             int64_t tail, REAL *to) {
+                             REAL *to) {
     const int64_t n_vectors = (n + LANES - 1) / LANES;
-    REAL *turned = to + n_vectors * LANES * k;
     if (transpose_b) {
         for (int64_t v = 0; v < n_vectors; v += 2) {
             const int width = NAME(panel_vectors)(v, n_vectors, false) * LANES;
@@ -135,10 +133,14 @@ static void NAME(pack_block)(const REAL *b, int64_t ldb, bool transpose_b, int64
             }
             v += vectors;
         }
-        for (int r = 0; r < rows; r++) {
-            for (int64_t j = 0; j < tail; j++) {
-                turned[j * NAME(tail_step)(k) + p + r] = b[(p + r) * ldb + n + j];
-            }
+    }
+}
+
+/* The `tail` columns of k rows of B as rows, tail_step apart. */
+static void NAME(turn_tail)(const REAL *b, int64_t ldb, int64_t k, int64_t tail, REAL *to) {
+    for (int64_t j = 0; j < tail; j++) {
+        for (int64_t p = 0; p < k; p++) {
+            to[j * NAME(tail_step)(k) + p] = b[p * ldb + j];
         }
     }
 }
@@ -367,7 +369,7 @@ static void NAME(gemm_strips)(const kata__gemm_piece *g, NAME(product) *t,
             (const REAL *)g->b + (g->transpose_b ? j * g->ldb + block->p : block->p * g->ldb + j);
         if (g->scratch) {
             NAME(pack_block)
-            (b, g->ldb, g->transpose_b, k, left < vectors * LANES ? left : vectors * LANES, 0,
+            (b, g->ldb, g->transpose_b, k, left < vectors * LANES ? left : vectors * LANES,
              g->scratch);
             t->b = g->scratch;
         }
@@ -428,7 +430,7 @@ static void NAME(tail_rows)(const kata__gemm_piece *g, const NAME(product) *t,
         dot.a = (const REAL *)g->b + g->n * g->ldb + block->p;
         dot.lda = g->ldb;
     } else {
-        dot.a = (const REAL *)g->scratch + block->n_vectors * LANES * block->k;
+        dot.a = g->turned;
         dot.lda = NAME(tail_step)(block->k);
     }
     dot.plain = dot.alpha == 1 && dot.beta == 0 && !dot.bias_row && !dot.bias_column && !dot.relu &&
@@ -495,7 +497,11 @@ static void NAME(gemm_block)(const kata__gemm_piece *g, NAME(product) *t, const 
             }
             v += vectors;
         }
-        if (has_tail) { /* some rows at a time */
+        if (has_tail) { /* some rows at a time; the first tile has brought B near */
+            if (tile == 0 && !g->transpose_b) {
+                NAME(turn_tail)
+                ((const REAL *)g->b + block->p * g->ldb + g->n, g->ldb, k, g->tail, g->turned);
+            }
             const int64_t end = tile == row_tiles - 1 ? g->m : i_end / TAIL_ROWS * TAIL_ROWS;
             NAME(tail_rows)(g, t, block, tail_row, end - tail_row);
             tail_row = end;
@@ -553,8 +559,7 @@ static void NAME(gemm_piece)(const kata__gemm_piece *g) {
                 if (g->scratch) {
                     NAME(pack_block)
                     ((const REAL *)g->b + (g->transpose_b ? j * g->ldb + p : p * g->ldb + j),
-                     g->ldb, g->transpose_b, t.k, j_end - j, block == blocks - 1 ? g->tail : 0,
-                     g->scratch);
+                     g->ldb, g->transpose_b, t.k, j_end - j, g->scratch);
                 }
                 NAME(gemm_block)(g, &t, &of, next);
             }
