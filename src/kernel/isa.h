@@ -38,6 +38,14 @@
 #define KATA__PREFETCH_WRITE(p) __builtin_prefetch((p), 1)
 #endif
 
+/* Keeps a vector that is used more than once in a register; the compiler may load it for each use.
+ */
+#if KATA__VECTOR_BYTES > 16
+#define KATA__KEEP(x) __asm__("" : "+v"(x))
+#else
+#define KATA__KEEP(x) ((void)0)
+#endif
+
 /* kata__v_*: a vector; kata__u_*: the same at any address; kata__i_*: the integers that compare
  * gives (-1 true, 0 false). */
 typedef float kata__v_f32 __attribute__((vector_size(KATA__VECTOR_BYTES)));

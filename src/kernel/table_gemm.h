@@ -51,7 +51,6 @@ typedef struct kata__gemm_dot {
     const void *bias_column, *bias_row;
     bool relu;
     const void *mask; /* lies like C */
-    bool plain;       /* the product alone: alpha is 1, and nothing else is done */
 } kata__gemm_dot;
 
 /* A correlation of planes, what all convolutions come down to. `source` holds zero-padded planes;

@@ -38,27 +38,48 @@ KATA__LOCAL void NAME(transpose)(VEC r[LANES]) {
 
 /* ---- few rows against rows: dot products ---- */
 
-/* alpha x + beta *c + bias of place (i,j), relu. */
-KATA__LOCAL void NAME(dot_store)(const kata__gemm_dot *g, int64_t i, int64_t j, REAL x) {
-    REAL *c = (REAL *)g->c + i * g->c_row + j * g->c_column;
-    x *= (REAL)g->alpha;
+/* Lane r columns + s is number r row + s column from `at` on; from s = count on the last one. */
+KATA__LOCAL VEC NAME(dot_places)(const REAL *at, int64_t row, int64_t column, const int columns,
+                                 int count) {
+    REAL x[LANES];
+    KATA__UNROLL
+    for (int l = 0; l < LANES; l++) {
+        const int s = l % columns < count ? l % columns : count - 1;
+        x[l] = at[l / columns * row + s * column];
+    }
+    return NAME(load)(x);
+}
+
+/* alpha x + beta C + bias, relu, mask for LANES places: lane r columns + s is place (i + r, j + s);
+ * from s = count on it is of no use. */
+KATA__LOCAL VEC NAME(dot_result)(const kata__gemm_dot *g, int64_t i, int64_t j, const int columns,
+                                 int count, VEC x) {
+    const int64_t row = g->c_row, column = g->c_column, at = i * row + j * column;
+    x *= NAME(splat)((REAL)g->alpha);
     if (g->beta != 0) {
-        x += (REAL)g->beta * *c;
+        x += NAME(splat)((REAL)g->beta) *
+             NAME(dot_places)((const REAL *)g->c + at, row, column, columns, count);
     }
     if (g->bias_row) {
-        x += ((const REAL *)g->bias_row)[i];
+        x += NAME(dot_places)((const REAL *)g->bias_row + i, 1, 0, columns, count);
     }
     if (g->bias_column) {
-        x += ((const REAL *)g->bias_column)[j];
+        x += NAME(dot_places)((const REAL *)g->bias_column + j, 0, 1, columns, count);
     }
-    x = g->relu && x < 0 ? 0 : x;
-    *c = g->mask && ((const REAL *)g->mask)[i * g->c_row + j * g->c_column] <= 0 ? 0 : x;
+    if (g->relu) {
+        x = NAME(maximum)(x, (VEC){0});
+    }
+    if (g->mask) {
+        x = NAME(select)(
+            NAME(dot_places)((const REAL *)g->mask + at, row, column, columns, count) <= 0,
+            (VEC){0}, x);
+    }
+    return x;
 }
 
 /* Rows [i, i + rows) by columns from j on, LANES sums in all: each has a vector that runs along k,
- * summed halves to halves in the end. Columns from g->n on repeat the last one and are not
- * stored. */
-KATA__LOCAL void NAME(dot_tile)(const kata__gemm_dot *g, int64_t i, int64_t j, const int rows) {
+ * summed halves to halves in the end. Columns from g->n on repeat the last one. */
+KATA__LOCAL VEC NAME(dot_sums)(const kata__gemm_dot *g, int64_t i, int64_t j, const int rows) {
     const int columns = LANES / rows;
     const REAL *a = (const REAL *)g->a + i * g->lda, *b[LANES];
     VEC acc[LANES];
@@ -79,7 +100,8 @@ KATA__LOCAL void NAME(dot_tile)(const kata__gemm_dot *g, int64_t i, int64_t j, c
         }
         KATA__UNROLL
         for (int s = 0; s < columns; s++) {
-            const VEC bv = NAME(load)(b[s] + p);
+            VEC bv = NAME(load)(b[s] + p);
+            KATA__KEEP(bv);
             KATA__UNROLL
             for (int r = 0; r < rows; r++) {
                 acc[r * columns + s] += av[r] * bv;
@@ -107,44 +129,49 @@ KATA__LOCAL void NAME(dot_tile)(const kata__gemm_dot *g, int64_t i, int64_t j, c
                      __builtin_shufflevector(acc[r], acc[r + n], KATA__ZIP_HIGH);
         }
     }
-    REAL sums[LANES];
-    NAME(store)(sums, acc[0]);
-    const int count = g->n - j < columns ? (int)(g->n - j) : columns;
-    if (g->plain && count == columns) {
-        REAL *c = (REAL *)g->c + i * g->c_row + j * g->c_column;
-        KATA__UNROLL
-        for (int r = 0; r < rows; r++) {
-            KATA__UNROLL
-            for (int s = 0; s < columns; s++) {
-                c[r * g->c_row + s * g->c_column] = sums[r * columns + s];
-            }
-        }
-        return;
-    }
-    for (int r = 0; r < rows; r++) {
-        for (int s = 0; s < count; s++) {
-            NAME(dot_store)(g, i + r, j + s, sums[r * columns + s]);
-        }
-    }
+    return acc[0];
 }
 
-static void NAME(gemm_dot)(const kata__gemm_dot *g) {
-    enum { MOST = LANES < 4 ? 2 : 4 };
-    int64_t i = 0;
-    for (; i + MOST <= g->m; i += MOST) {
-        for (int64_t j = 0; j < g->n; j += LANES / MOST) {
-            NAME(dot_tile)(g, i, j, MOST);
-        }
+#undef KATA__DOT_TILE
+/* The sums in a function of their own: its loop needs most of the registers. */
+#define KATA__DOT_TILE(rows)                                                                       \
+    static __attribute__((noinline))                                                               \
+    VEC NAME(dot_sums_##rows)(const kata__gemm_dot *g, int64_t i, int64_t j) {                     \
+        return NAME(dot_sums)(g, i, j, rows);                                                      \
+    }                                                                                              \
+    static void NAME(dot_rows_##rows)(const kata__gemm_dot *g, int64_t i) {                        \
+        enum { COLUMNS = LANES / (rows) };                                                         \
+        for (int64_t j = 0; j < g->n; j += COLUMNS) {                                              \
+            const int count = g->n - j < COLUMNS ? (int)(g->n - j) : COLUMNS;                      \
+            REAL sums[LANES], *c = (REAL *)g->c + i * g->c_row + j * g->c_column;                  \
+            NAME(store)                                                                            \
+            (sums, NAME(dot_result)(g, i, j, COLUMNS, count, NAME(dot_sums_##rows)(g, i, j)));     \
+            KATA__UNROLL                                                                           \
+            for (int l = 0; l < LANES; l++) {                                                      \
+                if (l % COLUMNS < count) {                                                         \
+                    c[l / COLUMNS * g->c_row + l % COLUMNS * g->c_column] = sums[l];               \
+                }                                                                                  \
+            }                                                                                      \
+        }                                                                                          \
     }
+KATA__DOT_TILE(1)
+KATA__DOT_TILE(2)
+#if KATA__VECTOR_BYTES * 8 / REAL_BITS >= 4
+KATA__DOT_TILE(4)
+#endif
+
+static void NAME(gemm_dot)(const kata__gemm_dot *g) {
+    int64_t i = 0;
+#if KATA__VECTOR_BYTES * 8 / REAL_BITS >= 4
+    for (; i + 4 <= g->m; i += 4) {
+        NAME(dot_rows_4)(g, i);
+    }
+#endif
     for (; i + 2 <= g->m; i += 2) {
-        for (int64_t j = 0; j < g->n; j += LANES / 2) {
-            NAME(dot_tile)(g, i, j, 2);
-        }
+        NAME(dot_rows_2)(g, i);
     }
     if (i < g->m) {
-        for (int64_t j = 0; j < g->n; j += LANES) {
-            NAME(dot_tile)(g, i, j, 1);
-        }
+        NAME(dot_rows_1)(g, i);
     }
 }
 
@@ -189,34 +216,28 @@ KATA__LOCAL void NAME(tail_tile)(const kata__gemm_piece *g, int64_t i, const int
     }
     const kata__gemm_dot end = {
         .c = (REAL *)g->c + i * g->ldc + g->n,
-        .c_row = g->ldc,
-        .c_column = 1,
+        .c_row = 1,
+        .c_column = g->ldc,
         .alpha = g->alpha,
         .beta = g->beta,
-        .bias_column = g->bias_column ? (const REAL *)g->bias_column + g->n : NULL,
-        .bias_row = g->bias_row ? (const REAL *)g->bias_row + i : NULL,
+        .bias_row = g->bias_column ? (const REAL *)g->bias_column + g->n : NULL,
+        .bias_column = g->bias_row ? (const REAL *)g->bias_row + i : NULL,
         .relu = g->relu,
         .mask = g->mask ? (const REAL *)g->mask + i * g->ldc + g->n : NULL,
     };
-    const bool plain =
-        g->alpha == 1 && g->beta == 0 && !g->bias_column && !g->bias_row && !g->relu && !g->mask;
     KATA__UNROLL
     for (int v = 0; v < vectors; v++) {
+        const int64_t at = v < vectors - 1 ? v * LANES : last_at;
         REAL sums[LANES][LANES];
         KATA__UNROLL
         for (int j = 0; j < columns; j++) {
-            NAME(store)(sums[j], acc[v][j]);
+            NAME(store)(sums[j], NAME(dot_result)(&end, j, at, LANES, LANES, acc[v][j]));
         }
-        const int64_t at = v < vectors - 1 ? v * LANES : last_at;
-        for (int64_t r = at < v * LANES ? v * LANES - at : 0; r < LANES; r++) {
-            REAL *c = (REAL *)end.c + (at + r) * g->ldc;
+        REAL *c = (REAL *)end.c + v * LANES * g->ldc;
+        for (int64_t r = v * LANES - at; r < LANES; r++, c += g->ldc) {
             KATA__UNROLL
             for (int j = 0; j < columns; j++) {
-                if (plain) {
-                    c[j] = sums[j][r];
-                } else {
-                    NAME(dot_store)(&end, at + r, j, sums[j][r]);
-                }
+                c[j] = sums[j][r];
             }
         }
     }

@@ -433,8 +433,6 @@ static void NAME(tail_rows)(const kata__gemm_piece *g, const NAME(product) *t,
         dot.a = g->turned;
         dot.lda = NAME(tail_step)(block->k);
     }
-    dot.plain = dot.alpha == 1 && dot.beta == 0 && !dot.bias_row && !dot.bias_column && !dot.relu &&
-                !dot.mask;
     NAME(gemm_dot)(&dot);
 }
 
