@@ -46,7 +46,8 @@ struct plan {
     int64_t row_chunks, column_chunks, parts, items, item_chunks; /* items: of the batch, a chunk */
     int n_threads;
     size_t space_bytes, scratch_bytes, turned_bytes, taken_bytes; /* for a worker */
-    int64_t tail; /* the last columns, not among g.n, if they would leave most of a vector empty */
+    bool in_place; /* one thread adds each part to C, with the same bits */
+    int64_t tail;  /* the last columns, not among g.n, if they would leave most of a vector empty */
 };
 
 static int64_t ceil_div(int64_t a, int64_t b) {
@@ -205,6 +206,8 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype,
     p.pack = p.way == PIECES && g->k > 0 &&
              (g->transpose_b || rows >= PACK_ROWS || (crowded && rows > 2 * p.table->rows));
     p.n_threads = kata_context_threads(context);
+    p.in_place = p.parts > 1 && p.n_threads == 1 && !g->take && g->alpha == 1 && g->beta == 0 &&
+                 g->k / p.parts + 2 * lanes <= p.table->k_block;
     p.space_bytes = p.way == PIECES ? lines(piece_space(&p) * p.size) : 0;
     if (p.pack) {
         const int64_t vectors = ceil_div(p.n_vectors, p.column_chunks) + 2;
@@ -228,7 +231,8 @@ static size_t worker_bytes(const struct plan *p) {
 
 size_t kata__gemm_workspace(kata_context *context, kata_dtype dtype, const kata__gemm *gemm) {
     const struct plan p = make_plan(context, dtype, gemm);
-    const size_t parts = p.parts > 1 ? (size_t)(p.parts * p.g.m * (p.g.n + p.tail)) * p.size : 0;
+    const size_t parts =
+        p.parts > 1 && !p.in_place ? (size_t)(p.parts * p.g.m * (p.g.n + p.tail)) * p.size : 0;
     return worker_bytes(&p) * (size_t)p.n_threads + parts;
 }
 
@@ -360,18 +364,20 @@ static void piece_chunk(const struct job *job, int worker, int64_t item, int64_t
         .after_a = after->a,
         .after_b = after->b,
     };
-    if (p->parts > 1) {
+    if (p->parts > 1 && !p->in_place) {
         const int64_t n = g->n + p->tail;
         piece.alpha = 1;
         piece.c = job->parts + (size_t)((part * g->m + i0) * n + j0) * p->size;
         piece.ldc = n;
     } else {
         piece.alpha = g->alpha;
-        piece.beta = g->beta;
-        piece.bias_column = at(p, g->bias_column, j0);
-        piece.bias_row = at(p, g->bias_row, i0);
-        piece.relu = g->relu;
-        piece.mask = at(p, g->mask, item * g->stride_c + i0 * g->ldc + j0);
+        piece.beta = part == 0 ? g->beta : 1;
+        if (part == p->parts - 1) {
+            piece.bias_column = at(p, g->bias_column, j0);
+            piece.bias_row = at(p, g->bias_row, i0);
+            piece.relu = g->relu;
+            piece.mask = at(p, g->mask, item * g->stride_c + i0 * g->ldc + j0);
+        }
         piece.c = place_in_c(p, item, i0, j0);
         piece.ldc = g->ldc;
     }
@@ -476,12 +482,13 @@ void kata__gemm_run(kata_context *context, kata_dtype dtype, const kata__gemm *g
         return;
     }
     struct job job = {.context = context, .plan = &p, .workers = workspace};
-    if (p.parts > 1) {
+    const bool sums = p.parts > 1 && !p.in_place;
+    if (sums) {
         job.parts = job.workers + worker_bytes(&p) * (size_t)p.n_threads;
     }
     job.n_chunks = p.item_chunks * p.parts * p.row_chunks * p.column_chunks;
     kata__parallel(context, job.n_chunks, run_chunk, &job);
-    if (p.parts > 1) {
+    if (sums) {
         kata__parallel(context, least(p.g.m, p.parts), parts_chunk, &job);
     }
 }
