@@ -6,7 +6,8 @@
  *   PIECES  everything else: each chunk is a piece of C, computed by tiles. B is read where it is,
  * or a chunk packs what it needs of it into scratch of its worker, block by block. A product with
  * few elements and many terms is cut in k as well: the parts go to places of their own and are
- * added in order. The way and the chunks are functions of the sizes and the instruction set alone.
+ * added in order, or one thread alone adds each to C, with the same bits. The way and the chunks
+ * are functions of the sizes and the instruction set alone.
  */
 #include "kernel/gemm.h"
 #include "base/parallel.h"
@@ -24,9 +25,11 @@ enum {
     FETCH_BYTES = 192 << 10, /* of both operands; with more, parts of k fetch each number once */
     FEWEST_TERMS = 384,      /* of a part */
     FEWEST_VECTORS = 4,      /* of a chunk's columns */
-    TURN_ROWS = 96,  /* the fewest of a chunk that packs B for the sake of its last columns */
-    PACK_ROWS = 768, /* a chunk with so many rows packs B */
-    TAIL_TERMS = 48, /* fewer are not worth a way of their own for the last columns */
+    TURN_ROWS = 96,          /* the fewest of a chunk that turns B's last columns */
+    TERM_ROWS = 256,         /* the fewest of a chunk of a transposed A, if there are two of them */
+    PACK_ROWS = 768,         /* a chunk with so many rows packs B, */
+    CROSS_ROWS = 256,        /* or with so many if vectors of B cross lines */
+    TAIL_TERMS = 48,         /* fewer are not worth a way of their own for the last columns */
     PARTS_NUMBERS = 1 << 20, /* the most numbers that partial sums may take */
     FAR_BYTES = 1 << 20,     /* so much does not stay in the second-level cache */
     CROWDED_BYTES = 4096,    /* rows a multiple of this apart fall on few places of the caches */
@@ -180,7 +183,9 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype,
         }
         /* Every chunk of rows fetches B again, every chunk of columns A: the chunks are about as
          * many rows high as columns wide, and fewer where both sides are cut. */
-        const int64_t fewest_rows = turns ? TURN_ROWS : g->transpose_a ? lanes : p.table->rows;
+        const int64_t fewest_rows = turns            ? TURN_ROWS
+                                    : g->transpose_a ? most(lanes, least(TERM_ROWS, g->m / 2))
+                                                     : p.table->rows;
         const int64_t most_rows = most(1, g->m / fewest_rows);
         const int64_t most_columns = most(1, p.n_vectors / FEWEST_VECTORS);
         double high = sqrt((double)want * (double)g->m / (double)g->n);
@@ -203,8 +208,10 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype,
     p.item_chunks = ceil_div(g->batch, p.items);
     const int64_t rows = g->m / p.row_chunks;
     const bool crowded = g->ldb * (int64_t)p.size % CROWDED_BYTES == 0;
+    const bool crosses = g->ldb % lanes != 0; /* lines, with most of B's vectors */
     p.pack = p.way == PIECES && g->k > 0 &&
-             (g->transpose_b || rows >= PACK_ROWS || (crowded && rows > 2 * p.table->rows));
+             (g->transpose_b || rows >= (crosses ? CROSS_ROWS : PACK_ROWS) ||
+              (crowded && rows > 2 * p.table->rows));
     p.n_threads = kata_context_threads(context);
     p.in_place = p.parts > 1 && p.n_threads == 1 && !g->take && g->alpha == 1 && g->beta == 0 &&
                  g->k / p.parts + 2 * lanes <= p.table->k_block;

@@ -225,13 +225,18 @@ KATA__LOCAL void NAME(tail_tile)(const kata__gemm_piece *g, int64_t i, const int
         .relu = g->relu,
         .mask = g->mask ? (const REAL *)g->mask + i * g->ldc + g->n : NULL,
     };
+    const bool plain =
+        g->alpha == 1 && g->beta == 0 && !g->bias_column && !g->bias_row && !g->relu && !g->mask;
     KATA__UNROLL
     for (int v = 0; v < vectors; v++) {
         const int64_t at = v < vectors - 1 ? v * LANES : last_at;
         REAL sums[LANES][LANES];
         KATA__UNROLL
         for (int j = 0; j < columns; j++) {
-            NAME(store)(sums[j], NAME(dot_result)(&end, j, at, LANES, LANES, acc[v][j]));
+            NAME(store)(sums[j], acc[v][j]);
+            if (!plain) {
+                NAME(store)(sums[j], NAME(dot_result)(&end, j, at, LANES, LANES, acc[v][j]));
+            }
         }
         REAL *c = (REAL *)end.c + v * LANES * g->ldc;
         for (int64_t r = v * LANES - at; r < LANES; r++, c += g->ldc) {
