@@ -22,14 +22,18 @@ typedef struct kata__plan {
     size_t arena_bytes;
 } kata__plan;
 
-/* Lifetimes of values, then offsets: the largest first, each at the lowest place that is free
- * during its whole life (greedy by size). keep: no memory is reused. */
 /* Of a node whose inputs' `prepared` is known: it needs to run only when variables change. */
 bool kata__plan_prepares(const kata__plan *plan, const kata_graph *graph, const kata__node *node);
 
+/* Lifetimes of values, then offsets: the largest first, each at the lowest place that is free
+ * during its whole life (greedy by size). keep: no memory is reused. */
 kata_status kata__plan_make(kata__plan *plan, const kata_graph *graph, bool keep);
 /* The arena of a graph, planned and forgotten. */
 kata_status kata__plan_arena_bytes(size_t *n_bytes, const kata_graph *graph);
 void kata__plan_free(kata__plan *plan, kata_context *context);
+
+/* From here on the session reads its i-th input, of n, at `data`: contiguous numbers of the input's
+ * dtype and shape, which nothing writes; NULL: at its own memory again. */
+void kata__session_borrow(kata_session *session, int i, const void *data);
 
 #endif

@@ -25,6 +25,8 @@ struct kata_session {
     char *arena;
     kata_tensor *tensors;  /* by value id */
     kata_tensor *operands; /* the calls' inputs and outputs, in order */
+    kata_tensor **shown;   /* by input of the graph: what in these two has its memory */
+    size_t *first_shown;   /* shown[first_shown[i] .. first_shown[i + 1]) is input i's */
     step *steps;
     size_t n_steps;
     size_t n_prepare;    /* the first steps: what depends on variables and constants alone */
@@ -106,6 +108,39 @@ static void set_steps(kata_session *session) {
     }
 }
 
+static size_t note_shown(kata_tensor **shown, size_t n, kata_tensor *tensor) {
+    if (shown != NULL) {
+        shown[n] = tensor;
+    }
+    return n + 1;
+}
+
+/* Finds what shows the inputs' memory: how many there are, and which unless `shown` is NULL. */
+static size_t find_shown(kata_session *session, kata_tensor **shown) {
+    const kata_graph *graph = session->graph;
+    const kata__place *places = session->plan.places;
+    size_t n = 0;
+    for (size_t i = 0; i < graph->n_inputs; i++) {
+        const int32_t root = graph->inputs[i].id;
+        session->first_shown[i] = n;
+        for (size_t v = 1; v < graph->n_values; v++) {
+            if (places[v].root == root) {
+                n = note_shown(shown, n, &session->tensors[v]);
+            }
+        }
+        for (size_t s = 0; s < session->n_steps; s++) {
+            const kata__node *node = session->steps[s].node;
+            for (int k = 0; k < node->n_inputs; k++) {
+                if (places[node->inputs[k].id].root == root) {
+                    n = note_shown(shown, n, (kata_tensor *)&session->steps[s].call.inputs[k]);
+                }
+            }
+        }
+    }
+    session->first_shown[graph->n_inputs] = n;
+    return n;
+}
+
 static kata_status check_bound(const kata_graph *graph) {
     if (graph->status != KATA_OK) {
         return kata_fail(graph->status, "%s", kata_graph_message(graph));
@@ -135,8 +170,10 @@ static kata_status allocate(kata_session *session) {
         kata__alloc_zero(session->context, graph->n_values, sizeof *session->tensors);
     session->operands = kata__alloc_zero(session->context, n_operands, sizeof *session->operands);
     session->steps = kata__alloc_zero(session->context, graph->n_nodes + 1, sizeof *session->steps);
+    session->first_shown =
+        kata__alloc(session->context, graph->n_inputs + 1, sizeof *session->first_shown);
     if (session->arena == NULL || session->tensors == NULL || session->operands == NULL ||
-        session->steps == NULL) {
+        session->steps == NULL || session->first_shown == NULL) {
         return KATA_OUT_OF_MEMORY;
     }
     return KATA_OK;
@@ -161,6 +198,13 @@ kata_status kata_session_new(kata_session **out, const kata_graph *graph,
     }
     set_tensors(session);
     set_steps(session);
+    session->shown =
+        kata__alloc(session->context, find_shown(session, NULL) + 1, sizeof *session->shown);
+    if (session->shown == NULL) {
+        kata_session_free(session);
+        return KATA_OUT_OF_MEMORY;
+    }
+    find_shown(session, session->shown);
     for (size_t i = 0; i < graph->n_variables; i++) {
         session->variable_bytes += kata_tensor_bytes(&graph->variables[i]->tensor);
     }
@@ -177,6 +221,8 @@ void kata_session_free(kata_session *session) {
     kata__free(session->context, session->tensors);
     kata__free(session->context, session->operands);
     kata__free(session->context, session->steps);
+    kata__free(session->context, session->shown);
+    kata__free(session->context, session->first_shown);
     kata__free(session->context, session);
 }
 
@@ -193,6 +239,14 @@ kata_tensor kata_session_input(kata_session *session, int i) {
 
 kata_tensor kata_session_output(kata_session *session, int i) {
     return kata_session_value(session, kata_graph_output_at(session->graph, i));
+}
+
+void kata__session_borrow(kata_session *session, int i, const void *data) {
+    const kata__place *place = &session->plan.places[session->graph->inputs[i].id];
+    void *memory = data != NULL ? (void *)(uintptr_t)data : session->arena + place->offset;
+    for (size_t k = session->first_shown[i]; k < session->first_shown[i + 1]; k++) {
+        session->shown[k]->data = memory;
+    }
 }
 
 /* --- running --------------------------------------------------------------------------------- */

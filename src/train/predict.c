@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "exec/plan.h"
 #include "train/trainer.h"
 
 #define WHOLE 256 /* up to so many samples run as one batch */
@@ -58,17 +59,27 @@ static kata_status predict_some(struct kata__trainer *trainer, const kata_tensor
     kata__program *program;
     KATA__TRY(kata__program_get(trainer, KATA__PROGRAM_PREDICT, n, NULL, false, &program));
     kata_tensor x = kata_session_input(program->session, 0);
-    kata_tensor y = kata_session_output(program->session, 0);
     int64_t in_width = width_of(input), out_width = width_of(out);
     const char *from = input->data;
     kata_tensor part = kata_tensor_view(
         (void *)(uintptr_t)(from + (size_t)(first * in_width) * kata_dtype_size(input->dtype)),
         input->dtype, &x.shape);
-    KATA__TRY(kata_tensor_copy(&x, &part));
-    KATA__TRY(kata_session_run(program->session, 0, 0));
+    /* Numbers of the input's own kind are read where they are. */
+    const bool borrows = input->dtype == x.dtype && n > 0;
+    if (!borrows) {
+        KATA__TRY(kata_tensor_copy(&x, &part));
+    } else {
+        kata__session_borrow(program->session, 0, part.data);
+    }
+    const kata_status status = kata_session_run(program->session, 0, 0);
+    kata_tensor y = kata_session_output(program->session, 0);
     kata_tensor result =
         kata_tensor_view((float *)out->data + first * out_width, KATA_F32, &y.shape);
-    return kata_tensor_copy(&result, &y);
+    const kata_status copied = status == KATA_OK ? kata_tensor_copy(&result, &y) : status;
+    if (borrows) {
+        kata__session_borrow(program->session, 0, NULL);
+    }
+    return copied;
 }
 
 kata_status kata_predict(kata_model *model, const kata_tensor *input, const kata_tensor *out) {

@@ -425,6 +425,44 @@ static void test_faults_at_run_time(void **state) {
     kata_graph_free(g);
 }
 
+/* An input that is read where it is: by a node, by a view of it, as an output; only while it is
+ * lent, and never written, though Relu may overwrite what it reads. */
+static void test_borrowed_input(void **state) {
+    (void)state;
+    kata_graph *g = small_graph();
+    kata_value a = kata_graph_input(g, "a", KATA_F32, &KATA_SHAPE_OF(2, 3));
+    kata_value b = kata_graph_input(g, "b", KATA_F32, &KATA_SHAPE_OF(6));
+    kata_value flat = KATA_NODE_WITH(g, "Flatten", KATA_INPUTS(a), KATA_INT("axis", 0));
+    assert_ok(kata_graph_output(g, "relu", unary(g, "Relu", flat)));
+    assert_ok(kata_graph_output(g, "sum", KATA_NODE(g, "Add", KATA_INPUTS(flat, b))));
+    assert_ok(kata_graph_output(g, "same", flat));
+    kata_session *s;
+    assert_ok(kata_session_new(&s, g, NULL));
+    float *own_a = kata_session_input(s, 0).data, *own_b = kata_session_input(s, 1).data;
+    const float lent[6] = {-1, 2, -3, 4, -5, 6};
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 6; i++) {
+            own_a[i] = 10;
+            own_b[i] = 100;
+        }
+        const bool borrows = round == 1;
+        kata__session_borrow(s, 0, borrows ? lent : NULL);
+        assert_ok(kata_session_run(s, 0, 0));
+        for (int i = 0; i < 6; i++) {
+            const float x = borrows ? lent[i] : 10;
+            assert_true(((float *)kata_session_output(s, 0).data)[i] == (x > 0 ? x : 0));
+            assert_true(((float *)kata_session_output(s, 1).data)[i] == x + 100);
+            assert_true(((float *)kata_session_output(s, 2).data)[i] == x);
+            assert_true(own_a[i] == 10 && own_b[i] == 100);
+            assert_true(lent[i] == (float)((i + 1) * (i % 2 != 0 ? 1 : -1)));
+        }
+        assert_true(kata_session_input(s, 0).data == (borrows ? (const void *)lent : own_a));
+        assert_true(kata_session_input(s, 1).data == own_b);
+    }
+    kata_session_free(s);
+    kata_graph_free(g);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_builder_faults),
@@ -437,6 +475,7 @@ int main(void) {
         cmocka_unit_test(test_reuse_of_memory_changes_nothing),
         cmocka_unit_test(test_plan_never_overlaps),
         cmocka_unit_test(test_faults_at_run_time),
+        cmocka_unit_test(test_borrowed_input),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
