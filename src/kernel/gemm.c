@@ -127,6 +127,56 @@ static int64_t most_taken(const struct plan *p) {
     return most_rows_of(p) * (most_columns_of(p) + p->tail);
 }
 
+/* Cuts a product, or an item of a batch, into about `want` chunks. */
+static void cut_pieces(struct plan *p, int64_t want, double flops, bool turns) {
+    const kata__gemm *g = &p->g;
+    const int64_t lanes = p->table->lanes;
+    /* Terms first: if both operands are large beside C, parts of k fetch each number once. */
+    if (g->batch == 1 && g->k >= 2 * FEWEST_TERMS &&
+        (g->m + g->n) * g->k * (int64_t)p->size > 2 * FETCH_BYTES &&
+        g->m * g->n * 8 < (g->m + g->n) * g->k) {
+        p->parts = even(least(want, g->k / FEWEST_TERMS));
+        p->parts = most(1, least(p->parts, PARTS_NUMBERS / (g->m * (g->n + p->tail))));
+        want /= p->parts;
+    }
+    /* Every chunk of rows fetches B again, every chunk of columns A: the chunks are about as many
+     * rows high as columns wide, and fewer where both sides are cut. */
+    const int64_t fewest_rows = turns            ? TURN_ROWS
+                                : g->transpose_a ? most(lanes, least(TERM_ROWS, g->m / 2))
+                                                 : p->table->rows;
+    const int64_t most_rows = most(1, g->m / fewest_rows);
+    const int64_t most_columns = most(1, p->n_vectors / FEWEST_VECTORS);
+    double high = sqrt((double)want * (double)g->m / (double)g->n);
+    if (high >= 1.5 && (double)want / high >= 1.5) {
+        const int64_t side = (int64_t)(SQUARE_CHUNKS * cbrt(flops / SQUARE_FLOPS) + 0.5);
+        want = most(SQUARE_CHUNKS, side);
+        high = sqrt((double)want * (double)g->m / (double)g->n);
+    }
+    p->row_chunks = even(least(least(most_rows, want), most(1, (int64_t)(high + 0.5))));
+    p->column_chunks = even(least(most_columns, most(1, want / p->row_chunks)));
+    p->row_chunks = even(most(1, least(most_rows, want / p->column_chunks)));
+    if (g->take && p->parts == 1) {
+        const int64_t parts = ceil_div(g->m * g->n * (int64_t)p->size, TAKEN_BYTES);
+        p->row_chunks = most(p->row_chunks, even(least(most_rows, parts / p->column_chunks)));
+    }
+}
+
+/* What a worker needs of the workspace. */
+static void measure(struct plan *p, bool turns) {
+    const kata__gemm *g = &p->g;
+    const int64_t lanes = p->table->lanes, terms = least(g->k, p->table->k_block);
+    p->space_bytes = p->way == PIECES ? lines(piece_space(p) * p->size) : 0;
+    if (p->pack) {
+        const int64_t vectors = ceil_div(p->n_vectors, p->column_chunks) + 2;
+        const int64_t numbers = terms * least(vectors, p->table->block_vectors + 2) * lanes;
+        p->scratch_bytes = lines((size_t)numbers * p->size);
+    }
+    if (turns) {
+        p->turned_bytes = lines((size_t)((terms + lanes) * p->tail) * p->size);
+    }
+    p->taken_bytes = g->take ? lines((size_t)most_taken(p) * p->size) : 0;
+}
+
 static struct plan make_plan(const kata_context *context, kata_dtype dtype,
                              const kata__gemm *gemm) {
     struct plan p = {.table = kata__kernels(context)->gemm[kata__kernel_type(dtype)],
@@ -173,34 +223,7 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype,
     } else if (p.way == DOT) {
         p.column_chunks = most(1, least(p.n_vectors, want));
     } else if (want > 1) {
-        /* Terms first: if both operands are large beside C, parts of k fetch each number once. */
-        if (g->batch == 1 && g->k >= 2 * FEWEST_TERMS &&
-            (g->m + g->n) * g->k * (int64_t)p.size > 2 * FETCH_BYTES &&
-            g->m * g->n * 8 < (g->m + g->n) * g->k) {
-            p.parts = even(least(want, g->k / FEWEST_TERMS));
-            p.parts = most(1, least(p.parts, PARTS_NUMBERS / (g->m * (g->n + p.tail))));
-            want /= p.parts;
-        }
-        /* Every chunk of rows fetches B again, every chunk of columns A: the chunks are about as
-         * many rows high as columns wide, and fewer where both sides are cut. */
-        const int64_t fewest_rows = turns            ? TURN_ROWS
-                                    : g->transpose_a ? most(lanes, least(TERM_ROWS, g->m / 2))
-                                                     : p.table->rows;
-        const int64_t most_rows = most(1, g->m / fewest_rows);
-        const int64_t most_columns = most(1, p.n_vectors / FEWEST_VECTORS);
-        double high = sqrt((double)want * (double)g->m / (double)g->n);
-        if (high >= 1.5 && (double)want / high >= 1.5) {
-            const int64_t side = (int64_t)(SQUARE_CHUNKS * cbrt(flops / SQUARE_FLOPS) + 0.5);
-            want = most(SQUARE_CHUNKS, side);
-            high = sqrt((double)want * (double)g->m / (double)g->n);
-        }
-        p.row_chunks = even(least(least(most_rows, want), most(1, (int64_t)(high + 0.5))));
-        p.column_chunks = even(least(most_columns, most(1, want / p.row_chunks)));
-        p.row_chunks = even(most(1, least(most_rows, want / p.column_chunks)));
-        if (g->take && p.parts == 1) {
-            const int64_t parts = ceil_div(g->m * g->n * (int64_t)p.size, TAKEN_BYTES);
-            p.row_chunks = most(p.row_chunks, even(least(most_rows, parts / p.column_chunks)));
-        }
+        cut_pieces(&p, want, flops, turns);
     }
     if (p.row_chunks * p.column_chunks == 1) {
         p.items = least(g->batch, most(1, (int64_t)((double)g->batch / chunks)));
@@ -215,18 +238,7 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype,
     p.n_threads = kata_context_threads(context);
     p.in_place = p.parts > 1 && p.n_threads == 1 && !g->take && g->alpha == 1 && g->beta == 0 &&
                  g->k / p.parts + 2 * lanes <= p.table->k_block;
-    p.space_bytes = p.way == PIECES ? lines(piece_space(&p) * p.size) : 0;
-    if (p.pack) {
-        const int64_t vectors = ceil_div(p.n_vectors, p.column_chunks) + 2;
-        const int64_t numbers =
-            least(g->k, p.table->k_block) * least(vectors, p.table->block_vectors + 2) * lanes;
-        p.scratch_bytes = lines((size_t)numbers * p.size);
-    }
-    if (turns) {
-        const int64_t numbers = (least(g->k, p.table->k_block) + lanes) * p.tail;
-        p.turned_bytes = lines((size_t)numbers * p.size);
-    }
-    p.taken_bytes = g->take ? lines((size_t)most_taken(&p) * p.size) : 0;
+    measure(&p, turns);
     return p;
 }
 
