@@ -129,6 +129,10 @@ def machine(f):
         if None not in pairs[0]:
             rows.append([f"additions in registers for {us} µs: 99th of 100 / median"] +
                         [times(p[1], p[0]) if None not in p else "-" for p in pairs])
+    often, long = (f.value(k, part="machine", workload="machine/interruptions", threads=1)
+                   for k in ("per_second", "p50_us"))
+    if often is not None:
+        rows.append(["a loop that reads the clock is interrupted", f"{often:.0f} times a second for {long:.0f} µs", "-"])
     return text + table(["limit", "1 thread", "2 threads"], rows)
 
 

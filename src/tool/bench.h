@@ -93,6 +93,9 @@ kata_status kata__bench_print(kata__bench *bench, const kata__bench_row *row);
 kata_status kata__bench_measure(kata__bench *bench, const char *workload,
                                 const kata__bench_work *work);
 
+/* For qsort: doubles, the smallest first. */
+int kata__bench_by_size(const void *a, const void *b);
+
 /* Bytes of a cache of one core (L1, L2) or of all (L3); memory: what a measurement goes over. */
 size_t kata__bench_level_bytes(int level);
 const char *kata__bench_level_name(int level);

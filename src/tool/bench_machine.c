@@ -1,8 +1,10 @@
 /* kata bench machine: the limits that everything else is a share of. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "kernel/peak.h"
 #include "tool/bench.h"
 
@@ -96,6 +98,32 @@ static kata_status run_steady(kata__bench *bench, const kata__bench_entry *entry
     return kata__bench_measure(bench, entry->name, &work);
 }
 
+/* How often, and for how long, a thread that only reads the clock stands still. */
+static kata_status run_interruptions(kata__bench *bench, const kata__bench_entry *entry) {
+    enum { SHORTEST_NS = 10000, MOST = 4096 };
+    double gaps[MOST];
+    int n = 0;
+    const uint64_t start = kata__clock_ns(), end = start + (uint64_t)(1e9 * bench->seconds);
+    uint64_t before = start, now = start;
+    for (; now < end && n < MOST; before = now) {
+        now = kata__clock_ns();
+        if (now - before >= SHORTEST_NS) {
+            gaps[n++] = 1e-3 * (double)(now - before);
+        }
+    }
+    qsort(gaps, (size_t)n, sizeof gaps[0], kata__bench_by_size);
+    kata__bench_row row = {.workload = entry->name,
+                           .gflops = NAN,
+                           .share = NAN,
+                           .per_second = 1e9 * n / (double)(now - start),
+                           .p50_us = n > 0 ? gaps[n / 2] : NAN,
+                           .p99_us = n > 0 ? gaps[n * 99 / 100] : NAN,
+                           .bytes = NAN,
+                           .spread = NAN,
+                           .unit = "interruption"};
+    return kata__bench_print(bench, &row);
+}
+
 size_t kata__bench_stream_bytes(const kata__bench *bench, int level) {
     size_t n = kata__bench_level_bytes(level), threads = (size_t)bench->threads;
     if (level < KATA__BENCH_L3) {
@@ -143,6 +171,7 @@ static kata_status run_bandwidth(kata__bench *bench, const kata__bench_entry *en
 void kata__bench_add_machine(kata__bench_list *list) {
     kata__bench_add(list, "machine", "peak", run_peak, 0, true);
     kata__bench_add(list, "machine", "clock", run_clock, 0, true);
+    kata__bench_add(list, "machine", "interruptions", run_interruptions, 0, true);
     for (size_t i = 0; i < KATA__COUNT(steady_us); i++) {
         char name[KATA__BENCH_NAME];
         snprintf(name, sizeof name, "steady/%d", steady_us[i]);

@@ -66,7 +66,7 @@ double kata__bench_bandwidth(kata__bench *bench, int level) {
 
 /* --- one workload ----------------------------------------------------------------------------- */
 
-static int by_size(const void *a, const void *b) {
+int kata__bench_by_size(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
@@ -137,12 +137,12 @@ static void set_limit(kata__bench *bench, const kata__bench_work *work, const re
     for (int i = 0; i < n; i++) {
         compute[i] = work->flops / all[i].peak;
     }
-    qsort(compute, (size_t)n, sizeof compute[0], by_size);
+    qsort(compute, (size_t)n, sizeof compute[0], kata__bench_by_size);
     bool is_compute = work->flops > 0 && quantile(compute, n, 0.5) >= memory_time;
     for (int i = 0; i < n; i++) {
         shares[i] = all[i].rate * (is_compute ? work->flops / all[i].peak : memory_time);
     }
-    qsort(shares, (size_t)n, sizeof shares[0], by_size);
+    qsort(shares, (size_t)n, sizeof shares[0], kata__bench_by_size);
     if (is_compute || memory_time > 0) {
         row->share = quantile(shares, n, 0.5);
         row->limit = is_compute ? "FMA" : kata__bench_level_name(level);
@@ -164,8 +164,8 @@ kata_status kata__bench_measure(kata__bench *bench, const char *workload,
     for (int i = 0; i < n; i++) {
         rates[i] = all[i].rate;
     }
-    qsort(rates, (size_t)n, sizeof rates[0], by_size);
-    qsort(bench->times, (size_t)n_times, sizeof *bench->times, by_size);
+    qsort(rates, (size_t)n, sizeof rates[0], kata__bench_by_size);
+    qsort(bench->times, (size_t)n_times, sizeof *bench->times, kata__bench_by_size);
     double rate = quantile(rates, n, 0.5);
     kata__bench_row row = {.workload = workload,
                            .batch = work->batch,

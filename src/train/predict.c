@@ -53,33 +53,38 @@ static kata_status check_predict(const kata_graph *graph, const kata_tensor *inp
     return KATA_OK;
 }
 
-/* Runs samples first..first+n). */
+/* Runs samples first..first+n). Numbers of the input's own kind are read where they are. */
 static kata_status predict_some(struct kata__trainer *trainer, const kata_tensor *input,
                                 const kata_tensor *out, int64_t first, int64_t n) {
     kata__program *program;
     KATA__TRY(kata__program_get(trainer, KATA__PROGRAM_PREDICT, n, NULL, false, &program));
-    kata_tensor x = kata_session_input(program->session, 0);
-    int64_t in_width = width_of(input), out_width = width_of(out);
-    const char *from = input->data;
-    kata_tensor part = kata_tensor_view(
-        (void *)(uintptr_t)(from + (size_t)(first * in_width) * kata_dtype_size(input->dtype)),
-        input->dtype, &x.shape);
-    /* Numbers of the input's own kind are read where they are. */
-    const bool borrows = input->dtype == x.dtype && n > 0;
-    if (!borrows) {
-        KATA__TRY(kata_tensor_copy(&x, &part));
-    } else {
-        kata__session_borrow(program->session, 0, part.data);
-    }
-    const kata_status status = kata_session_run(program->session, 0, 0);
-    kata_tensor y = kata_session_output(program->session, 0);
-    kata_tensor result =
-        kata_tensor_view((float *)out->data + first * out_width, KATA_F32, &y.shape);
-    const kata_status copied = status == KATA_OK ? kata_tensor_copy(&result, &y) : status;
+    kata_session *session = program->session;
+    const int64_t out_width = width_of(out);
+    const size_t sample_bytes = (size_t)width_of(input) * kata_dtype_size(input->dtype);
+    char *from = (char *)input->data + (size_t)first * sample_bytes;
+    kata_tensor x = kata_session_input(session, 0);
+    const bool borrows = input->dtype == x.dtype;
     if (borrows) {
-        kata__session_borrow(program->session, 0, NULL);
+        kata__session_borrow(session, 0, from);
+    } else {
+        const kata_tensor part = kata_tensor_view(from, input->dtype, &x.shape);
+        KATA__TRY(kata_tensor_copy(&x, &part));
     }
-    return copied;
+    kata_status status = kata_session_run(session, 0, 0);
+    if (status == KATA_OK) {
+        const kata_tensor y = kata_session_output(session, 0);
+        float *to = (float *)out->data + first * out_width;
+        if (y.dtype == KATA_F32) {
+            memcpy(to, y.data, (size_t)(n * out_width) * sizeof *to);
+        } else {
+            const kata_tensor result = kata_tensor_view(to, KATA_F32, &y.shape);
+            status = kata_tensor_copy(&result, &y);
+        }
+    }
+    if (borrows) {
+        kata__session_borrow(session, 0, NULL);
+    }
+    return status;
 }
 
 kata_status kata_predict(kata_model *model, const kata_tensor *input, const kata_tensor *out) {
