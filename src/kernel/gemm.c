@@ -6,8 +6,8 @@
  *   PIECES  everything else: each chunk is a piece of C, computed by tiles. B is read where it is,
  * or a chunk packs what it needs of it into scratch of its worker, block by block. A product with
  * few elements and many terms is cut in k as well: the parts go to places of their own and are
- * added in order, or one thread alone adds each to C, with the same bits. The way and the chunks
- * are functions of the sizes and the instruction set alone.
+ * added in order, or each is added to C, with the same bits. The way and the chunks are functions
+ * of the sizes and the instruction set alone.
  */
 #include "kernel/gemm.h"
 #include "base/parallel.h"
@@ -49,7 +49,8 @@ struct plan {
     int64_t row_chunks, column_chunks, parts, items, item_chunks; /* items: of the batch, a chunk */
     int n_threads;
     size_t space_bytes, scratch_bytes, turned_bytes, taken_bytes; /* for a worker */
-    bool in_place; /* one thread adds each part to C, with the same bits */
+    bool in_place; /* each part is added to C, with the same bits: by one thread alone, */
+    bool crosses;  /* or two parts, each in one half of the rows and then in the other */
     int64_t tail;  /* the last columns, not among g.n, if they would leave most of a vector empty */
 };
 
@@ -236,8 +237,12 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype,
              (g->transpose_b || rows >= (crosses ? CROSS_ROWS : PACK_ROWS) ||
               (crowded && rows > 2 * p.table->rows));
     p.n_threads = kata_context_threads(context);
-    p.in_place = p.parts > 1 && p.n_threads == 1 && !g->take && g->alpha == 1 && g->beta == 0 &&
-                 g->k / p.parts + 2 * lanes <= p.table->k_block;
+    const bool adds = p.parts > 1 && !g->take && g->alpha == 1 && g->beta == 0 &&
+                      g->k / p.parts + 2 * lanes <= p.table->k_block;
+    p.crosses = adds && p.n_threads > 1 && p.parts == 2 && p.row_chunks * p.column_chunks == 1 &&
+                !p.pack && g->m >= 4 * lanes;
+    p.row_chunks = p.crosses ? 2 : p.row_chunks;
+    p.in_place = p.crosses || (adds && p.n_threads == 1);
     measure(&p, turns);
     return p;
 }
@@ -259,6 +264,7 @@ struct job {
     kata_context *context;
     const struct plan *plan;
     int64_t n_chunks;
+    int64_t turn; /* crosses: the first or the second */
     char *workers, *parts;
 };
 
@@ -390,8 +396,9 @@ static void piece_chunk(const struct job *job, int worker, int64_t item, int64_t
         piece.ldc = n;
     } else {
         piece.alpha = g->alpha;
-        piece.beta = part == 0 ? g->beta : 1;
-        if (part == p->parts - 1) {
+        const int64_t before = p->crosses ? job->turn : part; /* parts that C has */
+        piece.beta = before == 0 ? g->beta : 1;
+        if (before == p->parts - 1) {
             piece.bias_column = at(p, g->bias_column, j0);
             piece.bias_row = at(p, g->bias_row, i0);
             piece.relu = g->relu;
@@ -422,7 +429,12 @@ struct place {
     int64_t i0, i1, j0, j1, part, item;
 };
 
-static struct place place_of(const struct plan *p, int64_t chunk) {
+static struct place place_of(const struct job *job, int64_t chunk) {
+    const struct plan *p = job->plan;
+    if (p->crosses) {
+        const int64_t half = (chunk + job->turn) % 2;
+        return (struct place){chunk_row(p, half), chunk_row(p, half + 1), 0, p->g.n, chunk, 0};
+    }
     const int64_t row = chunk % p->row_chunks, rest = chunk / p->row_chunks;
     const int64_t column = rest % p->column_chunks, rest2 = rest / p->column_chunks;
     return (struct place){chunk_row(p, row),       chunk_row(p, row + 1),
@@ -444,12 +456,12 @@ static struct after operands_of(const struct plan *p, const struct place *at_chu
 static void run_chunk(void *argument, int64_t chunk, int worker) {
     const struct job *job = argument;
     const struct plan *p = job->plan;
-    const struct place c = place_of(p, chunk);
+    const struct place c = place_of(job, chunk);
     /* What the next chunk of this worker reads is fetched. What another worker's reads is not: it
      * has that in its own cache, maybe to write it soon. */
     struct after after = {0};
     if (p->way == PIECES && kata__parallel_follows(job->context, job->n_chunks, chunk)) {
-        const struct place next = place_of(p, chunk + 1);
+        const struct place next = place_of(job, chunk + 1);
         const struct after now = operands_of(p, &c);
         after = operands_of(p, &next);
         after.a = after.a == now.a ? NULL : after.a;
@@ -505,8 +517,10 @@ void kata__gemm_run(kata_context *context, kata_dtype dtype, const kata__gemm *g
     if (sums) {
         job.parts = job.workers + worker_bytes(&p) * (size_t)p.n_threads;
     }
-    job.n_chunks = p.item_chunks * p.parts * p.row_chunks * p.column_chunks;
-    kata__parallel(context, job.n_chunks, run_chunk, &job);
+    job.n_chunks = p.crosses ? 2 : p.item_chunks * p.parts * p.row_chunks * p.column_chunks;
+    for (job.turn = 0; job.turn < (p.crosses ? 2 : 1); job.turn++) {
+        kata__parallel(context, job.n_chunks, run_chunk, &job);
+    }
     if (sums) {
         kata__parallel(context, least(p.g.m, p.parts), parts_chunk, &job);
     }
