@@ -316,7 +316,7 @@ def text(rows, here):
     notes = here / "notes.md"
     if notes.exists():
         parts.append(notes.read_text())
-    parts.append("## Printed by\n\n```sh\nbench/peers/run              # everything, some 15 minutes; the peers come "
+    parts.append("## Printed by\n\n```sh\nbench/peers/run              # everything, some 35 minutes (--fast: 15, without Keras and torch.compile); the peers come "
                  "from PyPI into build/peers/venv\nbench/peers/run train memory # some parts; the rest of the page "
                  "stays as it was\n```\n")
     return "\n".join(p for p in parts if p)
