@@ -8,8 +8,8 @@ OPTIMIZERS = {"two-layer": "SGD", "simple-convnet": "Adam", "deep-convnet": "Ada
 
 INTRODUCTION = """# Performance
 
-How fast Kata is, as a share of what the processor can do and beside the newest PyTorch, Keras and onnxruntime, measured
-in one run on one machine ([another one](performance-zen4.md)). Every figure on this page was printed by a command;
+How fast Kata is, as a share of what the processor can do and beside the newest PyTorch, Keras and onnxruntime, the
+sides of each part in turns on one machine ([another one](performance-zen4.md)). Every figure on this page was printed by a command;
 `bench/peers/run` measures all of it again and writes this page. On your own machine, without any peer:
 
 ```sh
@@ -25,7 +25,8 @@ each. Training: batch 100, the same batch again and again, so that the step alon
 update); prediction: one input in memory, to probabilities. FLOPs are those of products and convolutions, taps on zero
 padding not counted; a share is of the peak of float32 multiply-adds of as many threads, measured between the repetitions
 of the same process, because the clock moves. While the processes below ran, everything else on the machine took {foreign}
-of a core (median; at most {foreign_most}).
+of a core (median; at most {foreign_most}). Parts are measured one at a time, at the commits named above; where Keras and
+torch.compile were left out the second time, their earlier figures stand.
 
 The peers run at the best settings that we found: PyTorch with a heap that is not given back to the system at each step
 (`MALLOC_MMAP_THRESHOLD_`, `MALLOC_TRIM_THRESHOLD_`, `MALLOC_TOP_PAD_`), fused optimisers, contiguous or `channels_last`

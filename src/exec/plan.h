@@ -32,8 +32,4 @@ kata_status kata__plan_make(kata__plan *plan, const kata_graph *graph, bool keep
 kata_status kata__plan_arena_bytes(size_t *n_bytes, const kata_graph *graph);
 void kata__plan_free(kata__plan *plan, kata_context *context);
 
-/* From here on the session reads its i-th input, of n, at `data`: contiguous numbers of the input's
- * dtype and shape, which nothing writes; NULL: at its own memory again. */
-void kata__session_borrow(kata_session *session, int i, const void *data);
-
 #endif

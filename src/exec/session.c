@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/float_mode.h"
 #include "exec/plan.h"
+#include "exec/session.h"
 #include "kernel/elementwise.h"
 
 typedef struct step {
@@ -311,10 +312,13 @@ static kata_status run_steps(kata_session *session, size_t from, size_t to, bool
 static kata_status check_gradients(kata_session *session) {
     for (size_t i = session->first_update; i < session->n_steps; i++) {
         const step *s = &session->steps[i];
-        const int k = s->call.n_outputs;
-        if (k < s->call.n_inputs && !all_finite(session->context, &s->call.inputs[k])) {
-            KATA__TRY(run_steps(session, 0, session->first_update, true));
-            return fail_not_finite(session, s, &s->call.inputs[k], s->node->inputs[k]);
+        for (int k = s->call.n_outputs; k < s->call.n_inputs; k++) {
+            const kata_tensor *input = &s->call.inputs[k];
+            const bool is_scalar = input->shape.rank == 0; /* learning rate, number of the step */
+            if ((k == s->call.n_outputs || is_scalar) && !all_finite(session->context, input)) {
+                KATA__TRY(run_steps(session, 0, session->first_update, true));
+                return fail_not_finite(session, s, input, s->node->inputs[k]);
+            }
         }
     }
     return KATA_OK;

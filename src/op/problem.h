@@ -1,5 +1,5 @@
-/* What the nodes of convolutions and pools are to compute, for the passes that rewrite them. The
- * call needs types and attributes, no data. */
+/* What nodes are to compute, for the passes that rewrite them. A call needs types and attributes,
+ * no data. */
 #ifndef KATA_OP_PROBLEM_H
 #define KATA_OP_PROBLEM_H
 
@@ -12,7 +12,7 @@ extern const kata_op kata__op_Conv, kata__op_kata_ConvGradInput, kata__op_kata_C
     kata__op_kata_AveragePoolGrad, kata__op_GlobalAveragePool, kata__op_Relu,
     kata__op_kata_ReluGrad, kata__op_Add, kata__op_Gemm, kata__op_Expand,
     kata__op_BatchNormalization, kata__op_kata_BatchNormGrad, kata__op_Flatten, kata__op_Reshape,
-    kata__op_Mul;
+    kata__op_Mul, kata__op_kata_GemmUpdate;
 
 /* Of a Conv, kata:ConvGradInput or kata:ConvGradWeight: the convolution itself. */
 kata__conv kata__conv_problem(const kata_call *call);
@@ -25,5 +25,8 @@ int64_t kata__conv_bf16_numbers(kata_context *context, const kata__conv *conv,
 /* Of a MaxPool, AveragePool or the gradient of one. False if some window has no tap inside, which
  * only the plain loops know about, or there is nothing to compute. */
 bool kata__pool_problem(const kata_call *call, kata__conv *pool, bool *count_include_pad);
+/* Whether an operator is a step of an optimiser whose gradient is an input (SGD, Adam, ...): its
+ * name is then a `rule` of kata:GemmUpdate. */
+bool kata__is_optimizer_step(const kata_op *op);
 
 #endif

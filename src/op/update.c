@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "kernel/update.h"
+#include "op/problem.h"
 #include "op/rules.h"
 
 #define FACTOR(text, value, description)                                                           \
@@ -59,6 +60,10 @@ static kata_status update_infer(kata_infer *infer) {
         infer->outputs[i] = infer->inputs[0];
     }
     return KATA_OK;
+}
+
+bool kata__is_optimizer_step(const kata_op *op) {
+    return op->infer == update_infer;
 }
 
 static double attribute(const kata_call *call, const char *name) {
@@ -288,12 +293,11 @@ static kata__gemm product_of(const kata_call *call) {
                         .alpha = call->attributes[PRODUCT_ALPHA].f};
 }
 
-/* What the messages of both kernels say. */
-static kata_status fail_gradient(const kata_call *call, int64_t at, double value) {
+static kata_status fail_gradient(const kata_call *call, int64_t at) {
     const int64_t n = call->inputs[0].shape.dim[1];
     return kata_fail(KATA_NON_FINITE,
-                     "the first non-finite value is element (%lld,%lld) of the gradient, %g",
-                     (long long)(at / n), (long long)(at % n), value);
+                     "the first non-finite value is element (%lld,%lld) of the gradient",
+                     (long long)(at / n), (long long)(at % n));
 }
 
 static double product_element(const kata_call *call, const kata__gemm *p, int64_t i, int64_t j) {
@@ -314,7 +318,7 @@ static kata_status product_reference(const kata_call *call) {
     for (int64_t i = 0; i < p.m * p.n; i++) {
         double value[3] = {0}, g = product_element(call, &p, i / p.n, i % p.n);
         if (!isfinite(g)) {
-            return fail_gradient(call, i, g);
+            return fail_gradient(call, i);
         }
         for (int k = 0; k < call->n_outputs; k++) {
             value[k] = kata_load(dtype, call->inputs[k].data, i);
@@ -340,8 +344,7 @@ static kata_status product_fast(const kata_call *call) {
         call->context, call->inputs[0].dtype, product_rule(call->attributes), &p,
         call->outputs[0].data, call->n_outputs > 1 ? call->outputs[1].data : NULL,
         call->n_outputs > 2 ? call->outputs[2].data : NULL, &options, call->workspace);
-    return bad < 0 ? KATA_OK
-                   : fail_gradient(call, bad, product_element(call, &p, bad / p.n, bad % p.n));
+    return bad < 0 ? KATA_OK : fail_gradient(call, bad);
 }
 
 static kata_kernel product_choose(const kata_call *call) {

@@ -10,23 +10,11 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "op/problem.h"
 #include "pass/pass.h"
-
-extern const kata_op kata__op_Gemm, kata__op_kata_GemmUpdate;
 
 /* Weights, gradient and states: so many bytes do not stay in the caches. */
 enum { FAR_BYTES = 512 << 10 };
-
-static const char *const rules[] = {"SGD", "Momentum", "Nesterov", "AdaGrad", "RMSProp", "Adam"};
-
-static const char *rule_of(const kata__node *node) {
-    for (size_t i = 0; i < KATA__COUNT(rules) && (node->op->flags & KATA_OP_UPDATE) != 0; i++) {
-        if (strcmp(node->op->domain, "kata") == 0 && strcmp(node->op->name, rules[i]) == 0) {
-            return rules[i];
-        }
-    }
-    return NULL;
-}
 
 /* By value: how many nodes read it, and the graph itself if it is an output. */
 static void count_uses(const kata_graph *graph, int32_t *uses) {
@@ -75,9 +63,9 @@ static bool is_far(const kata_graph *graph, const kata__node *update) {
 /* Puts the product and the update of nodes[i] into one node at the end, if they fit. */
 static kata_status fuse(kata_graph *graph, size_t i, const int32_t *uses) {
     const kata__node update = graph->nodes[i];
-    const char *rule = update.removed ? NULL : rule_of(&update);
     const int n = update.n_outputs;
-    if (rule == NULL || !is_far(graph, &update) || uses[update.inputs[n].id] != 1 ||
+    if (update.removed || !kata__is_optimizer_step(update.op) || !is_far(graph, &update) ||
+        uses[update.inputs[n].id] != 1 ||
         graph->values[update.inputs[n].id].kind != KATA__VALUE_NODE) {
         return KATA_OK;
     }
@@ -113,7 +101,7 @@ static kata_status fuse(kata_graph *graph, size_t i, const int32_t *uses) {
             given[n_given++] = all[k];
         }
     }
-    given[n_given++] = (kata_attribute)KATA_STRING("rule", rule);
+    given[n_given++] = (kata_attribute)KATA_STRING("rule", update.op->name);
     given[n_given++] = (kata_attribute)KATA_INT("g_first", g_first);
     product->removed = graph->nodes[i].removed = true;
     return kata_graph_node_outputs(graph, update.name, "kata:GemmUpdate", inputs, n_inputs, given,

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "exec/plan.h"
+#include "exec/session.h"
 #include "train/trainer.h"
 
 #define WHOLE 256 /* up to so many samples run as one batch */

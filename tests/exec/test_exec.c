@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "exec/plan.h"
+#include "exec/session.h"
 
 static kata_value unary(kata_graph *g, const char *op, kata_value x) {
     return KATA_NODE(g, op, KATA_INPUTS(x));

@@ -29,6 +29,7 @@
 
 #include "kernel/conv_last_bf16.h"
 #include "op/problem.h"
+#include "support/assert_ok.h"
 
 static const double unit_roundoff = 1.0 / 256, likely = 6;
 /* Of the largest result: what tests/kernel finds for float32, and more. */
@@ -45,13 +46,6 @@ enum {
 };
 
 static double nearest_to_bound[3]; /* the largest error over its bound, by algorithm */
-
-#define OK(expression)                                                                             \
-    do {                                                                                           \
-        if ((expression) != KATA_OK) {                                                             \
-            fail_msg("%s: %s", #expression, kata_error_message());                                 \
-        }                                                                                          \
-    } while (0)
 
 static kata__conv problem(int64_t n, int64_t c, int64_t h, int64_t w, int64_t f, int64_t pad_before,
                           int64_t pad_behind) {
@@ -314,7 +308,7 @@ typedef struct network {
 
 static network begin(kata_context *context, const graph_input *inputs, int n) {
     network net = {0};
-    OK(kata_graph_new(&net.graph, context, "conv"));
+    assert_ok(kata_graph_new(&net.graph, context, "conv"));
     for (int i = 0; i < n; i++) {
         if (inputs[i].data != NULL) {
             net.data[net.n++] = inputs[i].data;
@@ -332,12 +326,13 @@ static kata_session *run(network *net, const kata_value *outputs, int n_outputs,
     if (kata_graph_status(net->graph) != KATA_OK) {
         fail_msg("%s", kata_graph_message(net->graph));
     }
-    OK(kata_session_new(&session, net->graph, &(kata_session_options){.reference = reference}));
+    assert_ok(
+        kata_session_new(&session, net->graph, &(kata_session_options){.reference = reference}));
     for (int i = 0; i < net->n; i++) {
         kata_tensor tensor = kata_session_input(session, i);
         memcpy(tensor.data, net->data[i], kata_tensor_bytes(&tensor));
     }
-    OK(kata_session_run(session, 1, 1));
+    assert_ok(kata_session_run(session, 1, 1));
     return session;
 }
 

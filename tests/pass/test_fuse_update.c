@@ -14,13 +14,7 @@
 
 #include "exec/plan.h"
 #include "pass/pass.h"
-
-#define OK(expression)                                                                             \
-    do {                                                                                           \
-        if ((expression) != KATA_OK) {                                                             \
-            fail_msg("%s: %s", #expression, kata_error_message());                                 \
-        }                                                                                          \
-    } while (0)
+#include "support/assert_ok.h"
 
 enum { BATCH = 20, IN = 260, HIDDEN = 300, OUT = 220, STEPS = 3 };
 
@@ -58,7 +52,7 @@ static kata_value variable(training *t, bool trainable, int64_t rows, int64_t co
 /* The mean square of what the network gives, its gradients, a step of Adam. */
 static training build(variety v) {
     training t = {0};
-    OK(kata_graph_new(&t.graph, kata_context_default(), "training"));
+    assert_ok(kata_graph_new(&t.graph, kata_context_default(), "training"));
     kata_graph *g = t.graph;
     const int64_t out = v == SMALL ? 3 : v == SHARED ? HIDDEN : OUT;
     kata_value x = kata_graph_input(g, "x", KATA_F32, &KATA_SHAPE_OF(BATCH, IN));
@@ -74,8 +68,8 @@ static training build(variety v) {
     kata_value loss =
         KATA_NODE_WITH(g, "ReduceMean", KATA_INPUTS(KATA_NODE(g, "Mul", KATA_INPUTS(y, y))),
                        KATA_INT("keepdims", 0));
-    OK(kata_graph_differentiate(g, loss, weights, 2, gradients));
-    OK(kata_graph_output(g, "loss", loss));
+    assert_ok(kata_graph_differentiate(g, loss, weights, 2, gradients));
+    assert_ok(kata_graph_output(g, "loss", loss));
     for (int i = 0; i < 2; i++) {
         kata_shape shape = kata_value_shape(g, weights[i]);
         kata_value m = variable(&t, false, shape.dim[0], shape.dim[1]);
@@ -92,9 +86,9 @@ static training build(variety v) {
                                      kata_graph_scalar(g, KATA_F32, 0.01),
                                      kata_graph_scalar(g, KATA_F32, 2)};
         const kata_attribute decay = KATA_FLOAT("weight_decay", 0.1);
-        OK(kata_graph_node_outputs(g, NULL, "kata:Adam", inputs, 6, &decay, 1, outputs, 3));
+        assert_ok(kata_graph_node_outputs(g, NULL, "kata:Adam", inputs, 6, &decay, 1, outputs, 3));
         if (v == READ && i == 1) {
-            OK(kata_graph_output(g, "updated", outputs[0]));
+            assert_ok(kata_graph_output(g, "updated", outputs[0]));
         }
     }
     return t;
@@ -120,19 +114,19 @@ static void test_same_bits(void **state) {
     for (int v = 0; v < VARIETIES; v++) {
         training apart = build((variety)v), fused = build((variety)v);
         size_t bytes[2];
-        OK(kata__graph_fuse_updates(fused.graph, kata__plan_arena_bytes));
+        assert_ok(kata__graph_fuse_updates(fused.graph, kata__plan_arena_bytes));
         assert_int_equal(count(fused.graph, "GemmUpdate"), expected_fused[v]);
         assert_int_equal(count(fused.graph, "Adam"), 2 - expected_fused[v]);
-        OK(kata__plan_arena_bytes(&bytes[0], apart.graph));
-        OK(kata__plan_arena_bytes(&bytes[1], fused.graph));
+        assert_ok(kata__plan_arena_bytes(&bytes[0], apart.graph));
+        assert_ok(kata__plan_arena_bytes(&bytes[1], fused.graph));
         assert_true(bytes[1] < bytes[0] || (bytes[1] == bytes[0] && expected_fused[v] == 0));
         kata_session *sessions[2];
-        OK(kata_session_new(&sessions[0], apart.graph, NULL));
-        OK(kata_session_new(&sessions[1], fused.graph, NULL));
+        assert_ok(kata_session_new(&sessions[0], apart.graph, NULL));
+        assert_ok(kata_session_new(&sessions[1], fused.graph, NULL));
         for (int step = 0; step < STEPS; step++) {
             for (int k = 0; k < 2; k++) {
                 fill(sessions[k], (float)(step + 1));
-                OK(kata_session_run(sessions[k], 1, (uint64_t)step));
+                assert_ok(kata_session_run(sessions[k], 1, (uint64_t)step));
             }
         }
         for (int i = 0; i < apart.n_variables; i++) {
@@ -152,9 +146,9 @@ static void test_same_bits(void **state) {
 static void test_not_finite(void **state) {
     (void)state;
     training t = build(PLAIN);
-    OK(kata__graph_fuse_updates(t.graph, kata__plan_arena_bytes));
+    assert_ok(kata__graph_fuse_updates(t.graph, kata__plan_arena_bytes));
     kata_session *session;
-    OK(kata_session_new(&session, t.graph, NULL));
+    assert_ok(kata_session_new(&session, t.graph, NULL));
     fill(session, 1);
     float *w = t.variables[1]->tensor.data, *first = t.variables[0]->tensor.data;
     const float old = w[5], old_first = first[0];

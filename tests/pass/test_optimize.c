@@ -15,12 +15,7 @@
 #include <kata/exec.h>
 #include <kata/pass.h>
 
-#define OK(expression)                                                                             \
-    do {                                                                                           \
-        if ((expression) != KATA_OK) {                                                             \
-            fail_msg("%s: %s", #expression, kata_error_message());                                 \
-        }                                                                                          \
-    } while (0)
+#include "support/assert_ok.h"
 
 enum { MAX_VARIABLES = 24 };
 
@@ -158,7 +153,8 @@ typedef kata_value (*builder)(network *, kata_value);
 
 static kata_value constant(network *net, int64_t n, double value) {
     kata_tensor tensor;
-    OK(kata_tensor_new(&tensor, kata_graph_context(net->graph), KATA_F32, &KATA_SHAPE_OF(n)));
+    assert_ok(
+        kata_tensor_new(&tensor, kata_graph_context(net->graph), KATA_F32, &KATA_SHAPE_OF(n)));
     for (int64_t i = 0; i < n; i++) {
         ((float *)tensor.data)[i] = (float)value;
     }
@@ -174,7 +170,7 @@ static kata_value normalised(network *net, kata_value x) {
     x = conv(net, x, (conv_options){.filters = 6, .kernel = 3, .pad = 1, .no_bias = true});
     kata_value scale = variable(net, KATA_SHAPE_OF(6)), shift = variable(net, KATA_SHAPE_OF(6));
     kata_value outputs[5];
-    OK(kata_graph_node_outputs(
+    assert_ok(kata_graph_node_outputs(
         net->graph, NULL, "BatchNormalization",
         (kata_value[]){x, scale, shift, constant(net, 6, 0.1), constant(net, 6, 0.9)}, 5,
         (const kata_attribute[]){KATA_INT("training_mode", 1)}, 1, outputs, 5));
@@ -219,19 +215,19 @@ typedef enum form { FORWARD, BACKWARD, TRAINING } form;
  * variable and the input; with TRAINING an update of each variable. */
 static network build(kata_context *context, int which, form f) {
     network net = {0};
-    OK(kata_graph_new(&net.graph, context, networks[which].name));
+    assert_ok(kata_graph_new(&net.graph, context, networks[which].name));
     kata_graph *graph = net.graph;
     kata_value x = kata_graph_input(
         graph, "x", KATA_F32,
         &KATA_SHAPE_OF(networks[which].n, networks[which].c, networks[which].h, networks[which].w));
     kata_value y = networks[which].build(&net, x);
-    OK(kata_graph_output(graph, "y", y));
+    assert_ok(kata_graph_output(graph, "y", y));
     if (f == FORWARD) {
         return net;
     }
     kata_shape shape = kata_value_shape(graph, y);
     kata_tensor weights;
-    OK(kata_tensor_new(&weights, context, KATA_F32, &shape));
+    assert_ok(kata_tensor_new(&weights, context, KATA_F32, &shape));
     for (int64_t i = 0; i < kata_tensor_count(&weights); i++) {
         ((float *)weights.data)[i] = (float)kata_random_uniform(5, 0, 0, (uint64_t)i) - 0.5f;
     }
@@ -248,16 +244,16 @@ static network build(kata_context *context, int which, form f) {
     if (f == BACKWARD) {
         wrt[n++] = x;
     }
-    OK(kata_graph_differentiate(graph, loss, wrt, n, gradients));
+    assert_ok(kata_graph_differentiate(graph, loss, wrt, n, gradients));
     for (int i = 0; i < n; i++) {
         assert_int_not_equal(gradients[i].id, 0);
-        OK(kata_graph_output(graph, NULL, gradients[i]));
+        assert_ok(kata_graph_output(graph, NULL, gradients[i]));
         if (f == TRAINING) {
             KATA_NODE(graph, "kata:SGD",
                       KATA_INPUTS(wrt[i], gradients[i], kata_graph_scalar(graph, KATA_F32, 0.1)));
         }
     }
-    OK(kata_graph_simplify(graph));
+    assert_ok(kata_graph_simplify(graph));
     return net;
 }
 
@@ -270,9 +266,9 @@ static void fill_input(kata_session *session) {
 
 static kata_session *run(const kata_graph *graph, bool reference) {
     kata_session *session;
-    OK(kata_session_new(&session, graph, &(kata_session_options){.reference = reference}));
+    assert_ok(kata_session_new(&session, graph, &(kata_session_options){.reference = reference}));
     fill_input(session);
-    OK(kata_session_run(session, 1, 1));
+    assert_ok(kata_session_run(session, 1, 1));
     return session;
 }
 
@@ -315,15 +311,15 @@ static void test_same_numbers(void **state) {
     (void)state;
     for (int level = 0; level < 3; level++) {
         kata_context *context;
-        OK(kata_context_new(&context,
-                            &(kata_context_options){.kernels = levels[level], .threads = 1}));
+        assert_ok(kata_context_new(
+            &context, &(kata_context_options){.kernels = levels[level], .threads = 1}));
         for (int i = 0; i < N_NETWORKS; i++) {
             for (form f = FORWARD; f <= TRAINING; f++) {
                 char what[96];
                 snprintf(what, sizeof what, "%s, %s, form %d", networks[i].name, levels[level], f);
                 network net = build(context, i, f), again = build(context, i, f);
                 kata_graph *fast;
-                OK(kata_graph_optimize(&fast, net.graph));
+                assert_ok(kata_graph_optimize(&fast, net.graph));
                 kata_session *want = run(again.graph, true), *got = run(fast, false);
                 compare(what, fast, got, want, 2e-4);
                 kata_session_free(got);
@@ -363,9 +359,10 @@ static void test_same_bits_for_any_threads(void **state) {
         kata_graph *fast[3];
         kata_session *sessions[3];
         for (int t = 0; t < 3; t++) {
-            OK(kata_context_new(&contexts[t], &(kata_context_options){.threads = threads[t]}));
+            assert_ok(
+                kata_context_new(&contexts[t], &(kata_context_options){.threads = threads[t]}));
             nets[t] = build(contexts[t], i, BACKWARD);
-            OK(kata_graph_optimize(&fast[t], nets[t].graph));
+            assert_ok(kata_graph_optimize(&fast[t], nets[t].graph));
             sessions[t] = run(fast[t], false);
         }
         for (int t = 0; t < 3; t++) {
@@ -424,7 +421,7 @@ static void test_what_is_put_together(void **state) {
         for (form f = FORWARD; f <= TRAINING; f++) {
             network net = build(kata_context_default(), expected[i].network, f);
             kata_graph *fast;
-            OK(kata_graph_optimize(&fast, net.graph));
+            assert_ok(kata_graph_optimize(&fast, net.graph));
             kata_session *session = run(fast, false);
             int n = count(session, expected[i].op);
             if (n != expected[i].n[f]) {
@@ -443,12 +440,12 @@ static void test_prepared_weights(void **state) {
     (void)state;
     network net = build(kata_context_default(), 2, FORWARD), training = {0};
     kata_graph *fast;
-    OK(kata_graph_optimize(&fast, net.graph));
+    assert_ok(kata_graph_optimize(&fast, net.graph));
     kata_session *session = run(fast, false), *plain = run(net.graph, false);
     kata_session *again = run(fast, false);
     for (int i = 0; i < 3; i++) {
         fill_input(session);
-        OK(kata_session_run(session, 1, 1));
+        assert_ok(kata_session_run(session, 1, 1));
         same_bits("run again", session, again, 1);
     }
     for (int i = 0; i < kata_session_n_profile(session); i++) {
@@ -461,22 +458,22 @@ static void test_prepared_weights(void **state) {
     kata_variable *weight = kata_graph_find_variable(net.graph, "w2");
     ((float *)weight->tensor.data)[3] += 1;
     kata_variable_changed(weight);
-    OK(kata_session_run(session, 1, 1));
-    OK(kata_session_run(plain, 1, 1));
+    assert_ok(kata_session_run(session, 1, 1));
+    assert_ok(kata_session_run(plain, 1, 1));
     compare("changed by hand", fast, session, plain, 1e-4);
 
     /* A training session writes the same variables. */
-    OK(kata_graph_new(&training.graph, kata_context_default(), "training"));
+    assert_ok(kata_graph_new(&training.graph, kata_context_default(), "training"));
     kata_value w = kata_graph_use_variable(training.graph, weight);
     kata_value moved = KATA_NODE(training.graph, "kata:SGD",
                                  KATA_INPUTS(w, KATA_NODE(training.graph, "Neg", KATA_INPUTS(w)),
                                              kata_graph_scalar(training.graph, KATA_F32, 0.5)));
-    OK(kata_graph_output(training.graph, NULL, moved));
+    assert_ok(kata_graph_output(training.graph, NULL, moved));
     kata_session *step;
-    OK(kata_session_new(&step, training.graph, NULL));
-    OK(kata_session_run(step, 1, 1));
-    OK(kata_session_run(session, 1, 1));
-    OK(kata_session_run(plain, 1, 1));
+    assert_ok(kata_session_new(&step, training.graph, NULL));
+    assert_ok(kata_session_run(step, 1, 1));
+    assert_ok(kata_session_run(session, 1, 1));
+    assert_ok(kata_session_run(plain, 1, 1));
     compare("trained", fast, session, plain, 1e-4);
     kata_session_free(step);
     kata_session_free(session);
@@ -492,9 +489,9 @@ static void test_non_finite_names_the_node(void **state) {
     (void)state;
     network net = build(kata_context_default(), 0, TRAINING);
     kata_graph *fast;
-    OK(kata_graph_optimize(&fast, net.graph));
+    assert_ok(kata_graph_optimize(&fast, net.graph));
     kata_session *session;
-    OK(kata_session_new(&session, fast, NULL));
+    assert_ok(kata_session_new(&session, fast, NULL));
     fill_input(session);
     float *weight = kata_graph_find_variable(net.graph, "w0")->tensor.data, old = weight[0];
     weight[0] = INFINITY;
@@ -502,7 +499,7 @@ static void test_non_finite_names_the_node(void **state) {
     assert_non_null(strstr(kata_error_message(), "Conv_"));
     assert_true(isinf(weight[0]));
     weight[0] = old;
-    OK(kata_session_run(session, 1, 1));
+    assert_ok(kata_session_run(session, 1, 1));
     kata_session_free(session);
     kata_graph_free(fast);
     kata_graph_free(net.graph);
@@ -513,16 +510,16 @@ static void test_what_stays(void **state) {
     (void)state;
     kata_context *context = kata_context_default();
     kata_graph *graph, *bound, *fast;
-    OK(kata_graph_new(&graph, context, "stays"));
+    assert_ok(kata_graph_new(&graph, context, "stays"));
     network net = {.graph = graph};
     kata_value x =
         kata_graph_input(graph, "picture", KATA_F32, &KATA_SHAPE_OF(KATA_UNKNOWN_DIM, 1, 8, 8));
     kata_value y = node(&net, "Relu", conv(&net, x, (conv_options){.filters = 3, .kernel = 3}));
-    OK(kata_graph_output(graph, "features", y));
-    OK(kata_graph_output(graph, "scores", dense(&net, y, 2)));
+    assert_ok(kata_graph_output(graph, "features", y));
+    assert_ok(kata_graph_output(graph, "scores", dense(&net, y, 2)));
     for (int64_t batch = 0; batch < 3; batch++) {
-        OK(kata_graph_bind(&bound, graph, batch, false));
-        OK(kata_graph_optimize(&fast, bound));
+        assert_ok(kata_graph_bind(&bound, graph, batch, false));
+        assert_ok(kata_graph_optimize(&fast, bound));
         assert_string_equal(kata_value_name(fast, kata_graph_input_at(fast, 0)), "picture");
         assert_string_equal(kata_value_name(fast, kata_graph_output_at(fast, 0)), "features");
         assert_string_equal(kata_value_name(fast, kata_graph_output_at(fast, 1)), "scores");

@@ -17,12 +17,7 @@
 #include <kata/exec.h>
 #include <kata/pass.h>
 
-#define OK(expression)                                                                             \
-    do {                                                                                           \
-        if ((expression) != KATA_OK) {                                                             \
-            fail_msg("%s: %s", #expression, kata_error_message());                                 \
-        }                                                                                          \
-    } while (0)
+#include "support/assert_ok.h"
 
 enum { MAX_VARIABLES = 24 };
 
@@ -110,13 +105,13 @@ enum { N_NETWORKS = sizeof networks / sizeof networks[0] };
  * weights) by each variable and their updates. *plain is the graph that owns the variables. */
 static kata_graph *build(kata_context *context, int which, bool trains, kata_graph **plain) {
     network net = {0};
-    OK(kata_graph_new(&net.graph, context, networks[which].name));
+    assert_ok(kata_graph_new(&net.graph, context, networks[which].name));
     kata_graph *graph = *plain = net.graph, *optimized;
     kata_value x = kata_graph_input(
         graph, "x", KATA_F32,
         &KATA_SHAPE_OF(networks[which].n, networks[which].c, networks[which].h, networks[which].h));
     kata_value y = networks[which].build(&net, x);
-    OK(kata_graph_output(graph, "y", y));
+    assert_ok(kata_graph_output(graph, "y", y));
     if (trains) {
         kata_value wrt[MAX_VARIABLES], gradients[MAX_VARIABLES];
         kata_value loss = KATA_NODE(graph, "Mul", KATA_INPUTS(y, y));
@@ -124,26 +119,26 @@ static kata_graph *build(kata_context *context, int which, bool trains, kata_gra
         for (int i = 0; i < net.n_variables; i++) {
             wrt[i] = kata_graph_use_variable(graph, kata_graph_variable_at(graph, i));
         }
-        OK(kata_graph_differentiate(graph, loss, wrt, net.n_variables, gradients));
+        assert_ok(kata_graph_differentiate(graph, loss, wrt, net.n_variables, gradients));
         for (int i = 0; i < net.n_variables; i++) {
-            OK(kata_graph_output(graph, NULL, gradients[i]));
+            assert_ok(kata_graph_output(graph, NULL, gradients[i]));
             KATA_NODE(graph, "kata:SGD",
                       KATA_INPUTS(wrt[i], gradients[i], kata_graph_scalar(graph, KATA_F32, 0.01)));
         }
-        OK(kata_graph_simplify(graph));
+        assert_ok(kata_graph_simplify(graph));
     }
-    OK(kata_graph_optimize(&optimized, graph));
+    assert_ok(kata_graph_optimize(&optimized, graph));
     return optimized;
 }
 
 static kata_session *run(const kata_graph *graph, bool reference) {
     kata_session *session;
-    OK(kata_session_new(&session, graph, &(kata_session_options){.reference = reference}));
+    assert_ok(kata_session_new(&session, graph, &(kata_session_options){.reference = reference}));
     kata_tensor x = kata_session_input(session, 0);
     for (int64_t i = 0; i < kata_tensor_count(&x); i++) {
         ((float *)x.data)[i] = (float)kata_random_uniform(4, 0, 0, (uint64_t)i);
     }
-    OK(kata_session_run(session, 1, 1));
+    assert_ok(kata_session_run(session, 1, 1));
     return session;
 }
 
@@ -182,10 +177,10 @@ static void test_same_numbers(void **state) {
     (void)state;
     for (int way = 0; way < 5; way++) {
         kata_context *context;
-        OK(kata_context_new(&context, &(kata_context_options){.kernels = ways[way][0],
-                                                              .bfloat16 = ways[way][1],
-                                                              .threads = 1,
-                                                              .log = quiet}));
+        assert_ok(kata_context_new(&context, &(kata_context_options){.kernels = ways[way][0],
+                                                                     .bfloat16 = ways[way][1],
+                                                                     .threads = 1,
+                                                                     .log = quiet}));
         for (int i = 0; i < N_NETWORKS; i++) {
             for (int trains = 0; trains < 2; trains++) {
                 char what[96];
@@ -194,7 +189,7 @@ static void test_same_numbers(void **state) {
                 kata_graph *plain, *again, *half;
                 kata_graph *fast = build(context, i, trains, &plain);
                 kata_graph *other = build(context, i, trains, &again);
-                OK(kata_graph_lower_precision(&half, other));
+                assert_ok(kata_graph_lower_precision(&half, other));
                 kata_session *want = run(fast, false), *got = run(half, false);
                 int n = kata_graph_n_outputs(fast);
                 compare(what, got, want, 1, 0.02);
@@ -230,9 +225,10 @@ static void test_same_bits_for_any_threads(void **state) {
         kata_graph *plain[3], *fast[3], *half[3];
         kata_session *sessions[3];
         for (int t = 0; t < 3; t++) {
-            OK(kata_context_new(&contexts[t], &(kata_context_options){.threads = threads[t]}));
+            assert_ok(
+                kata_context_new(&contexts[t], &(kata_context_options){.threads = threads[t]}));
             fast[t] = build(contexts[t], i, true, &plain[t]);
-            OK(kata_graph_lower_precision(&half[t], fast[t]));
+            assert_ok(kata_graph_lower_precision(&half[t], fast[t]));
             sessions[t] = run(half[t], false);
         }
         for (int t = 1; t < 3; t++) {
@@ -279,7 +275,7 @@ static void test_what_is_lowered(void **state) {
         for (int trains = 0; trains < 2; trains++) {
             kata_graph *plain, *half;
             kata_graph *fast = build(kata_context_default(), expected[i].network, trains, &plain);
-            OK(kata_graph_lower_precision(&half, fast));
+            assert_ok(kata_graph_lower_precision(&half, fast));
             kata_session *session = run(half, false);
             int n = count(session, expected[i].op);
             if (n != expected[i].n[trains]) {
@@ -299,9 +295,9 @@ static void test_prepared_weights(void **state) {
     (void)state;
     kata_graph *plain, *half;
     kata_graph *fast = build(kata_context_default(), 0, false, &plain);
-    OK(kata_graph_lower_precision(&half, fast));
+    assert_ok(kata_graph_lower_precision(&half, fast));
     kata_session *session = run(half, false), *full;
-    OK(kata_session_run(session, 1, 1));
+    assert_ok(kata_session_run(session, 1, 1));
     for (int i = 0; i < kata_session_n_profile(session); i++) {
         kata_profile_row row = kata_session_profile(session, i);
         bool packs =
@@ -315,7 +311,7 @@ static void test_prepared_weights(void **state) {
         ((float *)weight->tensor.data)[i] *= -3;
     }
     kata_variable_changed(weight);
-    OK(kata_session_run(session, 1, 1));
+    assert_ok(kata_session_run(session, 1, 1));
     full = run(fast, false);
     compare("changed", session, full, 1, 0.02);
     kata_session_free(full);

@@ -13,14 +13,8 @@
 
 #include "exec/plan.h"
 #include "pass/pass.h"
+#include "support/assert_ok.h"
 #include "support/counting_allocator.h"
-
-#define OK(expression)                                                                             \
-    do {                                                                                           \
-        if ((expression) != KATA_OK) {                                                             \
-            fail_msg("%s: %s", #expression, kata_error_message());                                 \
-        }                                                                                          \
-    } while (0)
 
 enum { MAX_VARIABLES = 256, RUNS = 3 };
 
@@ -137,13 +131,13 @@ static kata_graph *training(kata_context *context, builder build, int64_t size, 
                             bool optimised, kata_graph **model) {
     network net = {.size = size};
     kata_graph *graph, *fast;
-    OK(kata_graph_new(&net.graph, context, "network"));
+    assert_ok(kata_graph_new(&net.graph, context, "network"));
     *model = net.graph;
     kata_shape shape = build == chain ? KATA_SHAPE_OF(KATA_UNKNOWN_DIM, 16)
                                       : KATA_SHAPE_OF(KATA_UNKNOWN_DIM, 8, 8, 8);
     kata_value x = kata_graph_input(net.graph, "x", KATA_F32, &shape);
-    OK(kata_graph_output(net.graph, "y", build(&net, x)));
-    OK(kata_graph_bind(&graph, net.graph, batch, true));
+    assert_ok(kata_graph_output(net.graph, "y", build(&net, x)));
+    assert_ok(kata_graph_bind(&graph, net.graph, batch, true));
 
     kata_value y = kata_graph_output_at(graph, 0), wrt[MAX_VARIABLES], gradients[MAX_VARIABLES];
     kata_value loss =
@@ -156,17 +150,17 @@ static kata_graph *training(kata_context *context, builder build, int64_t size, 
             wrt[n++] = kata_graph_use_variable(graph, v);
         }
     }
-    OK(kata_graph_differentiate(graph, loss, wrt, n, gradients));
+    assert_ok(kata_graph_differentiate(graph, loss, wrt, n, gradients));
     for (int i = 0; i < n; i++) {
         KATA_NODE(graph, "kata:SGD",
                   KATA_INPUTS(wrt[i], gradients[i], kata_graph_scalar(graph, KATA_F32, 0.1)));
     }
     graph->n_outputs = 0;
-    OK(kata_graph_output(graph, NULL, loss));
-    OK(kata_graph_output(graph, NULL, y));
-    OK(kata_graph_simplify(graph));
+    assert_ok(kata_graph_output(graph, NULL, loss));
+    assert_ok(kata_graph_output(graph, NULL, y));
+    assert_ok(kata_graph_simplify(graph));
     if (optimised) {
-        OK(kata_graph_optimize(&fast, graph));
+        assert_ok(kata_graph_optimize(&fast, graph));
         kata_graph_free(graph);
         graph = fast;
     }
@@ -175,7 +169,7 @@ static kata_graph *training(kata_context *context, builder build, int64_t size, 
 
 static size_t arena_of(const kata_graph *graph) {
     size_t bytes;
-    OK(kata__plan_arena_bytes(&bytes, graph));
+    assert_ok(kata__plan_arena_bytes(&bytes, graph));
     return bytes;
 }
 
@@ -190,14 +184,14 @@ static int count(const kata_graph *graph, const char *op) {
 
 static kata_session *run(const kata_graph *graph) {
     kata_session *session;
-    OK(kata_session_new(&session, graph, NULL));
+    assert_ok(kata_session_new(&session, graph, NULL));
     kata_tensor x = kata_session_input(session, 0);
     for (uint64_t step = 0; step < RUNS; step++) {
         for (int64_t i = 0; i < kata_tensor_count(&x); i++) {
             ((float *)x.data)[i] =
                 (float)kata_random_uniform(4, 0, (uint32_t)step, (uint64_t)i) - 0.4F;
         }
-        OK(kata_session_run(session, 1, step));
+        assert_ok(kata_session_run(session, 1, step));
     }
     return session;
 }
@@ -212,7 +206,7 @@ static double compare(builder build, int64_t size, int64_t batch, bool optimised
     for (int k = 0; k < 2; k++) {
         graphs[k] = training(kata_context_default(), build, size, batch, optimised, &models[k]);
     }
-    OK(kata__graph_recompute(&graphs[1], kata__plan_arena_bytes));
+    assert_ok(kata__graph_recompute(&graphs[1], kata__plan_arena_bytes));
     for (int k = 0; k < 2; k++) {
         bytes[k] = (double)arena_of(graphs[k]);
         sessions[k] = run(graphs[k]);
@@ -302,19 +296,19 @@ static void test_nothing_to_gain(void **state) {
     (void)state;
     kata_graph *model, *graph = training(kata_context_default(), chain, 1, 20, true, &model);
     kata_graph *before = graph, *bound;
-    OK(kata__graph_recompute(&graph, kata__plan_arena_bytes));
+    assert_ok(kata__graph_recompute(&graph, kata__plan_arena_bytes));
     assert_ptr_equal(graph, before);
-    OK(kata_graph_bind(&bound, model, 20, false)); /* no backward pass */
+    assert_ok(kata_graph_bind(&bound, model, 20, false)); /* no backward pass */
     before = bound;
-    OK(kata__graph_recompute(&bound, kata__plan_arena_bytes));
+    assert_ok(kata__graph_recompute(&bound, kata__plan_arena_bytes));
     assert_ptr_equal(bound, before);
     kata_graph_free(bound);
     kata_graph_free(graph);
     kata_graph_free(model);
 
-    OK(kata_graph_new(&graph, kata_context_default(), "empty"));
+    assert_ok(kata_graph_new(&graph, kata_context_default(), "empty"));
     before = graph;
-    OK(kata__graph_recompute(&graph, kata__plan_arena_bytes));
+    assert_ok(kata__graph_recompute(&graph, kata__plan_arena_bytes));
     assert_ptr_equal(graph, before);
     kata_graph_free(graph);
 }

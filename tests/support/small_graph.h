@@ -14,13 +14,9 @@
 #include <kata/exec.h>
 #include <kata/pass.h>
 
+#include "support/assert_ok.h"
+
 #define F64(...) ((const double[]){__VA_ARGS__})
-#define assert_ok(expression)                                                                      \
-    do {                                                                                           \
-        if ((expression) != KATA_OK) {                                                             \
-            fail_msg("%s: %s", #expression, kata_error_message());                                 \
-        }                                                                                          \
-    } while (0)
 #define assert_close(a, b, tolerance)                                                              \
     do {                                                                                           \
         double close_a = (a), close_b = (b);                                                       \

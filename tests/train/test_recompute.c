@@ -14,14 +14,9 @@
 
 #include <kata/kata.h>
 
-enum { N = 110, BATCH = 40, EPOCHS = 2 }; /* the last batch of an epoch is a short one */
+#include "support/assert_ok.h"
 
-#define OK(expression)                                                                             \
-    do {                                                                                           \
-        if ((expression) != KATA_OK) {                                                             \
-            fail_msg("%s: %s", #expression, kata_error_message());                                 \
-        }                                                                                          \
-    } while (0)
+enum { N = 110, BATCH = 40, EPOCHS = 2 }; /* the last batch of an epoch is a short one */
 
 /* Two residual blocks with batch normalisation, dropout on pictures, pooling, and a branch. */
 static kata_value normalised(kata_model *m, kata_value x) {
@@ -79,16 +74,16 @@ static kata_model *model_of(kata_context *context, int which, kata_compile_optio
     kata_model *m;
     if (networks[which].build == NULL) {
         kata_ready_options ready = {.rescale = 1 / 255.0};
-        OK(kata_model_ready(&m, context, networks[which].name, &ready));
+        assert_ok(kata_model_ready(&m, context, networks[which].name, &ready));
     } else {
-        OK(kata_model_new_in(&m, context, networks[which].name));
+        assert_ok(kata_model_new_in(&m, context, networks[which].name));
         kata_value x = kata_rescale(m, kata_input(m, KATA_F32, 1, 28, 28), .scale = 1 / 255.0);
-        OK(kata_output(m, networks[which].build(m, x)));
+        assert_ok(kata_output(m, networks[which].build(m, x)));
     }
     options.loss = KATA_SOFTMAX_CROSS_ENTROPY;
     options.optimizer = kata_adam(.lr = 1e-3);
     options.seed = 3;
-    OK(kata_compile_with(m, &options));
+    assert_ok(kata_compile_with(m, &options));
     return m;
 }
 
@@ -113,17 +108,17 @@ static void test_same_bits(void **state) {
             kata_context *contexts[4] = {NULL};
             kata_history_row rows[4][EPOCHS];
             for (int k = 0; k < 4; k++) { /* without; with, on 1, 2 and 3 threads */
-                OK(kata_context_new(&contexts[k],
-                                    &(kata_context_options){.threads = k == 0 ? 2 : k}));
+                assert_ok(kata_context_new(&contexts[k],
+                                           &(kata_context_options){.threads = k == 0 ? 2 : k}));
                 kata_data data = {0};
                 kata_data_options limits = {.limit_train = N, .limit_test = 10};
-                OK(kata_data_open(&data, contexts[k], "make:digits", &limits));
+                assert_ok(kata_data_open(&data, contexts[k], "make:digits", &limits));
                 kata_model *m =
                     model_of(contexts[k], i,
                              (kata_compile_options){.precision = (kata_precision)precision,
                                                     .recompute = k > 0});
-                OK(kata_fit(m, data.train, .epochs = EPOCHS, .batch = BATCH,
-                            .validation = data.test, .rows = rows[k], .n_rows = EPOCHS));
+                assert_ok(kata_fit(m, data.train, .epochs = EPOCHS, .batch = BATCH,
+                                   .validation = data.test, .rows = rows[k], .n_rows = EPOCHS));
                 kata_data_close(&data);
                 if (k == 0) {
                     first = m;
@@ -156,7 +151,7 @@ static void test_planned_memory(void **state) {
                         model_of(kata_context_default(), i,
                                  (kata_compile_options){.precision = (kata_precision)precision,
                                                         .recompute = k > 0});
-                    OK(kata_training_memory(&memory[k], m, batch));
+                    assert_ok(kata_training_memory(&memory[k], m, batch));
                     kata_model_free(m);
                 }
                 double share = (double)memory[1].arena / (double)memory[0].arena;
@@ -180,7 +175,7 @@ static void test_not_finite(void **state) {
         for (int k = 0; k < 2; k++) {
             kata_data data = {0};
             kata_data_options limits = {.limit_train = N, .limit_test = 10};
-            OK(kata_data_open(&data, kata_context_default(), "make:digits", &limits));
+            assert_ok(kata_data_open(&data, kata_context_default(), "make:digits", &limits));
             models[k] = model_of(kata_context_default(), NORMALISED,
                                  (kata_compile_options){.recompute = k > 0});
             kata_variable *w = kata_graph_variable_at(kata_model_graph(models[k]), 0);
