@@ -222,6 +222,9 @@ static void direct_chunk(void *argument, int64_t chunk, int worker) {
         piece.index = store->pool && store->index ? store->index + n * y_image : NULL;
         piece.residual = store->residual ? store->residual + full : NULL;
         piece.mask = store->mask ? store->mask + full : NULL;
+        piece.soon = store->plain && p->bands * p->panel_chunks == 1
+                         ? (const char *)(job->y + n * y_image)
+                         : NULL;
         (p->depthwise ? p->table->depthwise : p->table->piece)(&piece);
         if (store->plain) {
             turn(job, &piece, job->y + n * y_image);

@@ -260,6 +260,11 @@ size_t kata__gemm_workspace(kata_context *context, kata_dtype dtype, const kata_
     return worker_bytes(&p) * (size_t)p.n_threads + parts;
 }
 
+bool kata__gemm_adds(kata_context *context, kata_dtype dtype, const kata__gemm *gemm) {
+    const struct plan p = make_plan(context, dtype, gemm);
+    return p.way == PIECES && p.parts == 1 && p.g.k <= p.table->k_block;
+}
+
 struct job {
     kata_context *context;
     const struct plan *plan;
@@ -386,6 +391,7 @@ static void piece_chunk(const struct job *job, int worker, int64_t item, int64_t
         .turned = own + p->space_bytes + p->scratch_bytes,
         .far_a = g->m * g->k * (int64_t)p->size > FAR_BYTES,
         .far_b = !p->pack && (k1 - k0) * (j1 - j0) * (int64_t)p->size > FAR_BYTES,
+        .not_finite = g->not_finite,
         .after_a = after->a,
         .after_b = after->b,
     };

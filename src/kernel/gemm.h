@@ -21,7 +21,11 @@ typedef struct kata__gemm {
     bool relu;               /* max(0, .) in the store */
     const void *mask; /* NULL, or numbers that lie like C (ldc, stride_c): the result is 0 where
                          mask <= 0, the gradient of a relu whose output was mask */
-    int64_t batch;    /* 0 and 1: one product */
+    /* NULL, or: C += alpha op(A) op(B), where each sum is multiplied and added in one rounding if
+     * the instruction set has it; beta, bias, relu and mask are not read. A sum that is not finite,
+     * and some near it, are not added, and *not_finite becomes true. Only where kata__gemm_adds. */
+    bool *not_finite;
+    int64_t batch; /* 0 and 1: one product */
     int64_t stride_a, stride_b, stride_c;
     /* NULL, or called with each part of C instead of storing it: m rows of n numbers, one behind
      * the other at c, which in a C without gaps would begin at number `at`, `step` numbers from row
@@ -34,6 +38,8 @@ typedef struct kata__gemm {
 /* Scratch bytes for these sizes (pointers are not read); does not depend on the instruction set's
  * results, may depend on the number of threads. */
 size_t kata__gemm_workspace(kata_context *context, kata_dtype dtype, const kata__gemm *gemm);
+/* Whether a product of these sizes can have `not_finite`: each of its sums is made in one go. */
+bool kata__gemm_adds(kata_context *context, kata_dtype dtype, const kata__gemm *gemm);
 /* dtype KATA_F32 or KATA_F64. The same bits for any number of threads. */
 void kata__gemm_run(kata_context *context, kata_dtype dtype, const kata__gemm *gemm,
                     void *workspace);

@@ -110,6 +110,17 @@ KATA__LOCAL void NAME(store_first)(REAL *p, VEC v, int count) {
 #endif
 }
 
+/* a b + c, in one rounding where the instruction set has it. */
+KATA__LOCAL REAL NAME(fma)(REAL a, REAL b, REAL c) {
+#if !defined(__FMA__) && !defined(__ARM_FEATURE_FMA)
+    return a * b + c;
+#elif REAL_BITS == 32
+    return __builtin_fmaf(a, b, c);
+#else
+    return __builtin_fma(a, b, c);
+#endif
+}
+
 /* The sum of the lanes, always in the same order: halves are added to halves. */
 KATA__LOCAL REAL NAME(sum)(VEC v) {
     REAL t[LANES];

@@ -20,6 +20,8 @@ typedef struct kata__conv_last_piece {
     uint8_t *index;        /* the image's; or NULL */
     const float *residual; /* the image's, (oh,ow,f); or NULL */
     const float *mask;
+    const char *soon; /* NULL, or as many numbers as the piece makes, to be written after it: they
+                         are fetched on the way */
     int64_t first_row, last_row;     /* of y: with pool, pooled ones */
     int64_t first_panel, last_panel; /* counted over all groups */
     int64_t *scratch;                /* kata__conv_last_scratch(conv) numbers */

@@ -129,12 +129,34 @@ static inline kata_status label_at(const labels *l, int64_t i, int64_t *label, d
     return KATA_OK;
 }
 
+/* The labels, if they all count the same and are in range; NULL: look at each. */
+static const int64_t *plain_labels(const labels *l) {
+    const int64_t *label = l->labels->data;
+    if (l->labels->dtype != KATA_I64 || l->weights != NULL || l->has_ignored) {
+        return NULL;
+    }
+    bool fit = true;
+    for (int64_t i = 0; i < l->n * l->d; i++) {
+        fit &= (uint64_t)label[i] < (uint64_t)l->c;
+    }
+    return fit ? label : NULL;
+}
+
 /* loss[i] = -weight[label] log_prob[n, label, position]; none: as it is; sum: the sum over i;
  * mean: sum / sum of the weights. */
 static kata_status loss_from_log(const kata_call *call, const labels *l, kata_dtype dtype,
                                  const void *log_prob) {
     kata_tensor *out = &call->outputs[0];
     double sum = 0, weights = 0;
+    const int64_t *plain =
+        dtype == KATA_F32 && l->d == 1 && l->how != NONE ? plain_labels(l) : NULL;
+    if (plain != NULL) {
+        for (int64_t n = 0; n < l->n; n++) {
+            sum -= (double)((const float *)log_prob)[n * l->c + plain[n]];
+        }
+        kata_store(out->dtype, out->data, 0, l->how == SUM ? sum : sum / (double)l->n);
+        return KATA_OK;
+    }
     for (int64_t n = 0, i = 0; n < l->n; n++) {
         for (int64_t d = 0; d < l->d; d++, i++) {
             int64_t label;
@@ -398,7 +420,11 @@ GRAD_CHUNK(double)
         for (int64_t i = 0; i < l->n * l->c * l->d; i++) {                                         \
             dx[i] *= factor;                                                                       \
         }                                                                                          \
-        for (int64_t i = 0; i < l->n * l->d; i++) {                                                \
+        const int64_t *plain = l->d == 1 ? plain_labels(l) : NULL;                                 \
+        for (int64_t n = 0; plain != NULL && n < l->n; n++) {                                      \
+            dx[n * l->c + plain[n]] -= factor;                                                     \
+        }                                                                                          \
+        for (int64_t i = 0; plain == NULL && i < l->n * l->d; i++) {                               \
             int64_t label;                                                                         \
             double weight;                                                                         \
             KATA__TRY(label_at(l, i, &label, &weight));                                            \

@@ -9,22 +9,30 @@
 #include "op/problem.h"
 #include "op/rules.h"
 
+/* One array for each name, so that attributes are told apart by where their names are. */
+static const char MOMENTUM[] = "momentum", DECAY[] = "decay", BETA1[] = "beta1", BETA2[] = "beta2",
+                  EPSILON[] = "epsilon", WEIGHT_DECAY[] = "weight_decay";
+
 #define FACTOR(text, value, description)                                                           \
     { .name = text, .type = KATA_ATTRIBUTE_FLOAT, .default_float = value, .doc = description }
-#define EPSILON FACTOR("epsilon", 1e-7, "keeps the divisor from 0")
-#define WEIGHT_DECAY FACTOR("weight_decay", 0, "decoupled: w -= lr weight_decay w before the step")
+#define EPSILON_FACTOR FACTOR(EPSILON, 1e-7, "keeps the divisor from 0")
+#define WEIGHT_DECAY_FACTOR                                                                        \
+    FACTOR(WEIGHT_DECAY, 0, "decoupled: w -= lr weight_decay w before the step")
 
-static const kata_attribute_spec sgd_attributes[] = {WEIGHT_DECAY, {0}};
+static const kata_attribute_spec sgd_attributes[] = {WEIGHT_DECAY_FACTOR, {0}};
 static const kata_attribute_spec momentum_attributes[] = {
-    FACTOR("momentum", 0.9, "how much of the last step is kept"), WEIGHT_DECAY, {0}};
-static const kata_attribute_spec adagrad_attributes[] = {EPSILON, WEIGHT_DECAY, {0}};
+    FACTOR(MOMENTUM, 0.9, "how much of the last step is kept"), WEIGHT_DECAY_FACTOR, {0}};
+static const kata_attribute_spec adagrad_attributes[] = {EPSILON_FACTOR, WEIGHT_DECAY_FACTOR, {0}};
 static const kata_attribute_spec rmsprop_attributes[] = {
-    FACTOR("decay", 0.99, "how much of the mean square is kept"), EPSILON, WEIGHT_DECAY, {0}};
+    FACTOR(DECAY, 0.99, "how much of the mean square is kept"),
+    EPSILON_FACTOR,
+    WEIGHT_DECAY_FACTOR,
+    {0}};
 static const kata_attribute_spec adam_attributes[] = {
-    FACTOR("beta1", 0.9, "how much of the mean is kept"),
-    FACTOR("beta2", 0.999, "how much of the mean square is kept"),
-    EPSILON,
-    WEIGHT_DECAY,
+    FACTOR(BETA1, 0.9, "how much of the mean is kept"),
+    FACTOR(BETA2, 0.999, "how much of the mean square is kept"),
+    EPSILON_FACTOR,
+    WEIGHT_DECAY_FACTOR,
     {0}};
 
 /* KATA__UPDATES: there is none of this name. */
@@ -66,23 +74,26 @@ bool kata__is_optimizer_step(const kata_op *op) {
     return op->infer == update_infer;
 }
 
-static double attribute(const kata_call *call, const char *name) {
-    int i = kata__op_attribute(call->op, name);
-    return i < 0 ? 0 : call->attributes[i].f;
-}
-
 /* lr: which input the learning rate is. */
 static kata__update_options options_of(const kata_call *call, int lr) {
     const kata_tensor *in = call->inputs;
-    return (kata__update_options){
+    kata__update_options o = {
         .lr = kata_load(in[lr].dtype, in[lr].data, 0),
-        .momentum = attribute(call, "momentum"),
-        .beta1 = attribute(call, "beta1"),
-        .beta2 = attribute(call, "beta2"),
-        .decay = attribute(call, "decay"),
-        .epsilon = attribute(call, "epsilon"),
-        .weight_decay = attribute(call, "weight_decay"),
         .t = call->n_inputs > lr + 1 ? kata_load(in[lr + 1].dtype, in[lr + 1].data, 0) : 0};
+    for (int i = 0; call->op->attributes[i].name != NULL; i++) {
+        const char *name = call->op->attributes[i].name;
+        double *value = name == MOMENTUM       ? &o.momentum
+                        : name == DECAY        ? &o.decay
+                        : name == BETA1        ? &o.beta1
+                        : name == BETA2        ? &o.beta2
+                        : name == EPSILON      ? &o.epsilon
+                        : name == WEIGHT_DECAY ? &o.weight_decay
+                                               : NULL;
+        if (value != NULL) {
+            *value = call->attributes[i].f;
+        }
+    }
+    return o;
 }
 
 /* One number: w, its gradient and states a and b. */
@@ -212,12 +223,12 @@ static const kata_attribute_spec product_attributes[] = {
     FACTOR("alpha", 1, "factor on A' B'"),
     {.name = "transA", .type = KATA_ATTRIBUTE_INT, .doc = "1: A' is A transposed"},
     {.name = "transB", .type = KATA_ATTRIBUTE_INT, .doc = "1: B' is B transposed"},
-    FACTOR("momentum", 0.9, "of Momentum and Nesterov"),
-    FACTOR("decay", 0.99, "of RMSProp"),
-    FACTOR("beta1", 0.9, "of Adam"),
-    FACTOR("beta2", 0.999, "of Adam"),
-    EPSILON,
-    WEIGHT_DECAY,
+    FACTOR(MOMENTUM, 0.9, "of Momentum and Nesterov"),
+    FACTOR(DECAY, 0.99, "of RMSProp"),
+    FACTOR(BETA1, 0.9, "of Adam"),
+    FACTOR(BETA2, 0.999, "of Adam"),
+    EPSILON_FACTOR,
+    WEIGHT_DECAY_FACTOR,
     {0}};
 
 static kata__update product_rule(const kata_attribute_value *attributes) {

@@ -1,8 +1,8 @@
 /* Updates with their gradients: where the gradient of a parameter is a matrix product that the
  * optimiser alone reads, both become one node, which applies each part of the gradient as soon as
  * it is computed. The gradient then takes no memory, and is not written to it and read again.
- * Where the weights stay in the caches that gains no time, and the two stay apart. Every number
- * keeps its bits.
+ * Where the weights stay in the caches that gains no time, and the two stay apart, but for plain
+ * SGD, whose step is how the product stores. Every number keeps its bits.
  *
  * The new node stands where updates stand, behind everything else, so that no parameter changes
  * before all gradients of activations are known to be finite; what the product reads lives until
@@ -13,8 +13,9 @@
 #include "op/problem.h"
 #include "pass/pass.h"
 
-/* Weights, gradient and states: so many bytes do not stay in the caches. */
-enum { FAR_BYTES = 512 << 10 };
+/* Weights, gradient and states: so many bytes do not stay in the caches, and so many are worth a
+ * product that adds to the weights itself, as plain SGD's does. */
+enum { FAR_BYTES = 512 << 10, ADDED_BYTES = 64 << 10 };
 
 /* By value: how many nodes read it, and the graph itself if it is an output. */
 static void count_uses(const kata_graph *graph, int32_t *uses) {
@@ -53,18 +54,20 @@ static int32_t made_at(const kata_graph *graph, kata_value value) {
     return root->kind == KATA__VALUE_NODE ? root->node : -1;
 }
 
-static bool is_far(const kata_graph *graph, const kata__node *update) {
+static bool gains(const kata_graph *graph, const kata__node *update) {
     const kata_type *type = &graph->values[update->inputs[0].id].type;
+    const int decay = kata__op_attribute(update->op, "weight_decay");
+    const bool adds = strcmp(update->op->name, "SGD") == 0 && update->attributes[decay].f == 0;
     return kata_shape_count(&type->shape) * (int64_t)kata_dtype_size(type->dtype) *
                (update->n_outputs + 1) >=
-           FAR_BYTES;
+           (adds ? ADDED_BYTES : FAR_BYTES);
 }
 
 /* Puts the product and the update of nodes[i] into one node at the end, if they fit. */
 static kata_status fuse(kata_graph *graph, size_t i, const int32_t *uses) {
     const kata__node update = graph->nodes[i];
     const int n = update.n_outputs;
-    if (update.removed || !kata__is_optimizer_step(update.op) || !is_far(graph, &update) ||
+    if (update.removed || !kata__is_optimizer_step(update.op) || !gains(graph, &update) ||
         uses[update.inputs[n].id] != 1 ||
         graph->values[update.inputs[n].id].kind != KATA__VALUE_NODE) {
         return KATA_OK;

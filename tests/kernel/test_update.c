@@ -198,79 +198,98 @@ static void test_book(void **state) {
 
 /* A step by a product has the bits of a step by its result, and a product that overflows is told
  * and not applied where it does. */
+static void check_by_product(kata_context *context, kata_dtype dtype, kata__update rule,
+                             const kata__gemm *gemm, const char *start) {
+    const kata__update_options options = {
+        .lr = 0.01, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-7, .t = 3};
+    const int64_t n = gemm->m * gemm->n;
+    const size_t bytes = (size_t)n * kata_dtype_size(dtype);
+    char *expected = check_alloc(3 * bytes), *got = check_alloc(3 * bytes);
+    char *state1 = rule == KATA__ADAM ? got + bytes : NULL;
+    char *state2 = rule == KATA__ADAM ? got + 2 * bytes : NULL;
+    void *workspace = check_alloc(kata__gemm_workspace(context, dtype, gemm) + 1);
+    kata__gemm_run(context, dtype, gemm, workspace);
+    free(workspace);
+    memcpy(expected, start, 3 * bytes);
+    memcpy(got, start, 3 * bytes);
+    kata__update_run(context, dtype, rule, n, expected, gemm->c,
+                     state1 != NULL ? expected + bytes : NULL,
+                     state2 != NULL ? expected + 2 * bytes : NULL, &options);
+    workspace = check_alloc(kata__update_by_product_workspace(context, dtype, gemm) + 1);
+    assert_int_equal(kata__update_by_product(context, dtype, rule, gemm, got, state1, state2,
+                                             &options, workspace),
+                     -1);
+    assert_memory_equal(got, expected, 3 * bytes);
+    if (gemm->k > 0) { /* row or column 2 of A' overflows */
+        char *a = (char *)(uintptr_t)gemm->a;
+        const int64_t at = gemm->transpose_a ? 2 : 2 * gemm->k;
+        const double old = kata_load(dtype, a, at);
+        kata_store(dtype, a, at, (double)INFINITY);
+        assert_int_equal(kata__update_by_product(context, dtype, rule, gemm, got, state1, state2,
+                                                 &options, workspace),
+                         2 * gemm->n);
+        kata_store(dtype, a, at, old);
+        for (int64_t i = 0; i < 3 * n; i++) {
+            assert_true(isfinite(kata_load(dtype, got, i)));
+        }
+        /* Where the product itself adds, all is as it should be some tiles from there. */
+        if (rule == KATA__SGD && gemm->alpha == 1 && gemm->m > 100 && gemm->n > 1 &&
+            gemm->k <= 256) {
+            kata__update_run(context, dtype, rule, n, expected, gemm->c, NULL, NULL, &options);
+            const size_t row = (size_t)gemm->n * kata_dtype_size(dtype);
+            assert_memory_equal(got + (size_t)(gemm->m - 1) * row,
+                                expected + (size_t)(gemm->m - 1) * row, row);
+        }
+    }
+    free(workspace);
+    free(expected);
+    free(got);
+}
+
 static void test_by_product(void **state) {
     (void)state;
     static const struct {
         int64_t m, n, k;
         bool transpose_a, transpose_b;
     } shapes[] = {
-        {784, 50, 100, true, false}, {50, 10, 100, true, false}, {10, 50, 100, true, false},
-        {700, 130, 9, true, false},  {3, 20, 40, false, true},   {300, 1, 30, true, false},
-        {40, 50, 3000, true, false}, {37, 41, 29, false, true},  {5, 4, 0, true, false}};
+        {784, 50, 100, true, false}, {50, 10, 100, true, false},   {10, 50, 100, true, false},
+        {700, 130, 9, true, false},  {300, 98, 60, true, true},    {120, 100, 64, false, false},
+        {120, 34, 100, false, true}, {3, 20, 40, false, true},     {300, 1, 30, true, false},
+        {40, 50, 3000, true, false}, {300, 200, 600, true, false}, {37, 41, 29, false, true},
+        {5, 4, 0, true, false}};
     for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
         for (int d = 0; d < 2; d++) {
             const kata_dtype dtype = dtypes[d];
             const int64_t m = shapes[s].m, n = shapes[s].n, k = shapes[s].k;
-            const size_t bytes = (size_t)(m * n) * kata_dtype_size(dtype);
             char *start = check_random(dtype, 3 * m * n, 0, 1, 2);
             void *a = check_random(dtype, m * k, -1, 1, 3),
                  *b = check_random(dtype, k * n, -1, 1, 4);
-            char *product = check_alloc(bytes), *expected = check_alloc(3 * bytes);
-            char *got = check_alloc(3 * bytes);
-            const kata__gemm gemm = {.m = m,
-                                     .n = n,
-                                     .k = k,
-                                     .transpose_a = shapes[s].transpose_a,
-                                     .transpose_b = shapes[s].transpose_b,
-                                     .a = a,
-                                     .b = b,
-                                     .c = product,
-                                     .lda = shapes[s].transpose_a ? m : k,
-                                     .ldb = shapes[s].transpose_b ? k : n,
-                                     .ldc = n,
-                                     .alpha = 0.5};
-            const kata__update_options options = {
-                .lr = 0.01, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-7, .t = 3};
+            void *product = check_alloc((size_t)(m * n) * kata_dtype_size(dtype));
+            kata__gemm gemm = {.m = m,
+                               .n = n,
+                               .k = k,
+                               .transpose_a = shapes[s].transpose_a,
+                               .transpose_b = shapes[s].transpose_b,
+                               .a = a,
+                               .b = b,
+                               .c = product,
+                               .lda = shapes[s].transpose_a ? m : k,
+                               .ldb = shapes[s].transpose_b ? k : n,
+                               .ldc = n};
             for (int level = 0; level < CHECK_LEVELS * CHECK_THREADS; level++) {
                 kata_context *context = check_context[level / CHECK_THREADS][level % CHECK_THREADS];
-                if (context == NULL) {
-                    continue;
+                if (context != NULL) {
+                    gemm.alpha = 0.5;
+                    check_by_product(context, dtype, KATA__ADAM, &gemm, start);
+                    check_by_product(context, dtype, KATA__SGD, &gemm, start);
+                    gemm.alpha = 1; /* added by the product itself */
+                    check_by_product(context, dtype, KATA__SGD, &gemm, start);
                 }
-                void *workspace = check_alloc(kata__gemm_workspace(context, dtype, &gemm) + 1);
-                kata__gemm_run(context, dtype, &gemm, workspace);
-                free(workspace);
-                memcpy(expected, start, 3 * bytes);
-                memcpy(got, start, 3 * bytes);
-                kata__update_run(context, dtype, KATA__ADAM, m * n, expected, product,
-                                 expected + bytes, expected + 2 * bytes, &options);
-                workspace =
-                    check_alloc(kata__update_by_product_workspace(context, dtype, &gemm) + 1);
-                assert_int_equal(kata__update_by_product(context, dtype, KATA__ADAM, &gemm, got,
-                                                         got + bytes, got + 2 * bytes, &options,
-                                                         workspace),
-                                 -1);
-                assert_memory_equal(got, expected, 3 * bytes);
-                if (k > 0) { /* row or column 2 of A' overflows */
-                    const int64_t at = shapes[s].transpose_a ? 2 : 2 * k;
-                    const double old = kata_load(dtype, a, at);
-                    kata_store(dtype, a, at, (double)INFINITY);
-                    assert_int_equal(kata__update_by_product(context, dtype, KATA__ADAM, &gemm, got,
-                                                             got + bytes, got + 2 * bytes, &options,
-                                                             workspace),
-                                     2 * n);
-                    kata_store(dtype, a, at, old);
-                    for (int64_t i = 0; i < 3 * m * n; i++) {
-                        assert_true(isfinite(kata_load(dtype, got, i)));
-                    }
-                }
-                free(workspace);
             }
             free(start);
             free(a);
             free(b);
             free(product);
-            free(expected);
-            free(got);
         }
     }
 }

@@ -133,9 +133,9 @@ static void what_is_written_reads_back(void **state) {
     static const char *const lines[] = {
         "--data make:digits",
         "--data /a/b:c --model mlp --hidden 3,4 --lr 0.1234567890123456 --l2 1e-300 --seed 77",
-        "--data x --optimizer rmsprop --decay 0.3 --schedule one-cycle --schedule-final 0.01 "
+        "--data nowhere --optimizer rmsprop --decay 0.3 --schedule one-cycle --schedule-final 0.01 "
         "--warmup 0.3",
-        "--data x --augment shift=2,rotate=10.5,flip,cut_out=3,elastic=1,elastic_sigma=2 "
+        "--data nowhere --augment shift=2,rotate=10.5,flip,cut_out=3,elastic=1,elastic_sigma=2 "
         "--clip-norm 1 --recompute",
         "--data no --project yes --class-weights 1,2.5 --loss huber --huber-delta 2 --no-normalize",
         "--data 12 --limit-train 5 --validation-split 0.25 --picture plain --picture-size 32,16 "

@@ -842,6 +842,7 @@ static void NAME(conv_last_rows)(const kata__conv_last_piece *piece, const bool 
     const int64_t together =
         panel_bytes < KATA__CONV_WEIGHTS ? KATA__CONV_WEIGHTS / panel_bytes : 1;
     walk.x = piece->x;
+    const char *soon = piece->soon;
     for (int64_t p = piece->first_panel, end; p < piece->last_panel; p = end) {
         /* Panels of as many vectors whose weights stay in the second-level cache go together: all
          * of them for a tile, then the next tile. */
@@ -899,6 +900,10 @@ static void NAME(conv_last_rows)(const kata__conv_last_piece *piece, const bool 
             if (strips && even && walk.inside) {
                 t->strip = (inside - ox) / count;
                 count *= t->strip;
+            }
+            for (const char *to_soon = piece->soon + (to + count * g->f) * (int64_t)sizeof(REAL);
+                 soon != NULL && soon < to_soon; soon += 64) {
+                KATA__PREFETCH_WRITE(soon);
             }
             for (int64_t q = p; q < end; q++) {
                 const int64_t group = q / panels, in_group = q % panels * most;

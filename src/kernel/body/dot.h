@@ -77,6 +77,28 @@ KATA__LOCAL VEC NAME(dot_result)(const kata__gemm_dot *g, int64_t i, int64_t j, 
     return x;
 }
 
+/* C += alpha x in one rounding for those places, if all are finite. */
+KATA__LOCAL void NAME(dot_add)(const kata__gemm_dot *g, int64_t i, int64_t j, const int columns,
+                               int count, VEC x) {
+    REAL sums[LANES], *c = (REAL *)g->c + i * g->c_row + j * g->c_column;
+    NAME(store)(sums, x * 0);
+    REAL check = 0;
+    for (int l = 0; l < LANES; l++) {
+        check += l % columns < count ? sums[l] : 0;
+    }
+    if (check != 0) {
+        __atomic_store_n(g->not_finite, true, __ATOMIC_RELAXED);
+        return;
+    }
+    NAME(store)(sums, x);
+    for (int l = 0; l < LANES; l++) {
+        REAL *to = c + l / columns * g->c_row + l % columns * g->c_column;
+        if (l % columns < count) {
+            *to = NAME(fma)((REAL)g->alpha, sums[l], *to);
+        }
+    }
+}
+
 /* Rows [i, i + rows) by columns from j on, LANES sums in all: each has a vector that runs along k,
  * summed halves to halves in the end. Columns from g->n on repeat the last one. */
 KATA__LOCAL VEC NAME(dot_sums)(const kata__gemm_dot *g, int64_t i, int64_t j, const int rows) {
@@ -144,8 +166,12 @@ KATA__LOCAL VEC NAME(dot_sums)(const kata__gemm_dot *g, int64_t i, int64_t j, co
         for (int64_t j = 0; j < g->n; j += COLUMNS) {                                              \
             const int count = g->n - j < COLUMNS ? (int)(g->n - j) : COLUMNS;                      \
             REAL sums[LANES], *c = (REAL *)g->c + i * g->c_row + j * g->c_column;                  \
-            NAME(store)                                                                            \
-            (sums, NAME(dot_result)(g, i, j, COLUMNS, count, NAME(dot_sums_##rows)(g, i, j)));     \
+            const VEC x = NAME(dot_sums_##rows)(g, i, j);                                          \
+            if (g->not_finite) {                                                                   \
+                NAME(dot_add)(g, i, j, COLUMNS, count, x);                                         \
+                continue;                                                                          \
+            }                                                                                      \
+            NAME(store)(sums, NAME(dot_result)(g, i, j, COLUMNS, count, x));                       \
             KATA__UNROLL                                                                           \
             for (int l = 0; l < LANES; l++) {                                                      \
                 if (l % COLUMNS < count) {                                                         \
@@ -225,24 +251,30 @@ KATA__LOCAL void NAME(tail_tile)(const kata__gemm_piece *g, int64_t i, const int
         .relu = g->relu,
         .mask = g->mask ? (const REAL *)g->mask + i * g->ldc + g->n : NULL,
     };
-    const bool plain =
-        g->alpha == 1 && g->beta == 0 && !g->bias_column && !g->bias_row && !g->relu && !g->mask;
+    const bool plain = g->not_finite || (g->alpha == 1 && g->beta == 0 && !g->bias_column &&
+                                         !g->bias_row && !g->relu && !g->mask);
     KATA__UNROLL
     for (int v = 0; v < vectors; v++) {
         const int64_t at = v < vectors - 1 ? v * LANES : last_at;
-        REAL sums[LANES][LANES];
+        REAL sums[LANES][LANES], alpha = (REAL)g->alpha;
+        VEC check = {0};
         KATA__UNROLL
         for (int j = 0; j < columns; j++) {
             NAME(store)(sums[j], acc[v][j]);
+            check += acc[v][j] * 0;
             if (!plain) {
                 NAME(store)(sums[j], NAME(dot_result)(&end, j, at, LANES, LANES, acc[v][j]));
             }
         }
         REAL *c = (REAL *)end.c + v * LANES * g->ldc;
+        if (g->not_finite && NAME(sum)(check) != 0) {
+            __atomic_store_n(g->not_finite, true, __ATOMIC_RELAXED);
+            continue;
+        }
         for (int64_t r = v * LANES - at; r < LANES; r++, c += g->ldc) {
             KATA__UNROLL
             for (int j = 0; j < columns; j++) {
-                c[j] = sums[j][r];
+                c[j] = g->not_finite ? NAME(fma)(alpha, sums[j][r], c[j]) : sums[j][r];
             }
         }
     }

@@ -71,11 +71,11 @@ KATA__LOCAL int NAME(panel_vectors)(int64_t v, int64_t n_vectors, bool wide) {
     return left <= 3 ? (int)left : wide && left != 4 ? 3 : 2;
 }
 
-/* Whether panels of three vectors make tiles of m rows larger by a quarter. */
+/* Whether panels of three vectors make tiles of m rows larger by a tenth. */
 KATA__LOCAL bool NAME(is_wide)(int64_t m) {
     const int64_t tiles = (m + KATA__PRODUCT_ROWS - 1) / KATA__PRODUCT_ROWS;
     const int64_t wide = (m + KATA__PRODUCT_ROWS_OF_3 - 1) / KATA__PRODUCT_ROWS_OF_3;
-    return m > 0 && m / wide * 3 * 4 > m / tiles * 2 * 5;
+    return tiles * 3 * 10 > wide * 2 * 11;
 }
 
 /* Numbers from row to row of the last columns of a block of k terms, packed. */
@@ -360,10 +360,16 @@ static void NAME(gemm_strips)(const kata__gemm_piece *g, NAME(product) *t,
     t->a_step = g->lda;
     t->c_soon = NULL;
     t->b_next = 0;
-    for (int64_t v = 0; v < block->n_vectors;) {
+    int64_t tiles = 0, rows = 0, more = 0;
+    for (int64_t v = 0, most = 0; v < block->n_vectors;) {
         const int vectors = NAME(take_panel)(t, g, block, v);
-        const int most = vectors == 3 ? KATA__PRODUCT_ROWS_OF_3 : KATA__PRODUCT_ROWS;
-        const int64_t tiles = (g->m + most - 1) / most, rows = g->m / tiles, more = g->m % tiles;
+        const int64_t fit = vectors == 3 ? KATA__PRODUCT_ROWS_OF_3 : KATA__PRODUCT_ROWS;
+        if (fit != most) { /* at first, and at the last panel: divisions take time */
+            most = fit;
+            tiles = (g->m + most - 1) / most;
+            rows = g->m / tiles;
+            more = g->m % tiles;
+        }
         const int64_t j = block->j0 + v * LANES, left = block->n - v * LANES;
         const REAL *b =
             (const REAL *)g->b + (g->transpose_b ? j * g->ldb + block->p : block->p * g->ldb + j);
@@ -425,6 +431,7 @@ static void NAME(tail_rows)(const kata__gemm_piece *g, const NAME(product) *t,
         .bias_column = block->end && g->bias_row ? (const REAL *)g->bias_row + i : NULL,
         .relu = t->relu,
         .mask = block->end && g->mask ? (const REAL *)g->mask + at : NULL,
+        .not_finite = g->not_finite,
     };
     if (g->transpose_b) {
         dot.a = (const REAL *)g->b + g->n * g->ldb + block->p;
@@ -517,6 +524,7 @@ static void NAME(gemm_piece)(const kata__gemm_piece *g) {
     t.tiles = t.lines = 1;
     t.a_next = t.b_next = t.c_next = 0;
     t.alpha = (REAL)g->alpha;
+    t.not_finite = g->not_finite;
     const int64_t k_blocks = g->k > 0 ? (g->k + KATA__K_BLOCK - 1) / KATA__K_BLOCK : 1;
     const int64_t n_vectors = (g->n + LANES - 1) / LANES;
     const int64_t blocks = (n_vectors + KATA__BLOCK_VECTORS - 1) / KATA__BLOCK_VECTORS;

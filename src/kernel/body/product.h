@@ -44,6 +44,7 @@ typedef struct NAME(product) {
     bool by_term, relu;
     REAL alpha, beta;
     const REAL *bias_column, *bias_row, *mask; /* each NULL or at this tile's first */
+    bool *not_finite;                          /* see kata__gemm */
     const REAL *c_soon; /* NULL, or the tile of C to fetch first: this one, or a later one */
     bool ahead;         /* B is fetched before it is used: it is not in the first-level cache */
     kata__fetch fetch;
@@ -106,6 +107,29 @@ KATA__LOCAL void NAME(product_store)(REAL *c, const VEC *sums, const int vectors
     NAME(store_first)(c + (vectors - 1) * LANES, sums[vectors - 1], last);
 }
 
+/* C += alpha times the sums, in one rounding as an optimiser's step has it, if all are finite. */
+KATA__LOCAL void NAME(product_add)(const NAME(product) *t, REAL *c, VEC (*acc)[3], const int rows,
+                                   const int vectors) {
+    const VEC alpha = NAME(splat)(t->alpha);
+    VEC zero = {0}, check[3] = {zero, zero, zero};
+    KATA__EACH_SUM(check[v] += acc[i][v] * zero)
+    REAL end[LANES];
+    NAME(store)(end, check[vectors - 1]);
+    check[vectors - 1] = NAME(load_first)(end, t->last);
+    if (NAME(sum)(check[0] + check[1] + check[2]) != 0) {
+        __atomic_store_n(t->not_finite, true, __ATOMIC_RELAXED);
+        return;
+    }
+    KATA__UNROLL
+    for (int i = 0; i < rows; i++, c += t->ldc) {
+        KATA__UNROLL
+        for (int v = 0; v < vectors; v++) {
+            acc[i][v] = acc[i][v] * alpha + NAME(product_load)(c, v, vectors, t->last, true);
+        }
+        NAME(product_store)(c, acc[i], vectors, t->last);
+    }
+}
+
 KATA__LOCAL void NAME(product_body)(const NAME(product) *t, const int rows, const int vectors,
                                     const bool by_term) {
     VEC acc[KATA__PRODUCT_ROWS][3];
@@ -114,7 +138,7 @@ KATA__LOCAL void NAME(product_body)(const NAME(product) *t, const int rows, cons
     const bool cut = last != LANES;
     /* Sums that are stored as they are leave while the last term is added to the others. */
     const bool plain = KATA__VECTOR_BYTES == 64 && t->k > 0 && t->alpha == 1 && t->beta == 0 &&
-                       !t->bias_row && !t->bias_column && !t->relu && !t->mask;
+                       !t->bias_row && !t->bias_column && !t->relu && !t->mask && !t->not_finite;
     const int64_t k = t->k - plain, whole = t->whole < k ? t->whole : k;
     const REAL *bias_row = t->bias_row, *bias_column = t->bias_column;
     const REAL *a_tile = t->a, *b_tile = t->b;
@@ -166,6 +190,8 @@ KATA__LOCAL void NAME(product_body)(const NAME(product) *t, const int rows, cons
         if (plain) {
             __builtin_prefetch(fetch, 0, 2);
             KATA__PRODUCT_TERM(true, NAME(product_store)(c + i * ldc, acc[i], vectors, last));
+        } else if (t->not_finite) {
+            NAME(product_add)(t, c, acc, rows, vectors);
         } else {
             if (t->alpha != 1) {
                 const VEC alpha = NAME(splat)(t->alpha);

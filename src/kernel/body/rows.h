@@ -70,84 +70,115 @@ static void NAME(softmax_long)(bool log_of_it, int64_t n, const REAL *x, REAL *y
     }
 }
 
-/* to[i n + k] = from[k LANES + i] for i < m, k < n. */
+/* to[k LANES + i] = from[i n + k] for i < LANES, k < n; m rows are there, the others are the last
+ * one again. Whole vectors are written. */
+KATA__LOCAL void NAME(rows_to_lanes)(int64_t m, int64_t n, const REAL *from, REAL *to) {
+    for (int64_t k = 0; k < n; k += LANES) {
+        const int width = n - k < LANES ? (int)(n - k) : LANES;
+        VEC r[LANES];
+        KATA__UNROLL
+        for (int i = 0; i < LANES; i++) {
+            r[i] = NAME(load_first)(from + (i < m ? i : m - 1) * n + k, width);
+        }
+        NAME(transpose)(r);
+        KATA__UNROLL
+        for (int j = 0; j < LANES; j++) {
+            NAME(store)(to + (k + j) * LANES, r[j]);
+        }
+    }
+}
+
+/* The other way. */
 KATA__LOCAL void NAME(lanes_to_rows)(int64_t m, int64_t n, const REAL *from, REAL *to) {
     for (int64_t k = 0; k < n; k += LANES) {
         const int width = n - k < LANES ? (int)(n - k) : LANES;
         VEC r[LANES];
+        KATA__UNROLL
         for (int j = 0; j < LANES; j++) {
-            r[j] = j < width ? NAME(load)(from + (k + j) * LANES) : (VEC){0};
+            r[j] = NAME(load)(from + (k + j) * LANES);
         }
         NAME(transpose)(r);
-        for (int i = 0; i < m; i++) {
-            NAME(store_first)(to + i * n + k, r[i], width);
+        KATA__UNROLL
+        for (int i = 0; i < LANES; i++) {
+            if (i < m) {
+                NAME(store_first)(to + i * n + k, r[i], width);
+            }
         }
     }
 }
 
-/* Rows of few numbers, n <= KATA__NARROW: LANES rows are turned, so that each of them has a lane of
- * its own and nothing is added across lanes. */
-KATA__LOCAL void NAME(softmax_turned)(bool log_of_it, int64_t rows, int64_t n, const REAL *x,
-                                      REAL *y) {
-    REAL turned[KATA__NARROW * LANES], e[KATA__NARROW * LANES];
-    REAL greatest[LANES], factor[LANES];
-    double sum[LANES];
-    for (int64_t row = 0; row < rows; row += LANES) {
-        const int64_t m = rows - row < LANES ? rows - row : LANES;
-        NAME(pack_transposed)(x + row * n, n, n, m, turned, LANES);
-        for (int j = 0; j < LANES; j++) {
-            greatest[j] = turned[j];
-            sum[j] = 0;
-        }
-        for (int64_t k = 1; k < n; k++) {
-            const REAL *t = turned + k * LANES;
-            KATA__VECTOR_LOOP
-            for (int j = 0; j < LANES; j++) {
-                greatest[j] = t[j] > greatest[j] ? t[j] : greatest[j];
-            }
-        }
-        for (int64_t k = 0; k < n; k++) {
-            REAL *t = turned + k * LANES, *to = e + k * LANES;
-            KATA__VECTOR_LOOP
-            for (int j = 0; j < LANES; j++) {
-                const REAL shifted = t[j] - greatest[j];
-                to[j] = NAME(exp)(shifted);
-                t[j] = log_of_it ? shifted : to[j];
-            }
-        }
-        for (int64_t k = 0; k < n; k++) {
-            KATA__VECTOR_LOOP
-            for (int j = 0; j < LANES; j++) {
-                sum[j] += (double)e[k * LANES + j];
-            }
-        }
+typedef double NAME(wide) __attribute__((vector_size(LANES * sizeof(double))));
+
+/* Up to LANES rows of few numbers, n <= KATA__NARROW: they are turned, so that each has a lane of
+ * its own and nothing is added across lanes. e: their exponentials, turned; *greatest: the greatest
+ * number of each, *sum: the sum of the exponentials. */
+KATA__LOCAL void NAME(exp_of_rows)(int64_t rows, int64_t n, const REAL *x, REAL *e, VEC *greatest,
+                                   NAME(wide) *sum) {
+    NAME(rows_to_lanes)(rows, n, x, e);
+    *greatest = NAME(load)(e);
+    for (int64_t k = 1; k < n; k++) {
+        *greatest = NAME(maximum)(*greatest, NAME(load)(e + k * LANES));
+    }
+    for (int64_t k = 0; k < n; k++) {
+        REAL *to = e + k * LANES;
+        NAME(store)(to, NAME(load)(to) - *greatest);
         KATA__VECTOR_LOOP
         for (int j = 0; j < LANES; j++) {
-            const REAL rounded = (REAL)(log_of_it ? sum[j] : 1.0 / sum[j]);
-            factor[j] = log_of_it ? NAME(log)(rounded) : rounded;
+            to[j] = NAME(exp)(to[j]);
         }
-        for (int64_t k = 0; k < n; k++) {
-            REAL *t = turned + k * LANES;
-            KATA__VECTOR_LOOP
-            for (int j = 0; j < LANES; j++) {
-                t[j] = log_of_it ? t[j] - factor[j] : t[j] * factor[j];
-            }
-        }
-        NAME(lanes_to_rows)(m, n, turned, y + row * n);
+    }
+    *sum = (NAME(wide)){0};
+    for (int64_t k = 0; k < n; k++) {
+        *sum += __builtin_convertvector(NAME(load)(e + k * LANES), NAME(wide));
     }
 }
 
-static void NAME(softmax_narrow)(bool log_of_it, int64_t rows, int64_t n, const REAL *x, REAL *y) {
-    if (log_of_it) {
-        NAME(softmax_turned)(true, rows, n, x, y);
-    } else {
-        NAME(softmax_turned)(false, rows, n, x, y);
+/* n <= KATA__NARROW */
+static void NAME(softmax_narrow)(int64_t rows, int64_t n, const REAL *x, REAL *y) {
+    REAL e[KATA__NARROW * LANES];
+    for (int64_t row = 0; row < rows; row += LANES) {
+        const int64_t m = rows - row < LANES ? rows - row : LANES;
+        VEC greatest;
+        NAME(wide) sum;
+        NAME(exp_of_rows)(m, n, x + row * n, e, &greatest, &sum);
+        const VEC factor = __builtin_convertvector(1.0 / sum, VEC);
+        for (int64_t k = 0; k < n; k++) {
+            NAME(store)(e + k * LANES, NAME(load)(e + k * LANES) * factor);
+        }
+        NAME(lanes_to_rows)(m, n, e, y + row * n);
+    }
+}
+
+/* The logarithms of many rows' sums are one loop. */
+static void NAME(log_softmax_narrow)(int64_t rows, int64_t n, const REAL *x, REAL *y) {
+    enum { TOGETHER = 8 * LANES };
+    REAL e[KATA__NARROW * LANES], greatest[TOGETHER], sum[TOGETHER];
+    for (int64_t row = 0; row < rows; row += TOGETHER, x += TOGETHER * n, y += TOGETHER * n) {
+        const int64_t m = rows - row < TOGETHER ? rows - row : TOGETHER;
+        for (int64_t i = 0; i < m; i += LANES) {
+            VEC g;
+            NAME(wide) s;
+            NAME(exp_of_rows)(m - i < LANES ? m - i : LANES, n, x + i * n, e, &g, &s);
+            NAME(store)(greatest + i, g);
+            NAME(store)(sum + i, __builtin_convertvector(s, VEC));
+        }
+        KATA__VECTOR_LOOP
+        for (int64_t i = 0; i < (m + LANES - 1) / LANES * LANES; i++) {
+            sum[i] = NAME(log)(sum[i]);
+        }
+        for (int64_t i = 0; i < m; i++) {
+            for (int64_t k = 0; k < n; k += LANES) {
+                const int width = n - k < LANES ? (int)(n - k) : LANES;
+                const VEC shifted = NAME(load_first)(x + i * n + k, width) - greatest[i];
+                NAME(store_first)(y + i * n + k, shifted - sum[i], width);
+            }
+        }
     }
 }
 
 static void NAME(softmax_rows)(bool log_of_it, int64_t rows, int64_t n, const void *x, void *y) {
     if (n <= KATA__NARROW && rows >= KATA__NARROW) {
-        NAME(softmax_narrow)(log_of_it, rows, n, x, y);
+        (log_of_it ? NAME(log_softmax_narrow) : NAME(softmax_narrow))(rows, n, x, y);
         return;
     }
     if (n <= KATA__ROWS_BUFFER) {

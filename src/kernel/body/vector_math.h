@@ -24,17 +24,6 @@
 #define KATA__C(x) x
 #endif
 
-/* a b + c, in one rounding where the instruction set has it. */
-KATA__LOCAL REAL NAME(fma)(REAL a, REAL b, REAL c) {
-#if !defined(__FMA__) && !defined(__ARM_FEATURE_FMA)
-    return a * b + c;
-#elif REAL_BITS == 32
-    return __builtin_fmaf(a, b, c);
-#else
-    return __builtin_fma(a, b, c);
-#endif
-}
-
 KATA__LOCAL double NAME(fma64)(double a, double b, double c) {
 #if !defined(__FMA__) && !defined(__ARM_FEATURE_FMA)
     return a * b + c;
