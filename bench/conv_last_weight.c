@@ -13,13 +13,13 @@ struct conv_case {
     kata__conv g;
     float *x, *dy, *dw, *db;
     uint8_t *index;
-    void *workspace;
+    kata__workspace workspace;
 };
 
 static void run_weight(void *argument) {
     struct conv_case *c = argument;
     kata__conv_last_weight(context, &c->g, KATA__CONV_DIRECT, c->x, c->dy, c->index, false, c->dw,
-                           c->db, c->workspace);
+                           c->db, &c->workspace);
 }
 
 /* Pairs of an output place and a tap that falls inside, of one direction. */
@@ -71,7 +71,8 @@ static void bench_conv(int64_t n, int64_t c, int64_t size, int64_t f, int64_t k,
             one.index[i] = (uint8_t)(i * 7919 % 2003 % 4);
         }
     }
-    one.workspace = bytes(kata__conv_last_weight_workspace(context, &one.g, 0, pooled, false));
+    one.workspace =
+        workspace_of(kata__conv_last_weight_workspace(context, &one.g, 0, pooled, false));
     const int64_t inside = pairs(size, k, pad, stride, out);
     report(name, 2.0 * (double)(n * f * (c / groups)) * (double)(inside * inside),
            measure(run_weight, &one));
@@ -80,7 +81,7 @@ static void bench_conv(int64_t n, int64_t c, int64_t size, int64_t f, int64_t k,
     free(one.dw);
     free(one.db);
     free(one.index);
-    free(one.workspace);
+    free(one.workspace.shared);
 }
 
 struct pool_case {

@@ -185,13 +185,13 @@ struct last_case {
     kata__conv_store store;
     float *x, *weight, *packed, *y, *bias;
     uint8_t *index;
-    void *workspace;
+    kata__workspace workspace;
 };
 
 static void run_last(void *argument) {
     struct last_case *c = argument;
     kata__conv_last(context, &c->g, KATA__CONV_DIRECT, c->x, c->packed, &c->store, c->y,
-                    c->workspace);
+                    &c->workspace);
 }
 
 /* Taps inside the picture of all output columns (or rows). */
@@ -242,7 +242,7 @@ static void bench_last(int64_t n, int64_t channels, int64_t size, int64_t f, int
     one.store = (kata__conv_store){
         .bias = one.bias, .relu = true, .pool = pool, .index = pool ? one.index : NULL};
     one.workspace =
-        bytes(kata__conv_last_workspace(context, &one.g, KATA__CONV_DIRECT, &one.store));
+        workspace_of(kata__conv_last_workspace(context, &one.g, KATA__CONV_DIRECT, &one.store));
     const double taps = taps_inside(size, out, k, stride, pad);
     report(name, 2.0 * (double)(n * f * channels / groups) * taps * taps, measure(run_last, &one));
     free(one.x);
@@ -251,7 +251,7 @@ static void bench_last(int64_t n, int64_t channels, int64_t size, int64_t f, int
     free(one.bias);
     free(one.y);
     free(one.index);
-    free(one.workspace);
+    free(one.workspace.shared);
 }
 
 static void bench_all_last(void) {

@@ -164,6 +164,12 @@ static void *bytes(size_t n_bytes) {
     return numbers((int64_t)(n_bytes / kata_dtype_size(dtype)) + 1);
 }
 
+#ifdef KATA_KERNEL_WORKSPACE_H /* in a block that begins with what is shared */
+static kata__workspace workspace_of(kata__workspace_size size) {
+    return kata__workspace_in(bytes(kata__workspace_bytes(context, size)), size);
+}
+#endif
+
 typedef void (*work)(void *argument);
 
 enum { MOST_REPETITIONS = 400 };

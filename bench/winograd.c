@@ -9,9 +9,8 @@
  * GFLOP/s of the direct sum's operations, taps on zero padding not counted; that rate over the peak
  * of N threads at the same moment; and the largest difference from a sum in double over a sample of
  * outputs, relative to the largest output. */
-#include "measure.h"
-
 #include "kernel/winograd.h"
+#include "measure.h"
 
 #include <math.h>
 
@@ -24,7 +23,7 @@ struct one {
     uint16_t *x_half, *packed_half, *y_half;
     kata__conv_bf16_store store_half;
     uint8_t *index;
-    void *workspace;
+    kata__workspace workspace;
     int64_t n_y;
 };
 
@@ -33,11 +32,11 @@ static void run_forward(void *argument) {
     if (o->is_half) {
         const kata__conv_bf16_input input = {KATA_BF16, o->x_half, NULL};
         kata__conv_bf16(context, &o->g, o->algorithm, &input, o->packed_half, &o->store_half,
-                        o->y_half, o->workspace);
+                        o->y_half, &o->workspace);
         return;
     }
     kata__winograd_run(context, &o->g, o->algorithm, o->x, o->packed, &o->store, o->y,
-                       o->workspace);
+                       &o->workspace);
 }
 
 static void run_pack(void *argument) {
@@ -54,19 +53,19 @@ static void run_weight(void *argument) {
     if (o->is_half) {
         const kata__conv_bf16_input input = {KATA_BF16, o->x_half, NULL};
         kata__conv_bf16_weight(context, &o->g, o->algorithm, &input, o->y_half, o->index, o->dw,
-                               o->db, o->workspace);
+                               o->db, &o->workspace);
         return;
     }
     kata__winograd_weight(context, &o->g, o->algorithm, o->x, o->dy, o->index, o->dw, o->db,
-                          o->workspace);
+                          &o->workspace);
 }
 
-static size_t forward_workspace(const struct one *o) {
+static kata__workspace_size forward_workspace(const struct one *o) {
     return o->is_half ? kata__conv_bf16_workspace(context, &o->g, o->algorithm, o->store_half.pool)
                       : kata__winograd_workspace(context, &o->g, o->algorithm, &o->store);
 }
 
-static size_t weight_workspace(const struct one *o) {
+static kata__workspace_size weight_workspace(const struct one *o) {
     const bool pooled = o->index != NULL;
     return o->is_half ? kata__conv_bf16_weight_workspace(context, &o->g, o->algorithm, pooled)
                       : kata__winograd_weight_workspace(context, &o->g, o->algorithm, pooled);
@@ -101,8 +100,8 @@ static double forward_error(struct one *o) {
     const kata__conv_bf16_store all_half = o->store_half;
     o->store = (kata__conv_store){0};
     o->store_half = (kata__conv_bf16_store){0};
-    void *workspace = o->workspace;
-    o->workspace = bytes(forward_workspace(o));
+    const kata__workspace workspace = o->workspace;
+    o->workspace = workspace_of(forward_workspace(o));
     run_forward(o);
     for (int64_t s = 0; s < 4000; s++) {
         const int64_t i = (s * 7919 + s * s * 31) % (g->oh * g->ow * g->f);
@@ -121,7 +120,7 @@ static double forward_error(struct one *o) {
         worst = fmax(worst, fabs(y - sum));
         most = fmax(most, fabs(sum));
     }
-    free(o->workspace);
+    free(o->workspace.shared);
     o->workspace = workspace;
     o->store = all;
     o->store_half = all_half;
@@ -229,7 +228,7 @@ static void bench_type(int64_t n, int64_t c, int64_t side, int64_t f, int64_t pa
             o.store = (kata__conv_store){.bias = o.db, .relu = true, .pool = pool, .index = index};
             o.store_half =
                 (kata__conv_bf16_store){.bias = o.db, .relu = true, .pool = pool, .index = index};
-            o.workspace = bytes(weight ? weight_workspace(&o) : forward_workspace(&o));
+            o.workspace = workspace_of(weight ? weight_workspace(&o) : forward_workspace(&o));
             const double taps = (double)inside(side, out, pad);
             const double flops = 2.0 * (double)(n * c * f) * taps * taps;
             run_pack(&o);
@@ -252,7 +251,7 @@ static void bench_type(int64_t n, int64_t c, int64_t side, int64_t f, int64_t pa
             free(o.dw);
             free(o.db);
             free(index);
-            free(o.workspace);
+            free(o.workspace.shared);
         }
     }
 }

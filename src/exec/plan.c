@@ -173,9 +173,11 @@ static bool is_used(const planner *p, int32_t id) {
     return p->last[id] >= 0 && p->plan->places[id].root == id;
 }
 
-/* Scratch of each node, from its row; the call has types but no data yet. */
-static size_t workspace_of(const kata_graph *graph, const kata__node *node) {
-    if (node->op->workspace == NULL || node->removed) {
+/* Scratch of a node, from its row, and *own of each worker; the call has types but no data yet. */
+static size_t workspace_of(const kata_graph *graph, const kata__node *node, size_t *own) {
+    const kata_op *op = node->op;
+    *own = 0;
+    if ((op->workspace == NULL && op->own_workspace == NULL) || node->removed) {
         return 0;
     }
     kata_tensor inputs[KATA_MAX_INPUTS] = {{0}}, outputs[KATA_MAX_OUTPUTS] = {{0}};
@@ -189,14 +191,15 @@ static size_t workspace_of(const kata_graph *graph, const kata__node *node) {
         const kata__value_info *info = kata__graph_info(graph, node->outputs[k]);
         outputs[k] = kata_tensor_view(NULL, info->type.dtype, &info->type.shape);
     }
-    kata_call call = {.op = node->op,
+    kata_call call = {.op = op,
                       .context = graph->context,
                       .attributes = node->attributes,
                       .n_inputs = node->n_inputs,
                       .n_outputs = node->n_outputs,
                       .inputs = inputs,
                       .outputs = outputs};
-    return node->op->workspace(&call);
+    *own = op->own_workspace != NULL ? op->own_workspace(&call) : 0;
+    return op->workspace != NULL ? op->workspace(&call) : 0;
 }
 
 static void collect_blocks(planner *p) {
@@ -213,8 +216,9 @@ static void collect_blocks(planner *p) {
         }
     }
     for (size_t i = 0; i < graph->n_nodes; i++) {
-        size_t bytes = workspace_of(graph, &graph->nodes[i]);
+        size_t own, bytes = workspace_of(graph, &graph->nodes[i], &own);
         p->plan->workspace_bytes[i] = bytes;
+        p->plan->own_step = align(own) > p->plan->own_step ? align(own) : p->plan->own_step;
         if (bytes > 0) {
             p->blocks[p->n_blocks++] = (block){.bytes = align(bytes),
                                                .first = (int32_t)i,
@@ -272,6 +276,8 @@ static void place_blocks(planner *p, size_t *placed) {
             p->plan->workspace_offset[-1 - b->value] = b->offset;
         }
     }
+    p->plan->own_offset = p->plan->arena_bytes;
+    p->plan->arena_bytes += p->plan->own_step * (size_t)kata_context_threads(p->graph->context);
 }
 
 kata_status kata__plan_make(kata__plan *plan, const kata_graph *graph, bool keep) {

@@ -34,6 +34,9 @@ struct kata_session {
     size_t first_update; /* steps from here on are all updates: optimiser and what follows it */
     bool is_prepared;
     uint64_t prepared_version; /* sum of the variables' versions when the first steps ran */
+    kata_variable **changed;   /* what updates write */
+    size_t n_changed;
+    kata_call_random now; /* of this run: seed and step */
     size_t variable_bytes;
 };
 
@@ -79,6 +82,8 @@ static kata_tensor *add_steps(kata_session *session, kata_tensor *operand, bool 
                               .inputs = operand,
                               .outputs = operand + node->n_inputs,
                               .workspace_bytes = session->plan.workspace_bytes[i],
+                              .own_workspace = session->arena + session->plan.own_offset,
+                              .own_step = session->plan.own_step,
                               .random = &s->random};
         if (s->call.workspace_bytes > 0) {
             s->call.workspace = session->arena + session->plan.workspace_offset[i];
@@ -142,6 +147,19 @@ static size_t find_shown(kata_session *session, kata_tensor **shown) {
     return n;
 }
 
+static void find_changed(kata_session *session) {
+    const kata_graph *graph = session->graph;
+    for (size_t i = 0; i < session->n_steps; i++) {
+        const kata__node *node = session->steps[i].node;
+        for (int k = 0; k < node->n_outputs && is_optimiser_step(node); k++) {
+            const kata__place *place = &session->plan.places[node->outputs[k].id];
+            if (graph->values[place->root].kind == KATA__VALUE_VARIABLE) {
+                session->changed[session->n_changed++] = graph->values[place->root].variable;
+            }
+        }
+    }
+}
+
 static kata_status check_bound(const kata_graph *graph) {
     if (graph->status != KATA_OK) {
         return kata_fail(graph->status, "%s", kata_graph_message(graph));
@@ -173,8 +191,9 @@ static kata_status allocate(kata_session *session) {
     session->steps = kata__alloc_zero(session->context, graph->n_nodes + 1, sizeof *session->steps);
     session->first_shown =
         kata__alloc(session->context, graph->n_inputs + 1, sizeof *session->first_shown);
+    session->changed = kata__alloc(session->context, n_operands, sizeof *session->changed);
     if (session->arena == NULL || session->tensors == NULL || session->operands == NULL ||
-        session->steps == NULL || session->first_shown == NULL) {
+        session->steps == NULL || session->first_shown == NULL || session->changed == NULL) {
         return KATA_OUT_OF_MEMORY;
     }
     return KATA_OK;
@@ -199,6 +218,7 @@ kata_status kata_session_new(kata_session **out, const kata_graph *graph,
     }
     set_tensors(session);
     set_steps(session);
+    find_changed(session);
     session->shown =
         kata__alloc(session->context, find_shown(session, NULL) + 1, sizeof *session->shown);
     if (session->shown == NULL) {
@@ -224,6 +244,7 @@ void kata_session_free(kata_session *session) {
     kata__free(session->context, session->steps);
     kata__free(session->context, session->shown);
     kata__free(session->context, session->first_shown);
+    kata__free(session->context, session->changed);
     kata__free(session->context, session);
 }
 
@@ -290,6 +311,8 @@ static kata_status run_steps(kata_session *session, size_t from, size_t to, bool
     for (size_t i = from; i < to; i++) {
         step *s = &session->steps[i];
         uint64_t start = session->options.profile ? kata__clock_ns() : 0;
+        s->random.seed = session->now.seed;
+        s->random.step = session->now.step;
         kata_status status = s->kernel(&s->call);
         if (status != KATA_OK) {
             return kata_fail_in(status, "%s", s->node->name);
@@ -345,20 +368,6 @@ static kata_status prepare(kata_session *session) {
     return KATA_OK;
 }
 
-/* Every variable that an update may have written is another one now. */
-static void count_changes(const kata_session *session) {
-    const kata_graph *graph = session->graph;
-    for (size_t i = 0; i < session->n_steps; i++) {
-        const kata__node *node = session->steps[i].node;
-        for (int k = 0; k < node->n_outputs && is_optimiser_step(node); k++) {
-            const kata__place *place = &session->plan.places[node->outputs[k].id];
-            if (graph->values[place->root].kind == KATA__VALUE_VARIABLE) {
-                kata_variable_changed(graph->values[place->root].variable);
-            }
-        }
-    }
-}
-
 static kata_status run_all(kata_session *session) {
     KATA__TRY(prepare(session));
     KATA__TRY(run_steps(session, session->n_prepare, session->first_update,
@@ -368,13 +377,12 @@ static kata_status run_all(kata_session *session) {
 }
 
 kata_status kata_session_run(kata_session *session, uint64_t seed, uint64_t step_number) {
-    for (size_t i = 0; i < session->n_steps; i++) {
-        session->steps[i].random.seed = seed;
-        session->steps[i].random.step = step_number;
-    }
+    session->now = (kata_call_random){.seed = seed, .step = step_number};
     uint64_t mode = kata__float_mode_flush();
     kata_status status = run_all(session);
-    count_changes(session);
+    for (size_t i = 0; i < session->n_changed; i++) { /* or may be */
+        kata_variable_changed(session->changed[i]);
+    }
     kata__float_mode_set(mode);
     return status;
 }

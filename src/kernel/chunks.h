@@ -25,19 +25,26 @@ static inline int64_t kata__chunk_of(int64_t chunk, int64_t total, int64_t size,
     return total - *start < size ? total - *start : size;
 }
 
-/* `total` elements in chunks of about KATA__CHUNK, all of one size and an even number of them: two
- * threads have the same to do. The size is a multiple of 64, so that two chunks share no line. */
-static inline int64_t kata__chunk_even(int64_t total) {
-    if (total <= KATA__CHUNK) {
-        return KATA__CHUNK;
+/* `total` elements in chunks of about `size`, all as large and an even number of them: two threads
+ * have the same to do. The result is a multiple of 64, so that two chunks share no line. */
+static inline int64_t kata__chunk_even(int64_t total, int64_t size) {
+    if (total <= size) {
+        return size;
     }
-    const int64_t n_chunks = (total - 1) / (2 * KATA__CHUNK) * 2 + 2;
+    const int64_t n_chunks = (total - 1) / (2 * size) * 2 + 2;
     return ((total - 1) / n_chunks / 64 + 1) * 64;
 }
 
 /* How many of the things that have n_elements each make a chunk. */
 static inline int64_t kata__chunk_size(int64_t n_elements) {
     return n_elements >= KATA__CHUNK ? 1 : n_elements > 0 ? KATA__CHUNK / n_elements : KATA__CHUNK;
+}
+
+/* How many things of `total` make a chunk, at most `most`, so that there is one or an even number
+ * of chunks, about as large. */
+static inline int64_t kata__chunk_share(int64_t total, int64_t most) {
+    const int64_t n_chunks = kata__chunk_count(total, most);
+    return n_chunks <= 1 ? most : (total - 1) / (n_chunks + n_chunks % 2) + 1;
 }
 
 /* One chunk does not wake the pool. */

@@ -147,10 +147,9 @@ static size_t lines(size_t n_bytes) {
     return (n_bytes + 63) / 64 * 64;
 }
 
-/* Of all workers' scratch. */
-static size_t scratch_bytes(kata_context *context, const kata__conv *g) {
-    return lines((size_t)kata__conv_last_scratch(g) * sizeof(int64_t) *
-                 (size_t)kata_context_threads(context));
+/* Of a piece. */
+static size_t scratch_bytes(const kata__conv *g) {
+    return lines((size_t)kata__conv_last_scratch(g) * sizeof(int64_t));
 }
 
 /* Of an image's output. */
@@ -159,13 +158,14 @@ static size_t image_bytes(const kata__conv *g, bool pool) {
     return lines((size_t)(pixels * g->f) * sizeof(float));
 }
 
-size_t kata__conv_last_workspace(kata_context *context, const kata__conv *conv,
-                                 kata__conv_algorithm algorithm, const kata__conv_store *store) {
+kata__workspace_size kata__conv_last_workspace(kata_context *context, const kata__conv *conv,
+                                               kata__conv_algorithm algorithm,
+                                               const kata__conv_store *store) {
     if (algorithm != KATA__CONV_DIRECT) {
         return kata__winograd_workspace(context, conv, algorithm, store);
     }
-    return scratch_bytes(context, conv) + (store->plain ? image_bytes(conv, store->pool) : 0) *
-                                              (size_t)kata_context_threads(context);
+    return (kata__workspace_size){.own = scratch_bytes(conv) +
+                                         (store->plain ? image_bytes(conv, store->pool) : 0)};
 }
 
 struct job {
@@ -174,8 +174,8 @@ struct job {
     const kata__conv_store *store;
     const float *x, *packed;
     float *y;
-    int64_t *scratch; /* for each worker */
-    char *images;     /* with store->plain: one for each worker, */
+    const kata__workspace *workspace; /* of a worker: a piece's scratch and, with store->plain, an
+                                         image, */
     void (*transpose)(int64_t rows, int64_t columns, const void *x, int64_t x_step, void *y,
                       int64_t y_step);
 };
@@ -212,13 +212,12 @@ static void direct_chunk(void *argument, int64_t chunk, int worker) {
                                    .last_row = p->rows * (band + 1) / p->bands,
                                    .first_panel = panels * share / p->panel_chunks,
                                    .last_panel = panels * (share + 1) / p->panel_chunks,
-                                   .scratch = job->scratch + worker * kata__conv_last_scratch(g)};
+                                   .scratch = kata__own(job->workspace, worker)};
     for (int64_t n = first; n < least(first + p->images, g->n); n++) {
         const int64_t full = n * g->oh * g->ow * g->f;
         piece.x = job->x + n * g->h * g->w * g->c;
-        piece.y = store->plain
-                      ? (float *)(job->images + (size_t)worker * image_bytes(g, store->pool))
-                      : job->y + n * y_image;
+        piece.y = store->plain ? (float *)((char *)piece.scratch + scratch_bytes(g))
+                               : job->y + n * y_image;
         piece.index = store->pool && store->index ? store->index + n * y_image : NULL;
         piece.residual = store->residual ? store->residual + full : NULL;
         piece.mask = store->mask ? store->mask + full : NULL;
@@ -234,7 +233,7 @@ static void direct_chunk(void *argument, int64_t chunk, int worker) {
 
 void kata__conv_last(kata_context *context, const kata__conv *conv, kata__conv_algorithm algorithm,
                      const float *x, const float *packed, const kata__conv_store *store, float *y,
-                     void *workspace) {
+                     const kata__workspace *workspace) {
     if (algorithm != KATA__CONV_DIRECT) {
         assert(!store->plain);
         kata__winograd_run(context, conv, algorithm, x, packed, store, y, workspace);
@@ -251,8 +250,7 @@ void kata__conv_last(kata_context *context, const kata__conv *conv, kata__conv_a
                       .x = x,
                       .packed = packed,
                       .y = y,
-                      .scratch = workspace,
-                      .images = (char *)workspace + scratch_bytes(context, conv),
+                      .workspace = workspace,
                       .transpose = kata__kernels(context)->elementwise[0]->transpose};
     kata__parallel(context, p.n_chunks, direct_chunk, &job);
 }

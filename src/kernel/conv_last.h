@@ -12,6 +12,7 @@
 #define KATA_KERNEL_CONV_LAST_H
 
 #include "kernel/conv.h"
+#include "kernel/workspace.h"
 
 typedef enum kata__conv_algorithm {
     KATA__CONV_DIRECT,
@@ -48,22 +49,24 @@ void kata__conv_last_pack(kata_context *context, const kata__conv *conv,
                           kata__conv_algorithm algorithm, bool turned, const float *weight,
                           float *packed);
 
-size_t kata__conv_last_workspace(kata_context *context, const kata__conv *conv,
-                                 kata__conv_algorithm algorithm, const kata__conv_store *store);
+kata__workspace_size kata__conv_last_workspace(kata_context *context, const kata__conv *conv,
+                                               kata__conv_algorithm algorithm,
+                                               const kata__conv_store *store);
 void kata__conv_last(kata_context *context, const kata__conv *conv, kata__conv_algorithm algorithm,
                      const float *x, const float *packed, const kata__conv_store *store, float *y,
-                     void *workspace);
+                     const kata__workspace *workspace);
 
 /* dw (f, c/groups, kh, kw) and, unless NULL, db (f): sums over the batch in a fixed order. dy is
  * (n,oh,ow,f); with index (see kata__conv_store) it is the gradient of the pooled output,
  * (n,oh/2,ow/2,f), and is spread on the way. plain: dy, not index, is (n,f,oh,ow), or pooled
  * (n,f,oh/2,ow/2); DIRECT alone. */
-size_t kata__conv_last_weight_workspace(kata_context *context, const kata__conv *conv,
-                                        kata__conv_algorithm algorithm, bool pooled, bool plain);
+kata__workspace_size kata__conv_last_weight_workspace(kata_context *context, const kata__conv *conv,
+                                                      kata__conv_algorithm algorithm, bool pooled,
+                                                      bool plain);
 void kata__conv_last_weight(kata_context *context, const kata__conv *conv,
                             kata__conv_algorithm algorithm, const float *x, const float *dy,
                             const uint8_t *index, bool plain, float *dw, float *db,
-                            void *workspace);
+                            const kata__workspace *workspace);
 
 /* Pooling of channels-last tensors; pool->f = pool->c. index, shape of y, may be NULL: the place of
  * the maximum in its window, row * kw + column (windows of at most 255 places), the first of

@@ -187,7 +187,7 @@ typedef struct forward {
     const uint16_t *packed;
     const kata__conv_bf16_store *store;
     uint16_t *y;
-    char *scratch; /* for each worker */
+    const kata__workspace *workspace;
 } forward;
 
 /* The rows of a band: an even number, of which products of 16 pixels waste least. */
@@ -226,13 +226,13 @@ static forward plan_forward(const kata__conv *v) {
     return p;
 }
 
-size_t kata__conv_bf16_workspace(kata_context *context, const kata__conv *v,
-                                 kata__conv_algorithm algorithm, bool pool) {
+kata__workspace_size kata__conv_bf16_workspace(kata_context *context, const kata__conv *v,
+                                               kata__conv_algorithm algorithm, bool pool) {
     if (algorithm != KATA__CONV_DIRECT) {
         return kata__winograd_bf16_workspace(context, v, algorithm, pool);
     }
     const forward p = plan_forward(v);
-    return (size_t)context->threads * (p.frame_bytes + p.patch_bytes + p.sum_bytes);
+    return (kata__workspace_size){.own = p.frame_bytes + p.patch_bytes + p.sum_bytes};
 }
 
 /* Copies `count` numbers; up to 32 in one piece, with what lies behind them (the buffers have
@@ -374,7 +374,7 @@ static void forward_picture(const forward *p, int64_t picture, uint16_t *from, u
 
 static void forward_chunk(void *argument, int64_t chunk, int worker) {
     const forward *p = argument;
-    char *scratch = p->scratch + (size_t)worker * (p->frame_bytes + p->patch_bytes + p->sum_bytes);
+    char *scratch = kata__own(p->workspace, worker);
     int64_t first, count = kata__chunk_of(chunk, p->v->n, p->pictures, &first);
     uint32_t kept = 0;
     memset(scratch, 0, p->frame_bytes);
@@ -387,7 +387,8 @@ static void forward_chunk(void *argument, int64_t chunk, int worker) {
 
 void kata__conv_bf16(kata_context *context, const kata__conv *v, kata__conv_algorithm algorithm,
                      const kata__conv_bf16_input *input, const uint16_t *packed,
-                     const kata__conv_bf16_store *store, uint16_t *y, void *workspace) {
+                     const kata__conv_bf16_store *store, uint16_t *y,
+                     const kata__workspace *workspace) {
     if (algorithm != KATA__CONV_DIRECT) {
         kata__winograd_bf16_run(context, v, algorithm, input, packed, store, y, workspace);
         return;
@@ -398,7 +399,7 @@ void kata__conv_bf16(kata_context *context, const kata__conv *v, kata__conv_algo
     p.packed = packed;
     p.store = store;
     p.y = y;
-    p.scratch = workspace;
+    p.workspace = workspace;
     kata__run_chunks(context, kata__chunk_count(v->n, p.pictures), forward_chunk, &p);
 }
 
@@ -432,7 +433,7 @@ typedef struct by_weight {
     const kata__conv_bf16_input *input;
     kata__conv_bf16_input dy;
     float *partials, *dw, *db;
-    char *scratch;
+    const kata__workspace *workspace;
 } by_weight;
 
 static by_weight plan_weight(const kata__conv *v) {
@@ -469,14 +470,14 @@ static size_t weight_scratch(const by_weight *p) {
     return p->frame_bytes + p->plane_bytes + p->rows_bytes + p->packed_bytes + p->ones_bytes;
 }
 
-size_t kata__conv_bf16_weight_workspace(kata_context *context, const kata__conv *v,
-                                        kata__conv_algorithm algorithm, bool pooled) {
+kata__workspace_size kata__conv_bf16_weight_workspace(kata_context *context, const kata__conv *v,
+                                                      kata__conv_algorithm algorithm, bool pooled) {
     if (algorithm != KATA__CONV_DIRECT) {
         return kata__winograd_bf16_weight_workspace(context, v, algorithm, pooled);
     }
     const by_weight p = plan_weight(v);
-    return room(p.n_chunks * p.partial, sizeof(float)) +
-           (size_t)context->threads * weight_scratch(&p);
+    return (kata__workspace_size){.shared = room(p.n_chunks * p.partial, sizeof(float)),
+                                  .own = weight_scratch(&p)};
 }
 
 /* dy's pictures over the pixels of the product, zeros between their rows: (pixels, f). */
@@ -590,7 +591,7 @@ static void multiply_patches(const by_weight *p, int64_t first, int64_t count, u
 
 static void weight_chunk(void *argument, int64_t chunk, int worker) {
     const by_weight *p = argument;
-    char *at = p->scratch + (size_t)worker * weight_scratch(p);
+    char *at = kata__own(p->workspace, worker);
     uint16_t *frames = (uint16_t *)at;
     uint16_t *plane = (uint16_t *)(at += p->frame_bytes);
     uint16_t *rows = (uint16_t *)(at += p->plane_bytes);
@@ -639,7 +640,7 @@ static void reduce_chunk(void *argument, int64_t f, int worker) {
 void kata__conv_bf16_weight(kata_context *context, const kata__conv *v,
                             kata__conv_algorithm algorithm, const kata__conv_bf16_input *input,
                             const uint16_t *dy, const uint8_t *index, float *dw, float *db,
-                            void *workspace) {
+                            const kata__workspace *workspace) {
     if (algorithm != KATA__CONV_DIRECT) {
         kata__winograd_bf16_weight(context, v, algorithm, input->x, dy, index, dw, db, workspace);
         return;
@@ -650,8 +651,8 @@ void kata__conv_bf16_weight(kata_context *context, const kata__conv *v,
     p.dy = (kata__conv_bf16_input){KATA_BF16, dy, index};
     p.dw = dw;
     p.db = db;
-    p.partials = workspace;
-    p.scratch = (char *)workspace + room(p.n_chunks * p.partial, sizeof(float));
+    p.partials = (float *)workspace->shared;
+    p.workspace = workspace;
     kata__run_chunks(context, p.n_chunks, weight_chunk, &p);
     kata__run_chunks(context, v->f, reduce_chunk, &p);
 }

@@ -38,21 +38,22 @@ void kata__conv_bf16_pack(kata_context *context, const kata__conv *conv,
                           kata__conv_algorithm algorithm, bool turned, const float *weight,
                           uint16_t *packed);
 
-size_t kata__conv_bf16_workspace(kata_context *context, const kata__conv *conv,
-                                 kata__conv_algorithm algorithm, bool pool);
+kata__workspace_size kata__conv_bf16_workspace(kata_context *context, const kata__conv *conv,
+                                               kata__conv_algorithm algorithm, bool pool);
 /* The same bits for any number of threads; a sample's do not depend on its batch. Winograd reads no
  * float32. */
 void kata__conv_bf16(kata_context *context, const kata__conv *conv, kata__conv_algorithm algorithm,
                      const kata__conv_bf16_input *input, const uint16_t *packed,
-                     const kata__conv_bf16_store *store, uint16_t *y, void *workspace);
+                     const kata__conv_bf16_store *store, uint16_t *y,
+                     const kata__workspace *workspace);
 
 /* dw (f, c/groups, kh, kw) and, unless NULL, db (f). dy is (n,oh,ow,f), or with index that of the
  * pooled output, (n,oh/2,ow/2,f). input->index is NULL. */
-size_t kata__conv_bf16_weight_workspace(kata_context *context, const kata__conv *conv,
-                                        kata__conv_algorithm algorithm, bool pooled);
+kata__workspace_size kata__conv_bf16_weight_workspace(kata_context *context, const kata__conv *conv,
+                                                      kata__conv_algorithm algorithm, bool pooled);
 void kata__conv_bf16_weight(kata_context *context, const kata__conv *conv,
                             kata__conv_algorithm algorithm, const kata__conv_bf16_input *input,
                             const uint16_t *dy, const uint8_t *index, float *dw, float *db,
-                            void *workspace);
+                            const kata__workspace *workspace);
 
 #endif

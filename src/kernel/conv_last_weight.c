@@ -204,16 +204,16 @@ static struct plan make_plan(kata_context *context, const kata__conv *conv, bool
     return p;
 }
 
-size_t kata__conv_last_weight_workspace(kata_context *context, const kata__conv *conv,
-                                        kata__conv_algorithm algorithm, bool pooled, bool plain) {
+kata__workspace_size kata__conv_last_weight_workspace(kata_context *context, const kata__conv *conv,
+                                                      kata__conv_algorithm algorithm, bool pooled,
+                                                      bool plain) {
     if (algorithm != KATA__CONV_DIRECT) {
         return kata__winograd_weight_workspace(context, conv, algorithm, pooled);
     }
     const struct plan p = make_plan(context, conv, pooled, plain);
-    return (size_t)(p.parts * p.part_numbers +
-                    (p.x_numbers + p.dy_numbers) * kata_context_threads(context) +
-                    p.turned_numbers) *
-           sizeof(float);
+    return (kata__workspace_size){.shared = (size_t)(p.parts * p.part_numbers + p.turned_numbers) *
+                                            sizeof(float),
+                                  .own = (size_t)(p.x_numbers + p.dy_numbers) * sizeof(float)};
 }
 
 struct job {
@@ -223,7 +223,8 @@ struct job {
     const float *x, *dy;
     const uint8_t *index;
     float *dw, *db;
-    float *parts, *scratch;
+    float *parts;
+    const kata__workspace *workspace;
     void (*transpose)(int64_t rows, int64_t columns, const void *x, int64_t x_step, void *y,
                       int64_t y_step);
 };
@@ -495,7 +496,7 @@ static void part_chunk(void *argument, int64_t chunk, int worker) {
                                        ? first_of(p, chunk + 1)
                                        : (struct next){.images = 0};
     float *part = job->parts + part_number * p->part_numbers;
-    float *scratch = job->scratch + worker * (p->x_numbers + p->dy_numbers);
+    float *scratch = kata__own(job->workspace, worker);
     const bool bias = job->db && c_chunk == 0;
     const int64_t c = p->way == PLAIN ? s.c : 0, c_last = p->way == PLAIN ? s.c + s.run : p->cg;
     for (int64_t group = s.first_group; group < s.last_group; group++) {
@@ -552,7 +553,7 @@ static void sum_chunk(void *argument, int64_t chunk, int worker) {
 void kata__conv_last_weight(kata_context *context, const kata__conv *conv,
                             kata__conv_algorithm algorithm, const float *x, const float *dy,
                             const uint8_t *index, bool plain, float *dw, float *db,
-                            void *workspace) {
+                            const kata__workspace *workspace) {
     if (algorithm != KATA__CONV_DIRECT) {
         assert(!plain);
         kata__winograd_weight(context, conv, algorithm, x, dy, index, dw, db, workspace);
@@ -570,11 +571,11 @@ void kata__conv_last_weight(kata_context *context, const kata__conv *conv,
                       .index = index,
                       .dw = dw,
                       .db = db,
-                      .parts = workspace,
+                      .parts = (float *)workspace->shared,
+                      .workspace = workspace,
                       .transpose = kata__kernels(context)->elementwise[0]->transpose};
-    job.scratch = job.parts + p.parts * p.part_numbers;
     if (plain && p.way != POOLED) {
-        float *turned = job.scratch + (p.x_numbers + p.dy_numbers) * kata_context_threads(context);
+        float *turned = job.parts + p.parts * p.part_numbers;
         kata__transpose(context, KATA_F32, conv->n, conv->f, plane_of(&p), dy, turned);
         job.dy = turned;
     }

@@ -32,7 +32,7 @@ void kata__unary_run(kata_context *context, kata_dtype dtype, kata__unary op, in
     }
     unary_job job = {.function = kata__elementwise_of(context, dtype)->unary[op],
                      .n = n,
-                     .chunk = kata__chunk_even(n),
+                     .chunk = kata__chunk_even(n, KATA__CHUNK),
                      .x = x,
                      .y = y,
                      .alpha = alpha,
@@ -264,7 +264,7 @@ void kata__binary_run(kata_context *context, kata_dtype dtype, kata__binary op,
     const int last = job.rank - 1;
     const bool steps = is_step(job.a.stride[last]) && is_step(job.b.stride[last]);
     if (job.rank == 1 && steps) {
-        job.chunk = kata__chunk_even(n);
+        job.chunk = kata__chunk_even(n, KATA__CHUNK);
         kata__run_chunks(context, kata__chunk_count(n, job.chunk), binary_flat_chunk, &job);
         return;
     }
@@ -322,7 +322,7 @@ bool kata__all_finite(kata_context *context, kata_dtype dtype, int64_t n, const 
     finite_job job = {.table = kata__elementwise_of(context, dtype),
                       .size = kata_dtype_size(dtype),
                       .n = n,
-                      .chunk = kata__chunk_even(n), /* as an update has it */
+                      .chunk = kata__chunk_even(n, KATA__CHUNK),
                       .x = x};
     kata__run_chunks(context, kata__chunk_count(n, job.chunk), finite_chunk, &job);
     return !atomic_load_explicit(&job.found, memory_order_relaxed);
@@ -363,7 +363,7 @@ void kata__dropout(kata_context *context, kata_dtype dtype, int64_t n, const voi
     dropout_job job = {.table = kata__elementwise_of(context, dtype),
                        .size = kata_dtype_size(dtype),
                        .n = n,
-                       .chunk = kata__chunk_even(n),
+                       .chunk = kata__chunk_even(n, KATA__CHUNK),
                        .x = x,
                        .y = y,
                        .mask = mask,
@@ -399,7 +399,7 @@ void kata__dropout_gradient(kata_context *context, kata_dtype dtype, int64_t n, 
     dropout_gradient_job job = {.table = kata__elementwise_of(context, dtype),
                                 .size = kata_dtype_size(dtype),
                                 .n = n,
-                                .chunk = kata__chunk_even(n),
+                                .chunk = kata__chunk_even(n, KATA__CHUNK),
                                 .dy = dy,
                                 .mask = mask,
                                 .dx = dx,

@@ -23,8 +23,9 @@ typedef struct kata__gemm {
                          mask <= 0, the gradient of a relu whose output was mask */
     /* NULL, or: C += alpha op(A) op(B), where each sum is multiplied and added in one rounding if
      * the instruction set has it; beta, bias, relu and mask are not read. A sum that is not finite,
-     * and some near it, are not added, and *not_finite becomes true. Only where kata__gemm_adds. */
-    bool *not_finite;
+     * and some near it, are not added, and *not_finite, UINTPTR_MAX before, becomes the address of
+     * the first such number of C. Only where kata__gemm_adds. */
+    uintptr_t *not_finite;
     int64_t batch; /* 0 and 1: one product */
     int64_t stride_a, stride_b, stride_c;
     /* NULL, or called with each part of C instead of storing it: m rows of n numbers, one behind

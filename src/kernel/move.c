@@ -41,6 +41,7 @@ void kata__transpose(kata_context *context, kata_dtype dtype, int64_t n, int64_t
                          .x = x,
                          .y = y};
     job.n_blocks = n * job.blocks;
-    job.together = kata__chunk_size((rows < ROWS ? rows : ROWS) * columns);
+    job.together =
+        kata__chunk_share(job.n_blocks, kata__chunk_size((rows < ROWS ? rows : ROWS) * columns));
     kata__run_chunks(context, kata__chunk_count(job.n_blocks, job.together), transpose_chunk, &job);
 }

@@ -58,8 +58,8 @@ static void run(kata_context *context, const kata__conv *pool, struct job job) {
     job.rows = pool->n * (gradient ? pool->h : pool->oh);
     const int64_t row_numbers =
         pool->c * (gradient ? pool->w + pool->ow * pool->kw : pool->ow * (1 + pool->kh * pool->kw));
-    job.chunk_rows =
-        row_numbers > 0 && row_numbers < CHUNK_NUMBERS ? CHUNK_NUMBERS / row_numbers : 1;
+    job.chunk_rows = kata__chunk_share(
+        job.rows, row_numbers > 0 && row_numbers < CHUNK_NUMBERS ? CHUNK_NUMBERS / row_numbers : 1);
     if (pool->c > 0) {
         kata__run_chunks(context, kata__chunk_count(job.rows, job.chunk_rows), pool_chunk, &job);
     }

@@ -31,9 +31,9 @@ typedef struct kata__gemm_piece {
     double alpha, beta;
     const void *bias_column, *bias_row; /* NULL or this piece's first */
     bool relu;
-    const void *mask;  /* NULL or this piece's first */
-    bool *not_finite;  /* as in gemm.h */
-    bool far_a, far_b; /* A, or B, read where it is, will not be in the second-level cache */
+    const void *mask;      /* NULL or this piece's first */
+    uintptr_t *not_finite; /* as in gemm.h */
+    bool far_a, far_b;     /* A, or B, read where it is, will not be in the second-level cache */
     const void *after_a,
         *after_b; /* NULL, or what will be read after this piece, in the same way */
 } kata__gemm_piece;
@@ -52,7 +52,7 @@ typedef struct kata__gemm_dot {
     const void *bias_column, *bias_row;
     bool relu;
     const void *mask; /* lies like C */
-    bool *not_finite;
+    uintptr_t *not_finite;
 } kata__gemm_dot;
 
 /* A correlation of planes, what all convolutions come down to. `source` holds zero-padded planes;

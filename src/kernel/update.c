@@ -16,7 +16,6 @@ typedef struct update_job {
     const char *g;
     char *state1, *state2;
     _Atomic int64_t first_bad; /* where a product is not finite */
-    bool only_looks;           /* for such numbers, and applies nothing */
 } update_job;
 
 /* n numbers from number `start` on, with the gradient g. */
@@ -74,7 +73,7 @@ void kata__update_run(kata_context *context, kata_dtype dtype, kata__update rule
     const kata__update_scalars scalars = scalars_of(rule, options);
     update_job job = job_of(context, dtype, rule, w, state1, state2, &scalars);
     job.n = n;
-    job.chunk = kata__chunk_even(n);
+    job.chunk = kata__chunk_even(n, rule == KATA__SGD ? KATA__CHUNK : KATA__CHUNK / 8);
     job.g = g;
     kata__run_chunks(context, kata__chunk_count(n, job.chunk), update_chunk, &job);
 }
@@ -101,10 +100,10 @@ static void take_part(void *argument, int64_t at, int64_t step, int64_t m, int64
     }
     const char *row = g;
     for (int64_t i = 0; i < m; i++, at += step, row += (size_t)n * job->size) {
-        if (!job->table->all_finite(n, row)) {
-            note_bad(job, at, row, n);
-        } else if (!job->only_looks) {
+        if (job->table->all_finite(n, row)) {
             update_range(job, at, n, row);
+        } else {
+            note_bad(job, at, row, n);
         }
     }
 }
@@ -126,7 +125,7 @@ static kata__gemm taken_product(const kata__gemm *product) {
 
 /* Plain SGD's step, w += factor A' B'. */
 static kata__gemm added_product(const kata__gemm *product, void *w, double factor,
-                                bool *not_finite) {
+                                uintptr_t *not_finite) {
     kata__gemm gemm = taken_product(product);
     gemm.take = NULL;
     gemm.c = w;
@@ -135,27 +134,32 @@ static kata__gemm added_product(const kata__gemm *product, void *w, double facto
     return gemm;
 }
 
-size_t kata__update_by_product_workspace(kata_context *context, kata_dtype dtype,
-                                         const kata__gemm *product) {
-    const kata__gemm taken = taken_product(product), added = added_product(product, NULL, 1, NULL);
-    const size_t for_taken = kata__gemm_workspace(context, dtype, &taken);
-    const size_t for_added = kata__gemm_workspace(context, dtype, &added);
-    return for_taken > for_added ? for_taken : for_added;
+static bool is_added(kata_context *context, kata_dtype dtype, kata__update rule,
+                     const kata__gemm *product, double weight_decay) {
+    const kata__gemm added = added_product(product, NULL, 1, NULL);
+    return rule == KATA__SGD && weight_decay == 0 && product->alpha == 1 &&
+           kata__gemm_adds(context, dtype, &added);
+}
+
+size_t kata__update_by_product_workspace(kata_context *context, kata_dtype dtype, kata__update rule,
+                                         const kata__gemm *product, double weight_decay) {
+    const kata__gemm gemm = is_added(context, dtype, rule, product, weight_decay)
+                                ? added_product(product, NULL, 1, NULL)
+                                : taken_product(product);
+    return kata__gemm_workspace(context, dtype, &gemm);
 }
 
 int64_t kata__update_by_product(kata_context *context, kata_dtype dtype, kata__update rule,
                                 const kata__gemm *product, void *w, void *state1, void *state2,
                                 const kata__update_options *options, void *workspace) {
+    if (is_added(context, dtype, rule, product, options->weight_decay)) {
+        uintptr_t bad = UINTPTR_MAX;
+        const kata__gemm gemm = added_product(product, w, -options->lr, &bad);
+        kata__gemm_run(context, dtype, &gemm, workspace);
+        return bad == UINTPTR_MAX ? -1 : (int64_t)((bad - (uintptr_t)w) / kata_dtype_size(dtype));
+    }
     const kata__update_scalars scalars = scalars_of(rule, options);
     update_job job = job_of(context, dtype, rule, w, state1, state2, &scalars);
-    const kata__gemm added = added_product(product, w, -scalars.lr, &job.only_looks);
-    if (rule == KATA__SGD && scalars.shrink == 0 && product->alpha == 1 &&
-        kata__gemm_adds(context, dtype, &added)) {
-        kata__gemm_run(context, dtype, &added, workspace);
-        if (!job.only_looks) {
-            return -1;
-        }
-    }
     kata__gemm gemm = taken_product(product);
     gemm.taker = &job;
     kata__gemm_run(context, dtype, &gemm, workspace);

@@ -28,7 +28,7 @@ enum {
     MOST_PARTS = 32,
     PART_TILES = 64, /* the least that are worth a sum of their own */
     PARTS_BYTES = 16 << 20,
-    PACK_NUMBERS = 16384, /* of weight, to a chunk */
+    PACK_NUMBERS = 2304, /* of weight, to a chunk */
     LINE = 64
 };
 
@@ -202,20 +202,21 @@ static struct plan plan_forward(const kata__winograd_table *table, const kata__c
     return p;
 }
 
-static size_t forward_bytes(kata_context *context, const struct plan *p) {
-    return (p->v_bytes + p->m_bytes) * (size_t)kata_context_threads(context);
+static kata__workspace_size forward_workspace(const struct plan *p) {
+    return (kata__workspace_size){.own = p->v_bytes + p->m_bytes};
 }
 
-size_t kata__winograd_workspace(kata_context *context, const kata__conv *conv,
-                                kata__conv_algorithm algorithm, const kata__conv_store *store) {
+kata__workspace_size kata__winograd_workspace(kata_context *context, const kata__conv *conv,
+                                              kata__conv_algorithm algorithm,
+                                              const kata__conv_store *store) {
     const struct plan p = plan_forward(float_table(context), conv, algorithm, store->pool);
-    return forward_bytes(context, &p);
+    return forward_workspace(&p);
 }
 
-size_t kata__winograd_bf16_workspace(kata_context *context, const kata__conv *conv,
-                                     kata__conv_algorithm algorithm, bool pool) {
+kata__workspace_size kata__winograd_bf16_workspace(kata_context *context, const kata__conv *conv,
+                                                   kata__conv_algorithm algorithm, bool pool) {
     const struct plan p = plan_forward(bf16_table(context), conv, algorithm, pool);
-    return forward_bytes(context, &p);
+    return forward_workspace(&p);
 }
 
 struct forward_job {
@@ -225,7 +226,7 @@ struct forward_job {
     const uint8_t *index; /* of x, if it is to be spread */
     const char *packed;
     void *y;
-    char *scratch;
+    const kata__workspace *workspace;
 };
 
 static void forward_chunk(void *argument, int64_t chunk, int worker) {
@@ -234,7 +235,7 @@ static void forward_chunk(void *argument, int64_t chunk, int worker) {
     const kata__conv *g = job->conv;
     const int64_t block = chunk / p->f_parts, share = chunk % p->f_parts;
     const int64_t lanes = p->table->lanes, words = ceil_div(g->c, p->pair);
-    char *scratch = job->scratch + (size_t)worker * (p->v_bytes + p->m_bytes);
+    char *scratch = kata__own(job->workspace, worker);
     float *v = (float *)scratch, *m = p->in_place ? v : (float *)(scratch + p->v_bytes);
     const int64_t f_first = p->f_vectors * share / p->f_parts;
     const int64_t f_last = p->f_vectors * (share + 1) / p->f_parts;
@@ -281,7 +282,7 @@ static void run_forward(kata_context *context, struct forward_job *job) {
 
 void kata__winograd_run(kata_context *context, const kata__conv *conv,
                         kata__conv_algorithm algorithm, const float *x, const float *packed,
-                        const kata__conv_store *store, float *y, void *workspace) {
+                        const kata__conv_store *store, float *y, const kata__workspace *workspace) {
     const struct plan p = plan_forward(float_table(context), conv, algorithm, store->pool);
     struct forward_job job = {.plan = &p,
                               .conv = conv,
@@ -289,14 +290,14 @@ void kata__winograd_run(kata_context *context, const kata__conv *conv,
                               .x = x,
                               .packed = (const char *)packed,
                               .y = y,
-                              .scratch = (char *)workspace};
+                              .workspace = workspace};
     run_forward(context, &job);
 }
 
 void kata__winograd_bf16_run(kata_context *context, const kata__conv *conv,
                              kata__conv_algorithm algorithm, const kata__conv_bf16_input *input,
                              const uint16_t *packed, const kata__conv_bf16_store *store,
-                             uint16_t *y, void *workspace) {
+                             uint16_t *y, const kata__workspace *workspace) {
     const struct plan p = plan_forward(bf16_table(context), conv, algorithm, store->pool);
     struct forward_job job = {.plan = &p,
                               .conv = conv,
@@ -305,7 +306,7 @@ void kata__winograd_bf16_run(kata_context *context, const kata__conv *conv,
                               .index = input->index,
                               .packed = (const char *)packed,
                               .y = y,
-                              .scratch = (char *)workspace};
+                              .workspace = workspace};
     run_forward(context, &job);
 }
 
@@ -328,6 +329,7 @@ static struct plan plan_weight(const kata__winograd_table *table, const kata__co
     p.blocks = ceil_div(want, p.c_parts * p.f_parts);
     p.blocks = least(p.blocks, most(PARTS_BYTES / part_bytes, 1));
     p.blocks = most(1, least(p.blocks, p.tiles / PART_TILES));
+    p.blocks -= p.blocks > 1 ? p.blocks % 2 : 0; /* two threads have the same to do */
     const int64_t word_bytes = p.points * (p.c_part + p.f_part) * (int64_t)sizeof(float);
     int64_t words = most(WEIGHT_TILES, least(WEIGHT_BYTES / word_bytes, MOST_WEIGHT_TILES));
     words = most(1, least(words, ceil_div(ceil_div(p.tiles, p.blocks), p.pair)));
@@ -344,21 +346,23 @@ static struct plan plan_weight(const kata__winograd_table *table, const kata__co
     return p;
 }
 
-static size_t weight_bytes(kata_context *context, const struct plan *p) {
-    return p->parts_bytes + p->db_bytes +
-           (p->v_bytes + p->m_bytes + p->u_bytes) * (size_t)kata_context_threads(context);
+static kata__workspace_size weight_workspace(const struct plan *p) {
+    return (kata__workspace_size){.shared = p->parts_bytes + p->db_bytes,
+                                  .own = p->v_bytes + p->m_bytes + p->u_bytes};
 }
 
-size_t kata__winograd_weight_workspace(kata_context *context, const kata__conv *conv,
-                                       kata__conv_algorithm algorithm, bool pooled) {
+kata__workspace_size kata__winograd_weight_workspace(kata_context *context, const kata__conv *conv,
+                                                     kata__conv_algorithm algorithm, bool pooled) {
     const struct plan p = plan_weight(float_table(context), conv, algorithm, pooled);
-    return weight_bytes(context, &p);
+    return weight_workspace(&p);
 }
 
-size_t kata__winograd_bf16_weight_workspace(kata_context *context, const kata__conv *conv,
-                                            kata__conv_algorithm algorithm, bool pooled) {
+kata__workspace_size kata__winograd_bf16_weight_workspace(kata_context *context,
+                                                          const kata__conv *conv,
+                                                          kata__conv_algorithm algorithm,
+                                                          bool pooled) {
     const struct plan p = plan_weight(bf16_table(context), conv, algorithm, pooled);
-    return weight_bytes(context, &p);
+    return weight_workspace(&p);
 }
 
 struct weight_job {
@@ -369,7 +373,8 @@ struct weight_job {
     float *dw;
     bool with_db;
     float *parts, *db_parts;
-    char *scratch;
+    void (*add)(int64_t n, const void *a, int a_step, const void *b, int b_step, void *c);
+    const kata__workspace *workspace;
 };
 
 static void weight_chunk(void *argument, int64_t chunk, int worker) {
@@ -384,7 +389,7 @@ static void weight_chunk(void *argument, int64_t chunk, int worker) {
     const int64_t c_end = least(c_vectors * (c_share + 1) / p->c_parts * lanes, g->c);
     const int64_t f_first = p->f_vectors * f_share / p->f_parts;
     const int64_t f_last = p->f_vectors * (f_share + 1) / p->f_parts;
-    char *scratch = job->scratch + (size_t)worker * (p->v_bytes + p->m_bytes + p->u_bytes);
+    char *scratch = kata__own(job->workspace, worker);
     float *v = (float *)scratch, *d = (float *)(scratch + p->v_bytes);
     float *u = (float *)(scratch + p->v_bytes + p->m_bytes);
     float *db = NULL;
@@ -434,6 +439,27 @@ static void weight_chunk(void *argument, int64_t chunk, int worker) {
                          p->sum_pitch);
 }
 
+/* The parts of each half of the blocks are added to its first one: mostly by the worker that has
+ * made them, so that of each half one part goes to another core. */
+static bool has_halves(const struct plan *p) {
+    return p->blocks >= 4 && p->blocks % 2 == 0;
+}
+
+enum { HALF_SHARES = 4 };
+
+static void weight_half_chunk(void *argument, int64_t chunk, int worker) {
+    (void)worker;
+    const struct weight_job *job = argument;
+    const struct plan *p = job->plan;
+    const int64_t n = p->blocks / 2, half = chunk / HALF_SHARES, share = chunk % HALF_SHARES;
+    const int64_t first = p->part_numbers * share / HALF_SHARES;
+    const int64_t count = p->part_numbers * (share + 1) / HALF_SHARES - first;
+    float *sum = job->parts + half * n * p->part_numbers + first;
+    for (int64_t i = 1; i < n; i++) {
+        job->add(count, sum, 1, sum + i * p->part_numbers, 1, sum);
+    }
+}
+
 /* Vectors of output channels to a chunk of the last sum. */
 static int64_t sum_vectors(const struct plan *p, const kata__conv *conv) {
     return kata__chunk_size(9 * conv->c * p->table->lanes * p->blocks);
@@ -445,12 +471,14 @@ static void weight_sum_chunk(void *argument, int64_t chunk, int worker) {
     const struct plan *p = job->plan;
     int64_t first;
     const int64_t count = kata__chunk_of(chunk, p->f_vectors, sum_vectors(p, job->conv), &first);
-    p->table->weight_sum(job->conv, first, first + count, job->parts, p->sum_pitch, p->blocks,
-                         p->part_numbers, job->dw);
+    const bool halves = has_halves(p);
+    p->table->weight_sum(job->conv, first, first + count, job->parts, p->sum_pitch,
+                         halves ? 2 : p->blocks,
+                         halves ? p->blocks / 2 * p->part_numbers : p->part_numbers, job->dw);
 }
 
 static void run_weight(kata_context *context, const struct plan *p, struct weight_job *job,
-                       float *db, void *workspace) {
+                       float *db, const kata__workspace *workspace) {
     const kata__conv *conv = job->conv;
     if (conv->f <= 0) {
         return;
@@ -462,13 +490,16 @@ static void run_weight(kata_context *context, const struct plan *p, struct weigh
         }
         return;
     }
-    char *at = workspace;
     job->plan = p;
     job->with_db = db != NULL;
-    job->parts = (float *)at;
-    job->db_parts = (float *)(at + p->parts_bytes);
-    job->scratch = at + p->parts_bytes + p->db_bytes;
+    job->parts = (float *)workspace->shared;
+    job->db_parts = (float *)(workspace->shared + p->parts_bytes);
+    job->workspace = workspace;
+    job->add = kata__kernels(context)->elementwise[0]->binary[KATA__ADD];
     kata__run_chunks(context, p->blocks * p->c_parts * p->f_parts, weight_chunk, job);
+    if (has_halves(p)) {
+        kata__run_chunks(context, 2 * HALF_SHARES, weight_half_chunk, job);
+    }
     kata__run_chunks(context, kata__chunk_count(p->f_vectors, sum_vectors(p, conv)),
                      weight_sum_chunk, job);
     for (int64_t f = 0; db && f < conv->f; f++) {
@@ -482,7 +513,8 @@ static void run_weight(kata_context *context, const struct plan *p, struct weigh
 
 void kata__winograd_weight(kata_context *context, const kata__conv *conv,
                            kata__conv_algorithm algorithm, const float *x, const float *dy,
-                           const uint8_t *index, float *dw, float *db, void *workspace) {
+                           const uint8_t *index, float *dw, float *db,
+                           const kata__workspace *workspace) {
     const struct plan p = plan_weight(float_table(context), conv, algorithm, index != NULL);
     struct weight_job job = {.conv = conv, .x = x, .dy = dy, .index = index, .dw = dw};
     run_weight(context, &p, &job, db, workspace);
@@ -491,7 +523,7 @@ void kata__winograd_weight(kata_context *context, const kata__conv *conv,
 void kata__winograd_bf16_weight(kata_context *context, const kata__conv *conv,
                                 kata__conv_algorithm algorithm, const uint16_t *x,
                                 const uint16_t *dy, const uint8_t *index, float *dw, float *db,
-                                void *workspace) {
+                                const kata__workspace *workspace) {
     const struct plan p = plan_weight(bf16_table(context), conv, algorithm, index != NULL);
     struct weight_job job = {.conv = conv, .x = x, .dy = dy, .index = index, .dw = dw};
     run_weight(context, &p, &job, db, workspace);

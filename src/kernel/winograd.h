@@ -31,17 +31,19 @@ int64_t kata__winograd_packed(kata_context *context, const kata__conv *conv,
 void kata__winograd_pack(kata_context *context, const kata__conv *conv,
                          kata__conv_algorithm algorithm, bool turned, const float *weight,
                          float *packed);
-size_t kata__winograd_workspace(kata_context *context, const kata__conv *conv,
-                                kata__conv_algorithm algorithm, const kata__conv_store *store);
+kata__workspace_size kata__winograd_workspace(kata_context *context, const kata__conv *conv,
+                                              kata__conv_algorithm algorithm,
+                                              const kata__conv_store *store);
 void kata__winograd_run(kata_context *context, const kata__conv *conv,
                         kata__conv_algorithm algorithm, const float *x, const float *packed,
-                        const kata__conv_store *store, float *y, void *workspace);
+                        const kata__conv_store *store, float *y, const kata__workspace *workspace);
 
-size_t kata__winograd_weight_workspace(kata_context *context, const kata__conv *conv,
-                                       kata__conv_algorithm algorithm, bool pooled);
+kata__workspace_size kata__winograd_weight_workspace(kata_context *context, const kata__conv *conv,
+                                                     kata__conv_algorithm algorithm, bool pooled);
 void kata__winograd_weight(kata_context *context, const kata__conv *conv,
                            kata__conv_algorithm algorithm, const float *x, const float *dy,
-                           const uint8_t *index, float *dw, float *db, void *workspace);
+                           const uint8_t *index, float *dw, float *db,
+                           const kata__workspace *workspace);
 
 /* The same in bfloat16, of what conv_last_bf16.h describes; x is bfloat16. */
 int64_t kata__winograd_bf16_packed(kata_context *context, const kata__conv *conv,
@@ -49,18 +51,20 @@ int64_t kata__winograd_bf16_packed(kata_context *context, const kata__conv *conv
 void kata__winograd_bf16_pack(kata_context *context, const kata__conv *conv,
                               kata__conv_algorithm algorithm, bool turned, const float *weight,
                               uint16_t *packed);
-size_t kata__winograd_bf16_workspace(kata_context *context, const kata__conv *conv,
-                                     kata__conv_algorithm algorithm, bool pool);
+kata__workspace_size kata__winograd_bf16_workspace(kata_context *context, const kata__conv *conv,
+                                                   kata__conv_algorithm algorithm, bool pool);
 void kata__winograd_bf16_run(kata_context *context, const kata__conv *conv,
                              kata__conv_algorithm algorithm, const kata__conv_bf16_input *input,
                              const uint16_t *packed, const kata__conv_bf16_store *store,
-                             uint16_t *y, void *workspace);
+                             uint16_t *y, const kata__workspace *workspace);
 
-size_t kata__winograd_bf16_weight_workspace(kata_context *context, const kata__conv *conv,
-                                            kata__conv_algorithm algorithm, bool pooled);
+kata__workspace_size kata__winograd_bf16_weight_workspace(kata_context *context,
+                                                          const kata__conv *conv,
+                                                          kata__conv_algorithm algorithm,
+                                                          bool pooled);
 void kata__winograd_bf16_weight(kata_context *context, const kata__conv *conv,
                                 kata__conv_algorithm algorithm, const uint16_t *x,
                                 const uint16_t *dy, const uint8_t *index, float *dw, float *db,
-                                void *workspace);
+                                const kata__workspace *workspace);
 
 #endif

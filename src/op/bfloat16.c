@@ -18,6 +18,7 @@
 #include "op/problem.h"
 #include "op/rules.h"
 #include "op/window.h"
+#include "op/workspace.h"
 
 #define BLOCK 16
 
@@ -439,12 +440,20 @@ static bool is_empty(const kata_call *call) {
     return kata_tensor_count(&call->inputs[0]) == 0;
 }
 
-static size_t conv_workspace(const kata_call *call) {
+static kata__workspace_size conv_kernel_workspace(const kata_call *call) {
     kata__conv v = conv_of(call);
     return is_empty(call)
-               ? 0
+               ? (kata__workspace_size){0}
                : kata__conv_bf16_workspace(call->context, &v, algorithm_of(call->attributes),
                                            call->attributes[CONV_POOL].i != 0);
+}
+
+static size_t conv_workspace(const kata_call *call) {
+    return conv_kernel_workspace(call).shared;
+}
+
+static size_t conv_own_workspace(const kata_call *call) {
+    return conv_kernel_workspace(call).own;
 }
 
 static kata_status conv_fast(const kata_call *call) {
@@ -461,8 +470,9 @@ static kata_status conv_fast(const kata_call *call) {
                                          .pool = call->attributes[CONV_POOL].i != 0,
                                          .index =
                                              call->n_outputs > 1 ? call->outputs[1].data : NULL};
+    const kata__workspace workspace = kata__call_workspace(call);
     kata__conv_bf16(call->context, &v, algorithm_of(call->attributes), &input, in[IN_WEIGHT],
-                    &store, call->outputs[0].data, call->workspace);
+                    &store, call->outputs[0].data, &workspace);
     return KATA_OK;
 }
 
@@ -487,6 +497,7 @@ const kata_op kata__op_kata_ConvBfloat16 = {
     .attributes = conv_attributes,
     .infer = conv_infer,
     .workspace = conv_workspace,
+    .own_workspace = conv_own_workspace,
     .reference = conv_reference,
     .choose = conv_choose,
     .flops = conv_flops,
@@ -561,20 +572,29 @@ static kata_status conv_grad_reference(const kata_call *call) {
     return KATA_OK;
 }
 
-static size_t conv_grad_workspace(const kata_call *call) {
+static kata__workspace_size conv_grad_kernel_workspace(const kata_call *call) {
     kata__conv v = conv_grad_of(call);
     return is_empty(call)
-               ? 0
+               ? (kata__workspace_size){0}
                : kata__conv_bf16_weight_workspace(call->context, &v, algorithm_of(call->attributes),
                                                   kata__call_has(call, 2));
+}
+
+static size_t conv_grad_workspace(const kata_call *call) {
+    return conv_grad_kernel_workspace(call).shared;
+}
+
+static size_t conv_grad_own_workspace(const kata_call *call) {
+    return conv_grad_kernel_workspace(call).own;
 }
 
 static kata_status conv_grad_fast(const kata_call *call) {
     kata__conv v = conv_grad_of(call);
     const kata__conv_bf16_input input = {call->inputs[0].dtype, call->inputs[0].data, NULL};
+    const kata__workspace workspace = kata__call_workspace(call);
     kata__conv_bf16_weight(call->context, &v, algorithm_of(call->attributes), &input,
                            call->inputs[1].data, index_of(call, 2), call->outputs[0].data,
-                           call->n_outputs > 1 ? call->outputs[1].data : NULL, call->workspace);
+                           call->n_outputs > 1 ? call->outputs[1].data : NULL, &workspace);
     return KATA_OK;
 }
 
@@ -598,6 +618,7 @@ const kata_op kata__op_kata_ConvBfloat16GradWeight = {
     .attributes = conv_grad_attributes,
     .infer = conv_grad_infer,
     .workspace = conv_grad_workspace,
+    .own_workspace = conv_grad_own_workspace,
     .reference = conv_grad_reference,
     .choose = conv_grad_choose,
     .flops = conv_grad_flops,

@@ -16,6 +16,7 @@
 #include "op/problem.h"
 #include "op/rules.h"
 #include "op/window.h"
+#include "op/workspace.h"
 
 #define ALIGNMENT ((size_t)64)
 
@@ -508,17 +509,22 @@ static size_t packed_bytes(const kata_call *call, const kata__conv *v) {
     return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
+static kata__workspace_size conv_kernel_workspace(const kata_call *call, const kata__conv *v) {
+    const kata__conv_store store = store_of(call);
+    const kata__conv_algorithm algorithm = algorithm_of(call);
+    return algorithm == KATA__CONV_DIRECT
+               ? kata__conv_last_workspace(call->context, v, algorithm, &store)
+               : kata__winograd_workspace(call->context, v, algorithm, &store);
+}
+
 static size_t conv_workspace(const kata_call *call) {
     kata__conv v = conv_of(call);
-    kata__conv_store store = store_of(call);
-    kata__conv_algorithm algorithm = algorithm_of(call);
-    if (!is_fast(call, &v)) {
-        return 0;
-    }
-    return packed_bytes(call, &v) +
-           (algorithm == KATA__CONV_DIRECT
-                ? kata__conv_last_workspace(call->context, &v, algorithm, &store)
-                : kata__winograd_workspace(call->context, &v, algorithm, &store));
+    return is_fast(call, &v) ? packed_bytes(call, &v) + conv_kernel_workspace(call, &v).shared : 0;
+}
+
+static size_t conv_own_workspace(const kata_call *call) {
+    kata__conv v = conv_of(call);
+    return is_fast(call, &v) ? conv_kernel_workspace(call, &v).own : 0;
 }
 
 static kata_status conv_fast(const kata_call *call) {
@@ -527,17 +533,18 @@ static kata_status conv_fast(const kata_call *call) {
     kata__conv_algorithm algorithm = algorithm_of(call);
     const float *x = call->inputs[IN_X].data, *packed = call->inputs[IN_WEIGHT].data;
     float *y = call->outputs[0].data;
-    size_t own = packed_bytes(call, &v);
-    void *workspace = (char *)call->workspace + own;
-    if (own > 0) {
+    const size_t n_packed = packed_bytes(call, &v);
+    kata__workspace workspace = kata__call_workspace(call);
+    workspace.shared += n_packed;
+    if (n_packed > 0) {
         packed = call->workspace;
         pack(call->context, &v, algorithm, call->attributes[CONV_TURNED].i != 0,
              call->inputs[IN_WEIGHT].data, call->workspace);
     }
     if (algorithm == KATA__CONV_DIRECT) {
-        kata__conv_last(call->context, &v, algorithm, x, packed, &store, y, workspace);
+        kata__conv_last(call->context, &v, algorithm, x, packed, &store, y, &workspace);
     } else {
-        kata__winograd_run(call->context, &v, algorithm, x, packed, &store, y, workspace);
+        kata__winograd_run(call->context, &v, algorithm, x, packed, &store, y, &workspace);
     }
     return KATA_OK;
 }
@@ -566,6 +573,7 @@ const kata_op kata__op_kata_ConvLast = {
     .attributes = conv_attributes,
     .infer = conv_infer,
     .workspace = conv_workspace,
+    .own_workspace = conv_own_workspace,
     .reference = conv_reference,
     .choose = conv_choose,
     .flops = conv_flops,
@@ -686,17 +694,25 @@ static kata_status grad_reference(const kata_call *call) {
     return KATA_OK;
 }
 
-static size_t grad_workspace(const kata_call *call) {
+static kata__workspace_size grad_kernel_workspace(const kata_call *call) {
     kata__conv v = grad_of(call);
-    kata__conv_algorithm algorithm = algorithm_of(call);
-    bool pooled = kata__call_has(call, 2);
+    const kata__conv_algorithm algorithm = algorithm_of(call);
+    const bool pooled = kata__call_has(call, 2);
     if (!is_fast(call, &v)) {
-        return 0;
+        return (kata__workspace_size){0};
     }
     return algorithm == KATA__CONV_DIRECT
                ? kata__conv_last_weight_workspace(call->context, &v, algorithm, pooled,
                                                   call->attributes[GRAD_PLAIN].i != 0)
                : kata__winograd_weight_workspace(call->context, &v, algorithm, pooled);
+}
+
+static size_t grad_workspace(const kata_call *call) {
+    return grad_kernel_workspace(call).shared;
+}
+
+static size_t grad_own_workspace(const kata_call *call) {
+    return grad_kernel_workspace(call).own;
 }
 
 static kata_status grad_fast(const kata_call *call) {
@@ -705,11 +721,12 @@ static kata_status grad_fast(const kata_call *call) {
     const uint8_t *index = kata__call_has(call, 2) ? call->inputs[2].data : NULL;
     float *dw = call->outputs[0].data, *db = call->n_outputs > 1 ? call->outputs[1].data : NULL;
     kata__conv_algorithm algorithm = algorithm_of(call);
+    const kata__workspace workspace = kata__call_workspace(call);
     if (algorithm == KATA__CONV_DIRECT) {
         kata__conv_last_weight(call->context, &v, algorithm, x, dy, index,
-                               call->attributes[GRAD_PLAIN].i != 0, dw, db, call->workspace);
+                               call->attributes[GRAD_PLAIN].i != 0, dw, db, &workspace);
     } else {
-        kata__winograd_weight(call->context, &v, algorithm, x, dy, index, dw, db, call->workspace);
+        kata__winograd_weight(call->context, &v, algorithm, x, dy, index, dw, db, &workspace);
     }
     return KATA_OK;
 }
@@ -735,6 +752,7 @@ const kata_op kata__op_kata_ConvLastGradWeight = {
     .attributes = grad_attributes,
     .infer = grad_infer,
     .workspace = grad_workspace,
+    .own_workspace = grad_own_workspace,
     .reference = grad_reference,
     .choose = grad_choose,
     .flops = grad_flops,

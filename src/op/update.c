@@ -214,7 +214,14 @@ UPDATE(Adam, "Adam", adam_attributes, 2, 6,
 /* ---- kata:GemmUpdate (w, states, G, X, lr, t): a step whose gradient is a product, which is
  * applied part by part as it is computed ---- */
 
-enum { PRODUCT_RULE, PRODUCT_G_FIRST, PRODUCT_ALPHA, PRODUCT_TRANS_A, PRODUCT_TRANS_B };
+enum {
+    PRODUCT_RULE,
+    PRODUCT_G_FIRST,
+    PRODUCT_ALPHA,
+    PRODUCT_TRANS_A,
+    PRODUCT_TRANS_B,
+    PRODUCT_WEIGHT_DECAY
+};
 static const kata_attribute_spec product_attributes[] = {
     {.name = "rule", .type = KATA_ATTRIBUTE_STRING, .required = true, .doc = "SGD, Adam, ..."},
     {.name = "g_first",
@@ -223,12 +230,12 @@ static const kata_attribute_spec product_attributes[] = {
     FACTOR("alpha", 1, "factor on A' B'"),
     {.name = "transA", .type = KATA_ATTRIBUTE_INT, .doc = "1: A' is A transposed"},
     {.name = "transB", .type = KATA_ATTRIBUTE_INT, .doc = "1: B' is B transposed"},
+    WEIGHT_DECAY_FACTOR,
     FACTOR(MOMENTUM, 0.9, "of Momentum and Nesterov"),
     FACTOR(DECAY, 0.99, "of RMSProp"),
     FACTOR(BETA1, 0.9, "of Adam"),
     FACTOR(BETA2, 0.999, "of Adam"),
     EPSILON_FACTOR,
-    WEIGHT_DECAY_FACTOR,
     {0}};
 
 static kata__update product_rule(const kata_attribute_value *attributes) {
@@ -344,7 +351,9 @@ static kata_status product_reference(const kata_call *call) {
 
 static size_t product_workspace(const kata_call *call) {
     const kata__gemm p = product_of(call);
-    return kata__update_by_product_workspace(call->context, call->inputs[0].dtype, &p);
+    return kata__update_by_product_workspace(call->context, call->inputs[0].dtype,
+                                             product_rule(call->attributes), &p,
+                                             call->attributes[PRODUCT_WEIGHT_DECAY].f);
 }
 
 static kata_status product_fast(const kata_call *call) {

@@ -6,6 +6,7 @@
 #include <kata/base.h>
 #include "kernel/conv.h"
 #include "kernel/gemm.h"
+#include "kernel/workspace.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -81,6 +82,12 @@ static inline void *reference_buffer(size_t n_bytes) {
     }
     memset(block, 0xA5, n_bytes); /* what is not written is no small number */
     return block;
+}
+
+/* A workspace in such a block, which begins with what is shared. */
+static inline kata__workspace reference_workspace(const kata_context *context,
+                                                  kata__workspace_size size) {
+    return kata__workspace_in(reference_buffer(kata__workspace_bytes(context, size)), size);
 }
 
 /* `count` random numbers of the type; the values are the same for both types up to rounding. */

@@ -175,16 +175,16 @@ static void check(const kata__conv *g, int options) {
                 (size_t)kata__conv_last_packed(context, g, KATA__CONV_DIRECT) * sizeof(float));
             kata__conv_last_pack(context, g, KATA__CONV_DIRECT, options & TURNED,
                                  options & TURNED ? turned : weight, packed);
-            void *workspace =
-                reference_buffer(kata__conv_last_workspace(context, g, KATA__CONV_DIRECT, &store));
+            kata__workspace workspace = reference_workspace(
+                context, kata__conv_last_workspace(context, g, KATA__CONV_DIRECT, &store));
             unsigned char *y = guarded(y_bytes), *index = guarded(index_bytes);
             store.index = indexed ? index + GUARD : NULL;
             kata__conv_last(context, g, KATA__CONV_DIRECT, x, packed, &store, (float *)(y + GUARD),
-                            workspace);
+                            &workspace);
             check_guards(what, y, y_bytes);
             check_guards(what, index, index_bytes);
             free(packed);
-            free(workspace);
+            free(workspace.shared);
             if (first) {
                 assert_memory_equal(y, first, y_bytes + 2 * GUARD);
                 assert_memory_equal(index, first_index, index_bytes + 2 * GUARD);
@@ -360,9 +360,9 @@ static void test_not_finite(void **state) {
             (size_t)kata__conv_last_packed(context, &g, KATA__CONV_DIRECT) * sizeof(float));
         float *y = reference_buffer((size_t)count * sizeof(float));
         kata__conv_last_pack(context, &g, KATA__CONV_DIRECT, false, weight, packed);
-        void *workspace =
-            reference_buffer(kata__conv_last_workspace(context, &g, KATA__CONV_DIRECT, &store));
-        kata__conv_last(context, &g, KATA__CONV_DIRECT, x, packed, &store, y, workspace);
+        kata__workspace workspace = reference_workspace(
+            context, kata__conv_last_workspace(context, &g, KATA__CONV_DIRECT, &store));
+        kata__conv_last(context, &g, KATA__CONV_DIRECT, x, packed, &store, y, &workspace);
         for (int64_t i = 0; i < count; i++) {
             const int64_t ox = i / g.f % g.ow, oy = i / g.f / g.ow;
             const bool nan = llabs(oy - 4) <= 1 && llabs(ox - 4) <= 1;
@@ -371,7 +371,7 @@ static void test_not_finite(void **state) {
         }
         free(packed);
         free(y);
-        free(workspace);
+        free(workspace.shared);
     }
     free(x);
     free(weight);
@@ -417,14 +417,14 @@ static void test_algorithms(void **state) {
             float *packed = reference_buffer(
                 (size_t)kata__conv_last_packed(context, &g, algorithm) * sizeof(float));
             float *y = reference_buffer((size_t)count * sizeof(float));
-            void *workspace =
-                reference_buffer(kata__conv_last_workspace(context, &g, algorithm, &store));
+            kata__workspace workspace = reference_workspace(
+                context, kata__conv_last_workspace(context, &g, algorithm, &store));
             kata__conv_last_pack(context, &g, algorithm, false, weight, packed);
-            kata__conv_last(context, &g, algorithm, x, packed, &store, y, workspace);
+            kata__conv_last(context, &g, algorithm, x, packed, &store, y, &workspace);
             reference_compare(reference_levels[level], KATA_F32, y, expected, count, 1e-3);
             free(packed);
             free(y);
-            free(workspace);
+            free(workspace.shared);
         }
     }
     free(x);

@@ -135,18 +135,18 @@ static void check(const kata__conv *g, const flags *o) {
                                                  o->mask && !o->pool ? mask : NULL,
                                                  o->pool,
                                                  o->pool ? index : NULL};
-            void *workspace =
-                reference_buffer(kata__conv_bf16_workspace(context, g, KATA__CONV_DIRECT, o->pool));
-            kata__conv_bf16(context, g, KATA__CONV_DIRECT, &input, packed, &store, out, workspace);
-            free(workspace);
+            kata__workspace workspace = reference_workspace(
+                context, kata__conv_bf16_workspace(context, g, KATA__CONV_DIRECT, o->pool));
+            kata__conv_bf16(context, g, KATA__CONV_DIRECT, &input, packed, &store, out, &workspace);
+            free(workspace.shared);
             free(packed);
             float *got_dw = reference_buffer((size_t)weight_count * sizeof *got_dw);
             float *got_db = reference_buffer((size_t)g->f * sizeof *got_db);
-            workspace = reference_buffer(
-                kata__conv_bf16_weight_workspace(context, g, KATA__CONV_DIRECT, false));
+            workspace = reference_workspace(
+                context, kata__conv_bf16_weight_workspace(context, g, KATA__CONV_DIRECT, false));
             kata__conv_bf16_weight(context, g, KATA__CONV_DIRECT, &input, dy_last, NULL, got_dw,
-                                   got_db, workspace);
-            free(workspace);
+                                   got_db, &workspace);
+            free(workspace.shared);
             if (first_y != NULL) {
                 assert_memory_equal(out, first_y, (size_t)out_count * 2);
                 assert_memory_equal(index, first_index, (size_t)out_count);
@@ -337,19 +337,19 @@ static void test_turned_and_spread(void **state) {
             for (int k = 0; k < 2; k++) {
                 const kata__conv_bf16_input input = {KATA_BF16, k ? pooled : dy, k ? index : NULL};
                 const kata__conv_bf16_input x_input = {KATA_BF16, x, NULL};
-                void *workspace =
-                    reference_buffer(kata__conv_bf16_workspace(context, &back, algorithm, false));
+                kata__workspace workspace = reference_workspace(
+                    context, kata__conv_bf16_workspace(context, &back, algorithm, false));
                 got[k] = reference_buffer((size_t)dx_count * 2);
                 kata__conv_bf16(context, &back, algorithm, &input, packed,
-                                &(kata__conv_bf16_store){NULL}, got[k], workspace);
-                free(workspace);
-                workspace = reference_buffer(
-                    kata__conv_bf16_weight_workspace(context, &forward, algorithm, k == 1));
+                                &(kata__conv_bf16_store){NULL}, got[k], &workspace);
+                free(workspace.shared);
+                workspace = reference_workspace(context, kata__conv_bf16_weight_workspace(
+                                                             context, &forward, algorithm, k == 1));
                 dw[k] = reference_buffer((size_t)(f * c * 9) * sizeof(float));
                 db[k] = reference_buffer((size_t)f * sizeof(float));
                 kata__conv_bf16_weight(context, &forward, algorithm, &x_input, k ? pooled : dy,
-                                       k ? index : NULL, dw[k], db[k], workspace);
-                free(workspace);
+                                       k ? index : NULL, dw[k], db[k], &workspace);
+                free(workspace.shared);
             }
             if (algorithm == KATA__CONV_DIRECT) {
                 reference_compare("turned", KATA_BF16, got[0], dx, dx_count,
@@ -434,16 +434,16 @@ static void check_winograd(const kata__conv *g, const flags *o, kata__conv_algor
                                                  o->mask && !o->pool ? mask : NULL,
                                                  o->pool,
                                                  o->pool ? index : NULL};
-            void *space =
-                reference_buffer(kata__conv_bf16_workspace(context, g, algorithm, o->pool));
+            kata__workspace space = reference_workspace(
+                context, kata__conv_bf16_workspace(context, g, algorithm, o->pool));
             kata__conv_bf16_pack(context, g, algorithm, false, weight, packed);
-            kata__conv_bf16(context, g, algorithm, &input, packed, &store, out, space);
-            free(space);
-            space =
-                reference_buffer(kata__conv_bf16_weight_workspace(context, g, algorithm, false));
+            kata__conv_bf16(context, g, algorithm, &input, packed, &store, out, &space);
+            free(space.shared);
+            space = reference_workspace(
+                context, kata__conv_bf16_weight_workspace(context, g, algorithm, false));
             kata__conv_bf16_weight(context, g, algorithm, &input, dy_last, NULL, got,
-                                   got + weight_count, space);
-            free(space);
+                                   got + weight_count, &space);
+            free(space.shared);
             free(packed);
             if (first_y != NULL) {
                 assert_memory_equal(out, first_y, (size_t)out_count * 2);

@@ -81,16 +81,17 @@ static void check(const kata__conv *g, bool pooled, bool bias) {
                 continue;
             }
             /* The workspace begins on a cache line, as a plan's does, and ends at the guard. */
-            const size_t n_bytes =
+            const kata__workspace_size size =
                 kata__conv_last_weight_workspace(context, g, KATA__CONV_DIRECT, pooled, false);
-            assert_int_equal(n_bytes % 64, 0);
-            const guarded workspace = guarded_new(n_bytes);
+            assert_int_equal(size.shared % 64 + size.own % 64, 0);
+            const guarded block = guarded_new(kata__workspace_bytes(context, size));
+            const kata__workspace workspace = kata__workspace_in(block.data, size);
             const guarded out = guarded_new((size_t)(dw_count + g->f) * sizeof(float));
             float *dw = out.data, *db = dw + dw_count;
             kata__conv_last_weight(context, g, KATA__CONV_DIRECT, x.data, dy.data,
                                    pooled ? index.data : NULL, false, dw, bias ? db : NULL,
-                                   workspace.data);
-            guarded_free(workspace);
+                                   &workspace);
+            guarded_free(block);
             reference_compare(what, KATA_F32, dw, e.dw, dw_count, tolerance);
             if (bias) {
                 reference_compare(what, KATA_F32, db, e.db, g->f, tolerance);
@@ -212,20 +213,21 @@ static void test_no_leak(void **state) {
         if (!context) {
             continue;
         }
-        const guarded workspace = guarded_new(
-            kata__conv_last_weight_workspace(context, &g, KATA__CONV_DIRECT, false, false));
-        memset(workspace.data, 0xFF, /* every number not a number */
-               kata__conv_last_weight_workspace(context, &g, KATA__CONV_DIRECT, false, false));
+        const kata__workspace_size size =
+            kata__conv_last_weight_workspace(context, &g, KATA__CONV_DIRECT, false, false);
+        const guarded block = guarded_new(kata__workspace_bytes(context, size));
+        const kata__workspace workspace = kata__workspace_in(block.data, size);
+        memset(block.data, 0xFF, kata__workspace_bytes(context, size)); /* no number is one */
         float dw[5 * 9 * 9], db[5];
         kata__conv_last_weight(context, &g, KATA__CONV_DIRECT, x.data, dy.data, NULL, false, dw, db,
-                               workspace.data);
+                               &workspace);
         for (int64_t i = 0; i < dw_count; i++) {
             assert_true(i / 81 == 1 || isfinite(dw[i]));
         }
         for (int i = 0; i < 5; i++) {
             assert_true(isfinite(db[i]) == (i != 1));
         }
-        guarded_free(workspace);
+        guarded_free(block);
     }
     guarded_free(x);
     guarded_free(dy);

@@ -215,7 +215,7 @@ static void check_by_product(kata_context *context, kata_dtype dtype, kata__upda
     kata__update_run(context, dtype, rule, n, expected, gemm->c,
                      state1 != NULL ? expected + bytes : NULL,
                      state2 != NULL ? expected + 2 * bytes : NULL, &options);
-    workspace = check_alloc(kata__update_by_product_workspace(context, dtype, gemm) + 1);
+    workspace = check_alloc(kata__update_by_product_workspace(context, dtype, rule, gemm, 0) + 1);
     assert_int_equal(kata__update_by_product(context, dtype, rule, gemm, got, state1, state2,
                                              &options, workspace),
                      -1);

@@ -174,12 +174,12 @@ static void check_forward(const kata__conv *g, int options) {
                 const size_t n_packed =
                     (size_t)kata__winograd_packed(context, g, algorithms[which]);
                 float *packed = reference_buffer(n_packed * sizeof *packed);
-                void *workspace = reference_buffer(
-                    kata__winograd_workspace(context, g, algorithms[which], &store));
+                kata__workspace workspace = reference_workspace(
+                    context, kata__winograd_workspace(context, g, algorithms[which], &store));
                 kata__winograd_pack(context, g, algorithms[which], turned, weight, packed);
-                kata__winograd_run(context, g, algorithms[which], x, packed, &store, y, workspace);
+                kata__winograd_run(context, g, algorithms[which], x, packed, &store, y, &workspace);
                 free(packed);
-                free(workspace);
+                free(workspace.shared);
                 check_guards((uint8_t *)y, n_out * sizeof *y);
                 if (index) {
                     check_guards(index, n_out);
@@ -256,11 +256,12 @@ static void check_weight(const kata__conv *g, bool pooled, bool with_db) {
                 }
                 const size_t n_bytes = (size_t)(count + (with_db ? g->f : 0)) * sizeof(float);
                 float *out = (float *)(void *)guarded(n_bytes);
-                void *workspace = reference_buffer(
+                kata__workspace workspace = reference_workspace(
+                    context,
                     kata__winograd_weight_workspace(context, g, algorithms[which], pooled));
                 kata__winograd_weight(context, g, algorithms[which], x, dy, index, out,
-                                      with_db ? out + count : NULL, workspace);
-                free(workspace);
+                                      with_db ? out + count : NULL, &workspace);
+                free(workspace.shared);
                 check_guards((uint8_t *)out, n_bytes);
                 if (first) {
                     assert_memory_equal(out, first, n_bytes);
@@ -373,18 +374,18 @@ static void test_batch(void **state) {
             float *packed = reference_buffer(
                 (size_t)kata__winograd_packed(context, &many, algorithm) * sizeof *packed);
             kata__winograd_pack(context, &many, algorithm, false, weight, packed);
-            void *workspace =
-                reference_buffer(kata__winograd_workspace(context, &many, algorithm, &store));
-            kata__winograd_run(context, &many, algorithm, x, packed, &store, all, workspace);
-            free(workspace);
-            workspace =
-                reference_buffer(kata__winograd_workspace(context, &one, algorithm, &store));
+            kata__workspace workspace = reference_workspace(
+                context, kata__winograd_workspace(context, &many, algorithm, &store));
+            kata__winograd_run(context, &many, algorithm, x, packed, &store, all, &workspace);
+            free(workspace.shared);
+            workspace = reference_workspace(
+                context, kata__winograd_workspace(context, &one, algorithm, &store));
             for (int n = 0; n < N; n += 11) {
                 kata__winograd_run(context, &one, algorithm, x + n * one.h * one.w * one.c, packed,
-                                   &store, alone, workspace);
+                                   &store, alone, &workspace);
                 assert_memory_equal(alone, all + (size_t)n * count, count * sizeof *alone);
             }
-            free(workspace);
+            free(workspace.shared);
             free(packed);
         }
     }
@@ -411,10 +412,10 @@ static void test_not_finite(void **state) {
             }
             float *packed = reference_buffer(
                 (size_t)kata__winograd_packed(context, &g, algorithms[which]) * sizeof *packed);
-            void *workspace =
-                reference_buffer(kata__winograd_workspace(context, &g, algorithms[which], &store));
+            kata__workspace workspace = reference_workspace(
+                context, kata__winograd_workspace(context, &g, algorithms[which], &store));
             kata__winograd_pack(context, &g, algorithms[which], false, weight, packed);
-            kata__winograd_run(context, &g, algorithms[which], x, packed, &store, y, workspace);
+            kata__winograd_run(context, &g, algorithms[which], x, packed, &store, y, &workspace);
             for (int64_t i = 0; i < n_y; i++) {
                 const int64_t ox = i / g.f % g.ow, oy = i / g.f / g.ow;
                 const bool near = oy < 8 && ox < 8; /* the tiles about (5,5) */
@@ -423,7 +424,7 @@ static void test_not_finite(void **state) {
                 assert_false(under && isfinite(y[i]));
             }
             free(packed);
-            free(workspace);
+            free(workspace.shared);
         }
     }
     free(x);
@@ -471,23 +472,23 @@ static void test_places(void **state) {
             const kata__conv_store store = {.relu = true, .pool = true, .index = index[0][t]};
             float *packed = reference_buffer((size_t)kata__winograd_packed(context, g, algorithm) *
                                              sizeof *packed);
-            void *workspace =
-                reference_buffer(kata__winograd_workspace(context, g, algorithm, &store));
+            kata__workspace workspace = reference_workspace(
+                context, kata__winograd_workspace(context, g, algorithm, &store));
             kata__winograd_pack(context, g, algorithm, false, weight, packed);
-            kata__winograd_run(context, g, algorithm, x, packed, &store, y, workspace);
+            kata__winograd_run(context, g, algorithm, x, packed, &store, y, &workspace);
             free(packed);
-            free(workspace);
+            free(workspace.shared);
             const kata__conv_bf16_input input = {KATA_BF16, x_half, NULL};
             const kata__conv_bf16_store half = {.relu = true, .pool = true, .index = index[1][t]};
             uint16_t *packed_half = reference_buffer(
                 (size_t)kata__winograd_bf16_packed(context, g, algorithm) * sizeof *packed_half);
-            workspace =
-                reference_buffer(kata__winograd_bf16_workspace(context, g, algorithm, true));
+            workspace = reference_workspace(
+                context, kata__winograd_bf16_workspace(context, g, algorithm, true));
             kata__winograd_bf16_pack(context, g, algorithm, false, weight, packed_half);
             kata__winograd_bf16_run(context, g, algorithm, &input, packed_half, &half, y_half,
-                                    workspace);
+                                    &workspace);
             free(packed_half);
-            free(workspace);
+            free(workspace.shared);
             kata_context_free(context);
             for (int type = 0; type < 2; type++) {
                 check_guards(index[type][t], n_y);

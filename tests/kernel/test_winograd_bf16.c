@@ -126,21 +126,21 @@ static void run_forward(kata_context *context, const kata__conv *g, kata__conv_a
                         uint16_t *y) {
     const kata__conv_bf16_input input = {KATA_BF16, x, NULL};
     uint16_t *packed = reference_buffer((size_t)kata__conv_bf16_packed(context, g, algorithm) * 2);
-    void *workspace =
-        reference_buffer(kata__conv_bf16_workspace(context, g, algorithm, store->pool));
+    kata__workspace workspace =
+        reference_workspace(context, kata__conv_bf16_workspace(context, g, algorithm, store->pool));
     kata__conv_bf16_pack(context, g, algorithm, false, weight, packed);
-    kata__conv_bf16(context, g, algorithm, &input, packed, store, y, workspace);
+    kata__conv_bf16(context, g, algorithm, &input, packed, store, y, &workspace);
     free(packed);
-    free(workspace);
+    free(workspace.shared);
 }
 
 static void run_weight(kata_context *context, const kata__conv *g, kata__conv_algorithm algorithm,
                        const uint16_t *x, const uint16_t *dy, float *dw, float *db) {
     const kata__conv_bf16_input input = {KATA_BF16, x, NULL};
-    void *workspace =
-        reference_buffer(kata__conv_bf16_weight_workspace(context, g, algorithm, false));
-    kata__conv_bf16_weight(context, g, algorithm, &input, dy, NULL, dw, db, workspace);
-    free(workspace);
+    kata__workspace workspace = reference_workspace(
+        context, kata__conv_bf16_weight_workspace(context, g, algorithm, false));
+    kata__conv_bf16_weight(context, g, algorithm, &input, dy, NULL, dw, db, &workspace);
+    free(workspace.shared);
 }
 
 static float number(uint16_t x) {

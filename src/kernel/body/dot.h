@@ -77,24 +77,20 @@ KATA__LOCAL VEC NAME(dot_result)(const kata__gemm_dot *g, int64_t i, int64_t j, 
     return x;
 }
 
-/* C += alpha x in one rounding for those places, if all are finite. */
+/* C += alpha x in one rounding for those places, where x is finite. */
 KATA__LOCAL void NAME(dot_add)(const kata__gemm_dot *g, int64_t i, int64_t j, const int columns,
                                int count, VEC x) {
     REAL sums[LANES], *c = (REAL *)g->c + i * g->c_row + j * g->c_column;
-    NAME(store)(sums, x * 0);
-    REAL check = 0;
-    for (int l = 0; l < LANES; l++) {
-        check += l % columns < count ? sums[l] : 0;
-    }
-    if (check != 0) {
-        __atomic_store_n(g->not_finite, true, __ATOMIC_RELAXED);
-        return;
-    }
     NAME(store)(sums, x);
     for (int l = 0; l < LANES; l++) {
         REAL *to = c + l / columns * g->c_row + l % columns * g->c_column;
-        if (l % columns < count) {
+        if (l % columns >= count) {
+            continue;
+        }
+        if (sums[l] * 0 == 0) {
             *to = NAME(fma)((REAL)g->alpha, sums[l], *to);
+        } else {
+            NAME(note_not_finite)(g->not_finite, to, &sums[l], 1);
         }
     }
 }
@@ -268,7 +264,11 @@ KATA__LOCAL void NAME(tail_tile)(const kata__gemm_piece *g, int64_t i, const int
         }
         REAL *c = (REAL *)end.c + v * LANES * g->ldc;
         if (g->not_finite && NAME(sum)(check) != 0) {
-            __atomic_store_n(g->not_finite, true, __ATOMIC_RELAXED);
+            for (int64_t r = v * LANES - at; r < LANES; r++, c += g->ldc) {
+                for (int j = 0; j < columns; j++) {
+                    NAME(note_not_finite)(g->not_finite, &c[j], &sums[j][r], 1);
+                }
+            }
             continue;
         }
         for (int64_t r = v * LANES - at; r < LANES; r++, c += g->ldc) {

@@ -44,7 +44,7 @@ typedef struct NAME(product) {
     bool by_term, relu;
     REAL alpha, beta;
     const REAL *bias_column, *bias_row, *mask; /* each NULL or at this tile's first */
-    bool *not_finite;                          /* see kata__gemm */
+    uintptr_t *not_finite;                     /* see kata__gemm */
     const REAL *c_soon; /* NULL, or the tile of C to fetch first: this one, or a later one */
     bool ahead;         /* B is fetched before it is used: it is not in the first-level cache */
     kata__fetch fetch;
@@ -107,6 +107,21 @@ KATA__LOCAL void NAME(product_store)(REAL *c, const VEC *sums, const int vectors
     NAME(store_first)(c + (vectors - 1) * LANES, sums[vectors - 1], last);
 }
 
+/* Lowers *first to the address of the first of n sums that is not finite; they are to be added to
+ * c. */
+static __attribute__((noinline, cold)) void NAME(note_not_finite)(uintptr_t *first, const REAL *c,
+                                                                  const REAL *sums, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        if (sums[i] * 0 != 0) {
+            uintptr_t least = __atomic_load_n(first, __ATOMIC_RELAXED), at = (uintptr_t)(c + i);
+            while (at < least && !__atomic_compare_exchange_n(first, &least, at, true,
+                                                              __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+            }
+            return;
+        }
+    }
+}
+
 /* C += alpha times the sums, in one rounding as an optimiser's step has it, if all are finite. */
 KATA__LOCAL void NAME(product_add)(const NAME(product) *t, REAL *c, VEC (*acc)[3], const int rows,
                                    const int vectors) {
@@ -117,7 +132,10 @@ KATA__LOCAL void NAME(product_add)(const NAME(product) *t, REAL *c, VEC (*acc)[3
     NAME(store)(end, check[vectors - 1]);
     check[vectors - 1] = NAME(load_first)(end, t->last);
     if (NAME(sum)(check[0] + check[1] + check[2]) != 0) {
-        __atomic_store_n(t->not_finite, true, __ATOMIC_RELAXED);
+        for (int i = 0; i < rows; i++, c += t->ldc) {
+            NAME(note_not_finite)
+            (t->not_finite, c, (const REAL *)acc[i], (vectors - 1) * LANES + t->last);
+        }
         return;
     }
     KATA__UNROLL
