@@ -12,12 +12,12 @@
 
 struct gemm_case {
     kata__gemm g;
-    void *workspace;
+    kata__workspace workspace;
 };
 
 static void run_gemm(void *argument) {
     struct gemm_case *c = argument;
-    kata__gemm_run(context, dtype, &c->g, c->workspace);
+    kata__gemm_run(context, dtype, &c->g, &c->workspace);
 }
 
 static void bench_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b) {
@@ -40,9 +40,9 @@ static void bench_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool t
                                   .transpose_a = transpose_a,
                                   .transpose_b = transpose_b,
                                   .alpha = 1}};
-    one.workspace = bytes(kata__gemm_workspace(context, dtype, &one.g));
+    one.workspace = workspace_of(kata__gemm_workspace(context, dtype, &one.g));
     report(name, 2.0 * (double)m * (double)n * (double)k, measure(run_gemm, &one));
-    free(one.workspace);
+    free(one.workspace.shared);
     free(a);
     free(b);
     free(c);

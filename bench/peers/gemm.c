@@ -79,7 +79,7 @@ enum { ROW_MAJOR = 101, PLAIN = 111, TRANSPOSED = 112 };
 
 typedef struct problem {
     kata__gemm g;
-    void *workspace;
+    kata__workspace workspace;
 } problem;
 
 struct library {
@@ -147,7 +147,7 @@ static void run(const struct library *library, const problem *p) {
         library->dnnl(g->transpose_a ? 'T' : 'N', g->transpose_b ? 'T' : 'N', g->m, g->n, g->k, 1,
                       g->a, g->lda, g->b, g->ldb, 0, g->c, g->ldc);
     } else {
-        kata__gemm_run(context, KATA_F32, g, p->workspace);
+        kata__gemm_run(context, KATA_F32, g, &p->workspace);
     }
 }
 
@@ -195,7 +195,9 @@ static void bench(const char *shape, double budget_ms) {
                        .a = numbers(m * k),
                        .b = numbers(k * n),
                        .c = numbers(m * n)}};
-    p.workspace = numbers((int64_t)(kata__gemm_workspace(context, KATA_F32, &p.g) / sizeof(float)));
+    const kata__workspace_size size = kata__gemm_workspace(context, KATA_F32, &p.g);
+    p.workspace = kata__workspace_in(
+        numbers((int64_t)(kata__workspace_bytes(context, size) / sizeof(float))), size);
     const double flops = 2.0 * (double)m * (double)n * (double)k;
     const int calls = (int)(2e5 * 100 / flops) + 1; /* about 0.1 ms */
     static double times[N_LIBRARIES][MOST_TURNS], shares[N_LIBRARIES][MOST_TURNS];
@@ -232,7 +234,7 @@ static void bench(const char *shape, double budget_ms) {
     free((void *)(uintptr_t)p.g.a);
     free((void *)(uintptr_t)p.g.b);
     free(p.g.c);
-    free(p.workspace);
+    free(p.workspace.shared);
 }
 
 int main(int argc, char **argv) {

@@ -247,17 +247,15 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype,
     return p;
 }
 
-/* The workspace: for each worker space, scratch, turned and what is taken; then parts. Each begins
- * on a cache line. */
-static size_t worker_bytes(const struct plan *p) {
-    return p->space_bytes + p->scratch_bytes + p->turned_bytes + p->taken_bytes;
-}
-
-size_t kata__gemm_workspace(kata_context *context, kata_dtype dtype, const kata__gemm *gemm) {
+/* Of a worker: space, scratch, turned and what is taken, each from a cache line on; shared: parts.
+ */
+kata__workspace_size kata__gemm_workspace(kata_context *context, kata_dtype dtype,
+                                          const kata__gemm *gemm) {
     const struct plan p = make_plan(context, dtype, gemm);
     const size_t parts =
         p.parts > 1 && !p.in_place ? (size_t)(p.parts * p.g.m * (p.g.n + p.tail)) * p.size : 0;
-    return worker_bytes(&p) * (size_t)p.n_threads + parts;
+    return (kata__workspace_size){
+        .shared = parts, .own = p.space_bytes + p.scratch_bytes + p.turned_bytes + p.taken_bytes};
 }
 
 bool kata__gemm_adds(kata_context *context, kata_dtype dtype, const kata__gemm *gemm) {
@@ -270,7 +268,8 @@ struct job {
     const struct plan *plan;
     int64_t n_chunks;
     int64_t turn; /* crosses: the first or the second */
-    char *workers, *parts;
+    const kata__workspace *workspace;
+    char *parts;
 };
 
 static const void *at(const struct plan *p, const void *base, int64_t index) {
@@ -307,7 +306,8 @@ static void *place_in_c(const struct plan *p, int64_t item, int64_t i, int64_t j
 /* A worker's own place for the part of C that it gives away. */
 static char *taken_of(const struct job *job, int worker) {
     const struct plan *p = job->plan;
-    return job->workers + (size_t)(worker + 1) * worker_bytes(p) - p->taken_bytes;
+    return (char *)kata__own(job->workspace, worker) + p->space_bytes + p->scratch_bytes +
+           p->turned_bytes;
 }
 
 /* Gives away rows [i0, i1) from column j on, `n` of them. */
@@ -372,7 +372,7 @@ static void piece_chunk(const struct job *job, int worker, int64_t item, int64_t
     const struct plan *p = job->plan;
     const kata__gemm *g = &p->g;
     const int64_t k0 = part_term(p, part), k1 = part_term(p, part + 1);
-    char *const own = job->workers + (size_t)worker * worker_bytes(p);
+    char *const own = kata__own(job->workspace, worker);
     kata__gemm_piece piece = {
         .m = i1 - i0,
         .n = j1 - j0,
@@ -513,16 +513,14 @@ static void parts_chunk(void *argument, int64_t chunk, int worker) {
 }
 
 void kata__gemm_run(kata_context *context, kata_dtype dtype, const kata__gemm *gemm,
-                    void *workspace) {
+                    const kata__workspace *workspace) {
     const struct plan p = make_plan(context, dtype, gemm);
     if (p.g.m <= 0 || p.g.n <= 0) {
         return;
     }
-    struct job job = {.context = context, .plan = &p, .workers = workspace};
+    struct job job = {
+        .context = context, .plan = &p, .workspace = workspace, .parts = workspace->shared};
     const bool sums = p.parts > 1 && !p.in_place;
-    if (sums) {
-        job.parts = job.workers + worker_bytes(&p) * (size_t)p.n_threads;
-    }
     job.n_chunks = p.crosses ? 2 : p.item_chunks * p.parts * p.row_chunks * p.column_chunks;
     for (job.turn = 0; job.turn < (p.crosses ? 2 : 1); job.turn++) {
         kata__parallel(context, job.n_chunks, run_chunk, &job);

@@ -4,6 +4,8 @@
 
 #include <kata/tensor.h>
 
+#include "kernel/workspace.h"
+
 /* C = op(A) op(B) + beta C + bias, row-major. op(A) is (m,k): A is (m,k), or (k,m) if transpose_a;
  * op(B) is (k,n): B is (k,n), or (n,k) if transpose_b. ld* are row lengths in elements. beta is 0
  * or any number; with 0, C need not hold numbers. k may be 0: C = beta C + bias. `batch`
@@ -36,13 +38,14 @@ typedef struct kata__gemm {
     void *taker;
 } kata__gemm;
 
-/* Scratch bytes for these sizes (pointers are not read); does not depend on the instruction set's
+/* Scratch for these sizes (pointers are not read); does not depend on the instruction set's
  * results, may depend on the number of threads. */
-size_t kata__gemm_workspace(kata_context *context, kata_dtype dtype, const kata__gemm *gemm);
+kata__workspace_size kata__gemm_workspace(kata_context *context, kata_dtype dtype,
+                                          const kata__gemm *gemm);
 /* Whether a product of these sizes can have `not_finite`: each of its sums is made in one go. */
 bool kata__gemm_adds(kata_context *context, kata_dtype dtype, const kata__gemm *gemm);
 /* dtype KATA_F32 or KATA_F64. The same bits for any number of threads. */
 void kata__gemm_run(kata_context *context, kata_dtype dtype, const kata__gemm *gemm,
-                    void *workspace);
+                    const kata__workspace *workspace);
 
 #endif

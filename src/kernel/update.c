@@ -141,8 +141,9 @@ static bool is_added(kata_context *context, kata_dtype dtype, kata__update rule,
            kata__gemm_adds(context, dtype, &added);
 }
 
-size_t kata__update_by_product_workspace(kata_context *context, kata_dtype dtype, kata__update rule,
-                                         const kata__gemm *product, double weight_decay) {
+kata__workspace_size kata__update_by_product_workspace(kata_context *context, kata_dtype dtype,
+                                                       kata__update rule, const kata__gemm *product,
+                                                       double weight_decay) {
     const kata__gemm gemm = is_added(context, dtype, rule, product, weight_decay)
                                 ? added_product(product, NULL, 1, NULL)
                                 : taken_product(product);
@@ -151,7 +152,8 @@ size_t kata__update_by_product_workspace(kata_context *context, kata_dtype dtype
 
 int64_t kata__update_by_product(kata_context *context, kata_dtype dtype, kata__update rule,
                                 const kata__gemm *product, void *w, void *state1, void *state2,
-                                const kata__update_options *options, void *workspace) {
+                                const kata__update_options *options,
+                                const kata__workspace *workspace) {
     if (is_added(context, dtype, rule, product, options->weight_decay)) {
         uintptr_t bad = UINTPTR_MAX;
         const kata__gemm gemm = added_product(product, w, -options->lr, &bad);

@@ -31,10 +31,12 @@ void kata__update_run(kata_context *context, kata_dtype dtype, kata__update rule
  * it is computed and never goes to memory; plain SGD's step is the product's own store. Of
  * `product` the operands and alpha are read. Returns -1, or where the product has its first number
  * that is not finite; its parts without such numbers are applied then, those with are not. */
-size_t kata__update_by_product_workspace(kata_context *context, kata_dtype dtype, kata__update rule,
-                                         const kata__gemm *product, double weight_decay);
+kata__workspace_size kata__update_by_product_workspace(kata_context *context, kata_dtype dtype,
+                                                       kata__update rule, const kata__gemm *product,
+                                                       double weight_decay);
 int64_t kata__update_by_product(kata_context *context, kata_dtype dtype, kata__update rule,
                                 const kata__gemm *product, void *w, void *state1, void *state2,
-                                const kata__update_options *options, void *workspace);
+                                const kata__update_options *options,
+                                const kata__workspace *workspace);
 
 #endif

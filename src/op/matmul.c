@@ -6,6 +6,7 @@
 #include "kernel/gemm.h"
 #include "op/loops.h"
 #include "op/rules.h"
+#include "op/workspace.h"
 #include "tensor/shape.h"
 
 static bool is_fast(const kata_call *call) {
@@ -163,9 +164,9 @@ static kata__gemm product_gemm(const product *p) {
                         .stride_c = p->m * p->n};
 }
 
-static size_t matmul_workspace(const kata_call *call) {
+static kata__workspace_size matmul_kernel_workspace(const kata_call *call) {
     if (!is_fast(call)) {
-        return 0;
+        return (kata__workspace_size){0};
     }
     product p = product_of(call);
     product_merge(&p);
@@ -173,11 +174,20 @@ static size_t matmul_workspace(const kata_call *call) {
     return kata__gemm_workspace(call->context, call->outputs[0].dtype, &gemm);
 }
 
+static size_t matmul_workspace(const kata_call *call) {
+    return matmul_kernel_workspace(call).shared;
+}
+
+static size_t matmul_own_workspace(const kata_call *call) {
+    return matmul_kernel_workspace(call).own;
+}
+
 static kata_status matmul_fast(const kata_call *call) {
     kata_tensor *y = &call->outputs[0];
     product p = product_of(call);
     product_merge(&p);
     kata__gemm gemm = product_gemm(&p);
+    const kata__workspace workspace = kata__call_workspace(call);
     size_t size = kata_dtype_size(y->dtype);
     int64_t outer = 1, index[KATA_MAX_RANK] = {0};
     for (int i = 0; i < p.rank - 1; i++) {
@@ -192,7 +202,7 @@ static kata_status matmul_fast(const kata_call *call) {
         gemm.a = (const char *)call->inputs[0].data + (size_t)at_a * size;
         gemm.b = (const char *)call->inputs[1].data + (size_t)at_b * size;
         gemm.c = (char *)y->data + (size_t)(batch * gemm.batch * gemm.stride_c) * size;
-        kata__gemm_run(call->context, y->dtype, &gemm, call->workspace);
+        kata__gemm_run(call->context, y->dtype, &gemm, &workspace);
         for (int i = p.rank - 2; i >= 0 && ++index[i] == p.batch[i]; i--) {
             index[i] = 0;
         }
@@ -269,6 +279,7 @@ const kata_op kata__op_MatMul = {
     .max_outputs = 1,
     .infer = matmul_infer,
     .workspace = matmul_workspace,
+    .own_workspace = matmul_own_workspace,
     .reference = matmul_reference,
     .choose = matmul_choose,
     .gradient = matmul_gradient,
@@ -294,6 +305,7 @@ const kata_op kata__op_kata_MatMulTransposed = {
     .attributes = transposed_attributes,
     .infer = matmul_infer,
     .workspace = matmul_workspace,
+    .own_workspace = matmul_own_workspace,
     .reference = matmul_reference,
     .choose = matmul_choose,
     .flops = matmul_flops,
@@ -427,10 +439,19 @@ static kata__gemm gemm_of(const kata_call *call, bool *put_c_first) {
     return gemm;
 }
 
-static size_t gemm_workspace(const kata_call *call) {
+static kata__workspace_size gemm_kernel_workspace(const kata_call *call) {
     bool put_c_first;
     kata__gemm gemm = gemm_of(call, &put_c_first);
-    return is_fast(call) ? kata__gemm_workspace(call->context, call->outputs[0].dtype, &gemm) : 0;
+    return is_fast(call) ? kata__gemm_workspace(call->context, call->outputs[0].dtype, &gemm)
+                         : (kata__workspace_size){0};
+}
+
+static size_t gemm_workspace(const kata_call *call) {
+    return gemm_kernel_workspace(call).shared;
+}
+
+static size_t gemm_own_workspace(const kata_call *call) {
+    return gemm_kernel_workspace(call).own;
 }
 
 static kata_status gemm_run(const kata_call *call, bool relu, const void *mask) {
@@ -444,7 +465,8 @@ static kata_status gemm_run(const kata_call *call, bool relu, const void *mask) 
         KATA__TRY(kata_tensor_broadcast(&c, &call->inputs[2], &y->shape));
         KATA__TRY(kata_tensor_copy(y, &c));
     }
-    kata__gemm_run(call->context, y->dtype, &gemm, call->workspace);
+    const kata__workspace workspace = kata__call_workspace(call);
+    kata__gemm_run(call->context, y->dtype, &gemm, &workspace);
     return KATA_OK;
 }
 
@@ -500,6 +522,7 @@ const kata_op kata__op_Gemm = {
     .attributes = gemm_attributes,
     .infer = gemm_infer,
     .workspace = gemm_workspace,
+    .own_workspace = gemm_own_workspace,
     .reference = gemm_reference,
     .choose = gemm_choose,
     .gradient = gemm_gradient,
@@ -561,6 +584,7 @@ const kata_op kata__op_kata_GemmFused = {
     .attributes = fused_attributes,
     .infer = fused_infer,
     .workspace = gemm_workspace,
+    .own_workspace = gemm_own_workspace,
     .reference = fused_reference,
     .choose = fused_choose,
     .flops = gemm_flops,

@@ -8,6 +8,7 @@
 #include "kernel/update.h"
 #include "op/problem.h"
 #include "op/rules.h"
+#include "op/workspace.h"
 
 /* One array for each name, so that attributes are told apart by where their names are. */
 static const char MOMENTUM[] = "momentum", DECAY[] = "decay", BETA1[] = "beta1", BETA2[] = "beta2",
@@ -349,21 +350,30 @@ static kata_status product_reference(const kata_call *call) {
     return KATA_OK;
 }
 
-static size_t product_workspace(const kata_call *call) {
+static kata__workspace_size product_kernel_workspace(const kata_call *call) {
     const kata__gemm p = product_of(call);
     return kata__update_by_product_workspace(call->context, call->inputs[0].dtype,
                                              product_rule(call->attributes), &p,
                                              call->attributes[PRODUCT_WEIGHT_DECAY].f);
 }
 
+static size_t product_workspace(const kata_call *call) {
+    return product_kernel_workspace(call).shared;
+}
+
+static size_t product_own_workspace(const kata_call *call) {
+    return product_kernel_workspace(call).own;
+}
+
 static kata_status product_fast(const kata_call *call) {
     const kata__update_options options = options_of(call, call->n_outputs + 2);
     const kata__gemm p = product_of(call);
+    const kata__workspace workspace = kata__call_workspace(call);
     begin_outputs(call);
     const int64_t bad = kata__update_by_product(
         call->context, call->inputs[0].dtype, product_rule(call->attributes), &p,
         call->outputs[0].data, call->n_outputs > 1 ? call->outputs[1].data : NULL,
-        call->n_outputs > 2 ? call->outputs[2].data : NULL, &options, call->workspace);
+        call->n_outputs > 2 ? call->outputs[2].data : NULL, &options, &workspace);
     return bad < 0 ? KATA_OK : fail_gradient(call, bad);
 }
 
@@ -388,6 +398,7 @@ const kata_op kata__op_kata_GemmUpdate = {
     .attributes = product_attributes,
     .infer = product_infer,
     .workspace = product_workspace,
+    .own_workspace = product_own_workspace,
     .reference = product_reference,
     .choose = product_choose,
     .flops = product_flops,

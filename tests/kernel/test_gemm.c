@@ -36,13 +36,14 @@ static void check_taken(kata_context *context, kata_dtype dtype, const kata__gem
     g.c = NULL;
     g.take = take;
     g.taker = &taken;
-    void *workspace = reference_buffer(kata__gemm_workspace(context, dtype, &g));
-    kata__gemm_run(context, dtype, &g, workspace);
+    const kata__workspace workspace =
+        reference_workspace(context, kata__gemm_workspace(context, dtype, &g));
+    kata__gemm_run(context, dtype, &g, &workspace);
     for (int64_t i = 0; i < g.m; i++) {
         assert_memory_equal(taken.c + (size_t)i * row, (const char *)c + (size_t)(i * g.ldc) * size,
                             row);
     }
-    free(workspace);
+    free(workspace.shared);
     free(taken.c);
 }
 
@@ -100,11 +101,12 @@ static void check(kata_dtype dtype, const struct shape *s) {
                 continue;
             }
             void *c = reference_buffer(c_bytes);
-            void *workspace = reference_buffer(kata__gemm_workspace(context, dtype, &g));
+            const kata__workspace workspace =
+                reference_workspace(context, kata__gemm_workspace(context, dtype, &g));
             memcpy(c, c0, c_bytes);
             g.c = c;
-            kata__gemm_run(context, dtype, &g, workspace);
-            free(workspace);
+            kata__gemm_run(context, dtype, &g, &workspace);
+            free(workspace.shared);
             if (batch == 1 && s->beta == 0 && !s->mask) {
                 check_taken(context, dtype, &g, c);
             }
@@ -254,9 +256,10 @@ static void test_edges(void **state) {
                               .ldc = 7,
                               .alpha = 1,
                               .relu = true};
-        void *workspace = reference_buffer(kata__gemm_workspace(context, KATA_F32, &g));
-        kata__gemm_run(context, KATA_F32, &g, workspace);
-        free(workspace);
+        const kata__workspace workspace =
+            reference_workspace(context, kata__gemm_workspace(context, KATA_F32, &g));
+        kata__gemm_run(context, KATA_F32, &g, &workspace);
+        free(workspace.shared);
         for (int i = 0; i < 35; i++) {
             if (i / 7 == 1) {
                 assert_true(isnan(c[i]));

@@ -196,6 +196,10 @@ static void test_book(void **state) {
     }
 }
 
+static kata__workspace check_workspace(kata_context *context, kata__workspace_size size) {
+    return kata__workspace_in(check_alloc(kata__workspace_bytes(context, size) + 1), size);
+}
+
 /* A step by a product has the bits of a step by its result, and a product that overflows is told
  * and not applied where it does. */
 static void check_by_product(kata_context *context, kata_dtype dtype, kata__update rule,
@@ -207,17 +211,19 @@ static void check_by_product(kata_context *context, kata_dtype dtype, kata__upda
     char *expected = check_alloc(3 * bytes), *got = check_alloc(3 * bytes);
     char *state1 = rule == KATA__ADAM ? got + bytes : NULL;
     char *state2 = rule == KATA__ADAM ? got + 2 * bytes : NULL;
-    void *workspace = check_alloc(kata__gemm_workspace(context, dtype, gemm) + 1);
-    kata__gemm_run(context, dtype, gemm, workspace);
-    free(workspace);
+    kata__workspace workspace =
+        check_workspace(context, kata__gemm_workspace(context, dtype, gemm));
+    kata__gemm_run(context, dtype, gemm, &workspace);
+    free(workspace.shared);
     memcpy(expected, start, 3 * bytes);
     memcpy(got, start, 3 * bytes);
     kata__update_run(context, dtype, rule, n, expected, gemm->c,
                      state1 != NULL ? expected + bytes : NULL,
                      state2 != NULL ? expected + 2 * bytes : NULL, &options);
-    workspace = check_alloc(kata__update_by_product_workspace(context, dtype, rule, gemm, 0) + 1);
+    workspace =
+        check_workspace(context, kata__update_by_product_workspace(context, dtype, rule, gemm, 0));
     assert_int_equal(kata__update_by_product(context, dtype, rule, gemm, got, state1, state2,
-                                             &options, workspace),
+                                             &options, &workspace),
                      -1);
     assert_memory_equal(got, expected, 3 * bytes);
     if (gemm->k > 0) { /* row or column 2 of A' overflows */
@@ -226,7 +232,7 @@ static void check_by_product(kata_context *context, kata_dtype dtype, kata__upda
         const double old = kata_load(dtype, a, at);
         kata_store(dtype, a, at, (double)INFINITY);
         assert_int_equal(kata__update_by_product(context, dtype, rule, gemm, got, state1, state2,
-                                                 &options, workspace),
+                                                 &options, &workspace),
                          2 * gemm->n);
         kata_store(dtype, a, at, old);
         for (int64_t i = 0; i < 3 * n; i++) {
@@ -241,7 +247,7 @@ static void check_by_product(kata_context *context, kata_dtype dtype, kata__upda
                                 expected + (size_t)(gemm->m - 1) * row, row);
         }
     }
-    free(workspace);
+    free(workspace.shared);
     free(expected);
     free(got);
 }
