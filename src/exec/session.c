@@ -36,7 +36,7 @@ struct kata_session {
     uint64_t prepared_version; /* sum of the variables' versions when the first steps ran */
     kata_variable **changed;   /* what updates write */
     size_t n_changed;
-    kata_call_random now; /* of this run: seed and step */
+    kata_call_random now; /* this run's seed and step */
     size_t variable_bytes;
 };
 
@@ -380,7 +380,7 @@ kata_status kata_session_run(kata_session *session, uint64_t seed, uint64_t step
     session->now = (kata_call_random){.seed = seed, .step = step_number};
     uint64_t mode = kata__float_mode_flush();
     kata_status status = run_all(session);
-    for (size_t i = 0; i < session->n_changed; i++) { /* or may be */
+    for (size_t i = 0; i < session->n_changed; i++) { /* whether or not all updates have run */
         kata_variable_changed(session->changed[i]);
     }
     kata__float_mode_set(mode);

@@ -901,9 +901,11 @@ static void NAME(conv_last_rows)(const kata__conv_last_piece *piece, const bool 
                 t->strip = (inside - ox) / count;
                 count *= t->strip;
             }
-            for (const char *to_soon = piece->soon + (to + count * g->f) * (int64_t)sizeof(REAL);
-                 soon != NULL && soon < to_soon; soon += 64) {
-                KATA__PREFETCH_WRITE(soon);
+            if (soon != NULL) {
+                const char *here = piece->soon + (to + count * g->f) * (int64_t)sizeof(REAL);
+                for (; soon < here; soon += 64) {
+                    KATA__PREFETCH_WRITE(soon);
+                }
             }
             for (int64_t q = p; q < end; q++) {
                 const int64_t group = q / panels, in_group = q % panels * most;
