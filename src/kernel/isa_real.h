@@ -121,6 +121,24 @@ KATA__LOCAL REAL NAME(fma)(REAL a, REAL b, REAL c) {
 #endif
 }
 
+/* The same for vectors; a b + c is left to the compiler where its rounding does not matter. */
+KATA__LOCAL VEC NAME(vector_fma)(VEC a, VEC b, VEC c) {
+#if KATA__VECTOR_BYTES == 64 && REAL_BITS == 32
+    return (VEC)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif KATA__VECTOR_BYTES == 64
+    return (VEC)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif KATA__VECTOR_BYTES == 32 && REAL_BITS == 32
+    return (VEC)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif KATA__VECTOR_BYTES == 32
+    return (VEC)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#else
+    for (int i = 0; i < LANES; i++) {
+        c[i] = NAME(fma)(a[i], b[i], c[i]);
+    }
+    return c;
+#endif
+}
+
 /* The sum of the lanes, always in the same order: halves are added to halves. */
 KATA__LOCAL REAL NAME(sum)(VEC v) {
     REAL t[LANES];

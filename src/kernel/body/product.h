@@ -142,7 +142,8 @@ KATA__LOCAL void NAME(product_add)(const NAME(product) *t, REAL *c, VEC (*acc)[3
     for (int i = 0; i < rows; i++, c += t->ldc) {
         KATA__UNROLL
         for (int v = 0; v < vectors; v++) {
-            acc[i][v] = acc[i][v] * alpha + NAME(product_load)(c, v, vectors, t->last, true);
+            acc[i][v] = NAME(vector_fma)(acc[i][v], alpha,
+                                         NAME(product_load)(c, v, vectors, t->last, true));
         }
         NAME(product_store)(c, acc[i], vectors, t->last);
     }
