@@ -132,9 +132,15 @@ KATA__LOCAL void NAME(product_add)(const NAME(product) *t, REAL *c, VEC (*acc)[3
     NAME(store)(end, check[vectors - 1]);
     check[vectors - 1] = NAME(load_first)(end, t->last);
     if (NAME(sum)(check[0] + check[1] + check[2]) != 0) {
+        KATA__UNROLL
         for (int i = 0; i < rows; i++, c += t->ldc) {
+            REAL sums[3 * LANES]; /* a copy: the sums themselves have no address */
+            KATA__UNROLL
+            for (int v = 0; v < vectors; v++) {
+                NAME(store)(sums + v * LANES, acc[i][v]);
+            }
             NAME(note_not_finite)
-            (t->not_finite, c, (const REAL *)acc[i], (vectors - 1) * LANES + t->last);
+            (t->not_finite, c, sums, (vectors - 1) * LANES + t->last);
         }
         return;
     }
