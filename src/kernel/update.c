@@ -73,6 +73,7 @@ void kata__update_run(kata_context *context, kata_dtype dtype, kata__update rule
     const kata__update_scalars scalars = scalars_of(rule, options);
     update_job job = job_of(context, dtype, rule, w, state1, state2, &scalars);
     job.n = n;
+    /* Roots and divisions take long: of the other rules less is worth a chunk. */
     job.chunk = kata__chunk_even(n, rule == KATA__SGD ? KATA__CHUNK : KATA__CHUNK / 8);
     job.g = g;
     kata__run_chunks(context, kata__chunk_count(n, job.chunk), update_chunk, &job);

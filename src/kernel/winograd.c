@@ -4,7 +4,8 @@
  *            channels: transforms its patches of x, multiplies, transforms back into y.
  *   weight   a chunk is a part of all tiles, a block of the input and a block of the output
  *            channels: adds up its products over the tiles, a few at a time, and transforms the sum
- *            back into its place among the parts, which are then added in order.
+ *            back into its place among the parts, which are then added in order: those of each half
+ *            of the tiles, then the two halves.
  *
  * Forward, an element's bits do not depend on the cut, so that a sample's result does not depend on
  * its batch. */
