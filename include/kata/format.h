@@ -21,6 +21,14 @@ KATA_API kata_status kata_onnx_read(kata_graph **out, kata_context *context, con
 KATA_API kata_status kata_onnx_read_memory(kata_graph **out, kata_context *context,
                                            const void *data, size_t n_bytes, const char *name);
 
+/* Reads one tensor from a file that holds an ONNX TensorProto (".pb") into a new tensor, which the
+ * caller releases. Data in another file is refused. */
+KATA_API kata_status kata_onnx_tensor_read(kata_tensor *out, kata_context *context,
+                                           const char *path);
+KATA_API kata_status kata_onnx_tensor_read_memory(kata_tensor *out, kata_context *context,
+                                                  const void *data, size_t n_bytes,
+                                                  const char *name);
+
 /* Tensors by name with text metadata: the safetensors format. */
 typedef struct kata_named_tensor {
     const char *name;

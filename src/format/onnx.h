@@ -162,6 +162,10 @@ typedef struct kata__onnx_model {
  * are KATA_UNSUPPORTED, the rest KATA_FORMAT or KATA_LIMIT. */
 kata_status kata__onnx_parse(kata__onnx_model *model, const void *data, size_t n_bytes);
 
+/* Reads one TensorProto that is a file of its own; otherwise as kata__onnx_parse. */
+kata_status kata__onnx_parse_tensor(kata__onnx_model *model, const void *data, size_t n_bytes,
+                                    kata__onnx_tensor *tensor);
+
 /* The array of n elements with room for one more: doubled when n is a power of two (the old one
  * stays in the arena). NULL when memory is short. */
 void *kata__onnx_with_room(kata__arena *arena, void *array, size_t n, size_t element_size);

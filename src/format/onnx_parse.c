@@ -246,6 +246,13 @@ static kata_status read_tensor(kata__onnx_model *model, const kata__proto_field 
     return KATA_OK;
 }
 
+kata_status kata__onnx_parse_tensor(kata__onnx_model *model, const void *data, size_t n_bytes,
+                                    kata__onnx_tensor *tensor) {
+    const kata__proto_field whole = {
+        .type = KATA__WIRE_BYTES, .bytes = data, .n_bytes = n_bytes, .file = data};
+    return read_tensor(model, &whole, tensor);
+}
+
 /* Element i from its raw value; false if it does not fit. */
 static bool store_element(kata_dtype dtype, void *out, size_t i, uint64_t value) {
     int64_t number = (int64_t)value;
