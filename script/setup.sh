@@ -3,7 +3,7 @@
 
 # What the program is built from, and what the tests need beside it (docs/dependencies.md says why).
 build_packages="gcc libc6-dev make cmake pkg-config libpng-dev libjpeg62-turbo-dev zlib1g-dev libmicrohttpd-dev libyaml-dev libcurl4-gnutls-dev"
-test_packages="libcmocka-dev libjansson-dev curl"
+test_packages="libcmocka-dev libjansson-dev curl xz-utils"
 
 say() {
     printf '%s\n' "$*" >&2

@@ -25,6 +25,11 @@ enum { PASSED, UNSUPPORTED, FAILED, MOST_VALUES = 64, SECONDS = 60 };
 /* As the ONNX project's own runner compares: |got - expected| <= absolute + relative |expected|. */
 static const double relative = 1e-3, absolute = 1e-7;
 
+/* Their numbers come from NumPy's generator, so that nothing else can give them. */
+static const char *const random_tests[] = {"test_training_dropout", "test_training_dropout_default",
+                                           "test_training_dropout_default_mask",
+                                           "test_training_dropout_mask"};
+
 static bool agree(double got, double expected, kata_dtype dtype) {
     if (isnan(expected) || isinf(expected)) {
         return isnan(expected) ? isnan(got) : got == expected;
@@ -114,10 +119,23 @@ static int run_set(const kata_graph *graph, const char *folder) {
     return result;
 }
 
+static bool is_random(const char *folder) {
+    const char *slash = strrchr(folder, '/');
+    bool found = false;
+    for (size_t i = 0; i < sizeof random_tests / sizeof *random_tests; i++) {
+        found = found || strcmp(slash + 1, random_tests[i]) == 0;
+    }
+    return found;
+}
+
 static int run_test(const char *folder) {
     char path[4096];
     kata_graph *graph = NULL;
     int result = PASSED;
+    if (is_random(folder)) {
+        printf("its numbers come from NumPy's random generator");
+        return UNSUPPORTED;
+    }
     snprintf(path, sizeof path, "%.4000s/model.onnx", folder);
     if (kata_onnx_read(&graph, kata_context_default(), path) != KATA_OK) {
         return refused();
