@@ -3,6 +3,7 @@
 #include "op/harness.h"
 #include "op/cases_a.h"
 #include "op/cases_index.h"
+#include "op/cases_integer.h"
 #include "op/cases_last.h"
 #if __has_include("op/cases_b.h")
 #include "op/cases_b.h"
@@ -16,9 +17,9 @@ typedef struct list {
 #define LIST(cases)                                                                                \
     { cases, sizeof(cases) / sizeof(cases)[0] }
 static const list lists[] = {
-    LIST(cases_math),     LIST(cases_arithmetic), LIST(cases_logic),
-    LIST(cases_reduce),   LIST(cases_shape),      LIST(cases_move),
-    LIST(cases_generate), LIST(cases_last),       LIST(cases_index),
+    LIST(cases_math),  LIST(cases_arithmetic), LIST(cases_logic),    LIST(cases_reduce),
+    LIST(cases_shape), LIST(cases_move),       LIST(cases_generate), LIST(cases_last),
+    LIST(cases_index), LIST(cases_integer),
 #if __has_include("op/cases_b.h")
     LIST(cases_b),
 #endif
