@@ -5,8 +5,8 @@
  *
  * Prints for each case the time of a call, GFLOP/s, and the share of the peak of N threads at the
  * same moment. Taps on zero padding count as operations, but not in the rows "last" (convolution of
- * channels-last tensors). */
-#include "kernel/conv_last.h"
+ * NHWC tensors). */
+#include "kernel/conv_nhwc.h"
 #include "kernel/gemm.h"
 #include "measure.h"
 
@@ -178,7 +178,7 @@ static void bench_pool(int64_t n, int64_t channels, int64_t size) {
     free(one.index);
 }
 
-/* ---- channels-last ---- */
+/* ---- NHWC ---- */
 
 struct last_case {
     kata__conv g;
@@ -190,7 +190,7 @@ struct last_case {
 
 static void run_last(void *argument) {
     struct last_case *c = argument;
-    kata__conv_last(context, &c->g, KATA__CONV_DIRECT, c->x, c->packed, &c->store, c->y,
+    kata__conv_nhwc(context, &c->g, KATA__CONV_DIRECT, c->x, c->packed, &c->store, c->y,
                     &c->workspace);
 }
 
@@ -234,15 +234,15 @@ static void bench_last(int64_t n, int64_t channels, int64_t size, int64_t f, int
                                   .groups = groups}};
     one.x = numbers(n * channels * size * size);
     one.weight = numbers(f * channels / groups * k * k);
-    one.packed = numbers(kata__conv_last_packed(context, &one.g, KATA__CONV_DIRECT));
-    kata__conv_last_pack(context, &one.g, KATA__CONV_DIRECT, false, one.weight, one.packed);
+    one.packed = numbers(kata__conv_nhwc_packed(context, &one.g, KATA__CONV_DIRECT));
+    kata__conv_nhwc_pack(context, &one.g, KATA__CONV_DIRECT, false, one.weight, one.packed);
     one.bias = numbers(f);
     one.y = numbers(n * f * out * out);
     one.index = bytes((size_t)(n * f * out * out));
     one.store = (kata__conv_store){
         .bias = one.bias, .relu = true, .pool = pool, .index = pool ? one.index : NULL};
     one.workspace =
-        workspace_of(kata__conv_last_workspace(context, &one.g, KATA__CONV_DIRECT, &one.store));
+        workspace_of(kata__conv_nhwc_workspace(context, &one.g, KATA__CONV_DIRECT, &one.store));
     const double taps = taps_inside(size, out, k, stride, pad);
     report(name, 2.0 * (double)(n * f * channels / groups) * taps * taps, measure(run_last, &one));
     free(one.x);

@@ -80,8 +80,9 @@ typedef struct kata_call {
     kata_tensor *outputs;
     void *workspace; /* what row->workspace asked for, aligned to 64 bytes, not initialised */
     size_t workspace_bytes;
-    void *own_workspace; /* what row->own_workspace asked for: worker w's is w own_step bytes on */
-    size_t own_step;
+    void *per_thread_workspace; /* what row->per_thread_workspace asked for: worker w's is w
+                                   per_thread_step bytes on */
+    size_t per_thread_step;
     const void *random; /* kata_call_random: for nodes that draw random numbers */
 } kata_call;
 
@@ -128,7 +129,7 @@ struct kata_op {
     size_t (*workspace)(const kata_call *call);
     /* More of them for each worker thread of the context, at the same place for all nodes of a
      * session; NULL: none. */
-    size_t (*own_workspace)(const kata_call *call);
+    size_t (*per_thread_workspace)(const kata_call *call);
     kata_kernel reference; /* plain loops, every dtype that infer accepts; never NULL except VIEW */
     /* The best kernel for this call on this context's instruction set, or NULL for the reference.
      * Asked once when a plan is made; data pointers may still be NULL then. */

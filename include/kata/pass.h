@@ -29,7 +29,7 @@ KATA_API kata_status kata_graph_simplify(kata_graph *graph);
 
 /* A copy of a concrete graph (bound, and with its backward pass if it has one) that computes the
  * same numbers, but for rounding, faster: convolution, bias, addition of a residual, relu and
- * pooling in one sweep, their gradients likewise, and channels-last between them; Gemm with relu.
+ * pooling in one sweep, their gradients likewise, and NHWC between them; Gemm with relu.
  * Inputs and outputs are those of `graph`, in order and form. Nodes keep the name of the first of
  * what they compute. Variables are shared with `graph`'s owner, which must outlive the copy;
  * `graph` itself may be freed. Where nothing is trained, a session packs weights at its first run

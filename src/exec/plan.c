@@ -173,11 +173,12 @@ static bool is_used(const planner *p, int32_t id) {
     return p->last[id] >= 0 && p->plan->places[id].root == id;
 }
 
-/* Scratch of a node, from its row, and *own of each worker; the call has types but no data yet. */
-static size_t workspace_of(const kata_graph *graph, const kata__node *node, size_t *own) {
+/* Scratch of a node, from its row, and *per_thread of each worker; the call has types but no data
+ * yet. */
+static size_t workspace_of(const kata_graph *graph, const kata__node *node, size_t *per_thread) {
     const kata_op *op = node->op;
-    *own = 0;
-    if ((op->workspace == NULL && op->own_workspace == NULL) || node->removed) {
+    *per_thread = 0;
+    if ((op->workspace == NULL && op->per_thread_workspace == NULL) || node->removed) {
         return 0;
     }
     kata_tensor inputs[KATA_MAX_INPUTS] = {{0}}, outputs[KATA_MAX_OUTPUTS] = {{0}};
@@ -198,7 +199,7 @@ static size_t workspace_of(const kata_graph *graph, const kata__node *node, size
                       .n_outputs = node->n_outputs,
                       .inputs = inputs,
                       .outputs = outputs};
-    *own = op->own_workspace != NULL ? op->own_workspace(&call) : 0;
+    *per_thread = op->per_thread_workspace != NULL ? op->per_thread_workspace(&call) : 0;
     return op->workspace != NULL ? op->workspace(&call) : 0;
 }
 
@@ -216,9 +217,11 @@ static void collect_blocks(planner *p) {
         }
     }
     for (size_t i = 0; i < graph->n_nodes; i++) {
-        size_t own, bytes = workspace_of(graph, &graph->nodes[i], &own);
+        size_t per_thread, bytes = workspace_of(graph, &graph->nodes[i], &per_thread);
         p->plan->workspace_bytes[i] = bytes;
-        p->plan->own_step = align(own) > p->plan->own_step ? align(own) : p->plan->own_step;
+        p->plan->per_thread_step = align(per_thread) > p->plan->per_thread_step
+                                       ? align(per_thread)
+                                       : p->plan->per_thread_step;
         if (bytes > 0) {
             p->blocks[p->n_blocks++] = (block){.bytes = align(bytes),
                                                .first = (int32_t)i,
@@ -276,8 +279,9 @@ static void place_blocks(planner *p, size_t *placed) {
             p->plan->workspace_offset[-1 - b->value] = b->offset;
         }
     }
-    p->plan->own_offset = p->plan->arena_bytes;
-    p->plan->arena_bytes += p->plan->own_step * (size_t)kata_context_threads(p->graph->context);
+    p->plan->per_thread_offset = p->plan->arena_bytes;
+    p->plan->arena_bytes +=
+        p->plan->per_thread_step * (size_t)kata_context_threads(p->graph->context);
 }
 
 kata_status kata__plan_make(kata__plan *plan, const kata_graph *graph, bool keep) {

@@ -17,8 +17,8 @@ typedef struct kata__plan {
     kata__place *places;      /* by value id */
     size_t *workspace_offset; /* by node index */
     size_t *workspace_bytes;
-    size_t own_offset, own_step; /* where the first worker's own scratch is, and from one to the
-                                    next: the most that any node asks for */
+    size_t per_thread_offset, per_thread_step; /* where the first worker's scratch is, and from one
+                                    to the next: the most that any node asks for */
     bool *prepared; /* by value id: made by a node of variables and constants alone, in a graph that
                        prepares; kept from run to run */
     size_t arena_bytes;

@@ -74,17 +74,18 @@ static kata_tensor *add_steps(kata_session *session, kata_tensor *operand, bool 
         step *s = &session->steps[session->n_steps++];
         s->node = node;
         s->random.stream = node->stream;
-        s->call = (kata_call){.op = node->op,
-                              .context = session->context,
-                              .attributes = node->attributes,
-                              .n_inputs = node->n_inputs,
-                              .n_outputs = node->n_outputs,
-                              .inputs = operand,
-                              .outputs = operand + node->n_inputs,
-                              .workspace_bytes = session->plan.workspace_bytes[i],
-                              .own_workspace = session->arena + session->plan.own_offset,
-                              .own_step = session->plan.own_step,
-                              .random = &s->random};
+        s->call =
+            (kata_call){.op = node->op,
+                        .context = session->context,
+                        .attributes = node->attributes,
+                        .n_inputs = node->n_inputs,
+                        .n_outputs = node->n_outputs,
+                        .inputs = operand,
+                        .outputs = operand + node->n_inputs,
+                        .workspace_bytes = session->plan.workspace_bytes[i],
+                        .per_thread_workspace = session->arena + session->plan.per_thread_offset,
+                        .per_thread_step = session->plan.per_thread_step,
+                        .random = &s->random};
         if (s->call.workspace_bytes > 0) {
             s->call.workspace = session->arena + session->plan.workspace_offset[i];
         }

@@ -25,7 +25,7 @@ enum {
     FETCH_BYTES = 192 << 10, /* of both operands; with more, parts of k fetch each number once */
     FEWEST_TERMS = 384,      /* of a part */
     FEWEST_VECTORS = 4,      /* of a chunk's columns */
-    TURN_ROWS = 96,          /* the fewest of a chunk that turns B's last columns */
+    TRANSPOSE_ROWS = 96,     /* the fewest of a chunk that transposes B's last columns */
     TERM_ROWS = 256,         /* the fewest of a chunk of a transposed A, if there are two of them */
     PACK_ROWS = 768,         /* a chunk with so many rows packs B, */
     CROSS_ROWS = 256,        /* or with so many if vectors of B cross lines */
@@ -48,7 +48,7 @@ struct plan {
     int64_t n_vectors;                                            /* of C's columns */
     int64_t row_chunks, column_chunks, parts, items, item_chunks; /* items: of the batch, a chunk */
     int n_threads;
-    size_t space_bytes, scratch_bytes, turned_bytes, taken_bytes; /* for a worker */
+    size_t space_bytes, scratch_bytes, transposed_bytes, taken_bytes; /* for a worker */
     bool in_place; /* each part is added to C, with the same bits: by one thread alone, */
     bool crosses;  /* or two parts, each in one half of the rows and then in the other */
     int64_t tail;  /* the last columns, not among g.n, if they would leave most of a vector empty */
@@ -129,7 +129,7 @@ static int64_t most_taken(const struct plan *p) {
 }
 
 /* Cuts a product, or an item of a batch, into about `want` chunks. */
-static void cut_pieces(struct plan *p, int64_t want, double flops, bool turns) {
+static void cut_pieces(struct plan *p, int64_t want, double flops, bool transposes) {
     const kata__gemm *g = &p->g;
     const int64_t lanes = p->table->lanes;
     /* Terms first: if both operands are large beside C, parts of k fetch each number once. */
@@ -142,7 +142,7 @@ static void cut_pieces(struct plan *p, int64_t want, double flops, bool turns) {
     }
     /* Every chunk of rows fetches B again, every chunk of columns A: the chunks are about as many
      * rows high as columns wide, and fewer where both sides are cut. */
-    const int64_t fewest_rows = turns            ? TURN_ROWS
+    const int64_t fewest_rows = transposes       ? TRANSPOSE_ROWS
                                 : g->transpose_a ? most(lanes, least(TERM_ROWS, g->m / 2))
                                                  : p->table->rows;
     const int64_t most_rows = most(1, g->m / fewest_rows);
@@ -163,7 +163,7 @@ static void cut_pieces(struct plan *p, int64_t want, double flops, bool turns) {
 }
 
 /* What a worker needs of the workspace. */
-static void measure(struct plan *p, bool turns) {
+static void measure(struct plan *p, bool transposes) {
     const kata__gemm *g = &p->g;
     const int64_t lanes = p->table->lanes, terms = least(g->k, p->table->k_block);
     p->space_bytes = p->way == PIECES ? lines(piece_space(p) * p->size) : 0;
@@ -172,8 +172,8 @@ static void measure(struct plan *p, bool turns) {
         const int64_t numbers = terms * least(vectors, p->table->block_vectors + 2) * lanes;
         p->scratch_bytes = lines((size_t)numbers * p->size);
     }
-    if (turns) {
-        p->turned_bytes = lines((size_t)((terms + lanes) * p->tail) * p->size);
+    if (transposes) {
+        p->transposed_bytes = lines((size_t)((terms + lanes) * p->tail) * p->size);
     }
     p->taken_bytes = g->take ? lines((size_t)most_taken(p) * p->size) : 0;
 }
@@ -210,7 +210,7 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype,
         g->n -= tail;
     }
     p.n_vectors = ceil_div(g->n, lanes);
-    const bool turns = p.tail > 0 && !g->transpose_a && !g->transpose_b;
+    const bool transposes = p.tail > 0 && !g->transpose_a && !g->transpose_b;
 
     const double flops = 2.0 * (double)g->m * (double)g->n * (double)most(g->k, 1);
     const double all = flops * (double)g->batch;
@@ -224,7 +224,7 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype,
     } else if (p.way == DOT) {
         p.column_chunks = most(1, least(p.n_vectors, want));
     } else if (want > 1) {
-        cut_pieces(&p, want, flops, turns);
+        cut_pieces(&p, want, flops, transposes);
     }
     if (p.row_chunks * p.column_chunks == 1) {
         p.items = least(g->batch, most(1, (int64_t)((double)g->batch / chunks)));
@@ -243,19 +243,21 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype,
                 !p.pack && g->m >= 4 * lanes;
     p.row_chunks = p.crosses ? 2 : p.row_chunks;
     p.in_place = p.crosses || (adds && p.n_threads == 1);
-    measure(&p, turns);
+    measure(&p, transposes);
     return p;
 }
 
-/* Of a worker: space, scratch, turned and what is taken, each from a cache line on; shared: parts.
+/* Of a worker: space, scratch, transposed and what is taken, each from a cache line on; shared:
+ * parts.
  */
 kata__workspace_size kata__gemm_workspace(kata_context *context, kata_dtype dtype,
                                           const kata__gemm *gemm) {
     const struct plan p = make_plan(context, dtype, gemm);
     const size_t parts =
         p.parts > 1 && !p.in_place ? (size_t)(p.parts * p.g.m * (p.g.n + p.tail)) * p.size : 0;
-    return (kata__workspace_size){
-        .shared = parts, .own = p.space_bytes + p.scratch_bytes + p.turned_bytes + p.taken_bytes};
+    return (kata__workspace_size){.shared = parts,
+                                  .per_thread = p.space_bytes + p.scratch_bytes +
+                                                p.transposed_bytes + p.taken_bytes};
 }
 
 bool kata__gemm_adds(kata_context *context, kata_dtype dtype, const kata__gemm *gemm) {
@@ -306,8 +308,8 @@ static void *place_in_c(const struct plan *p, int64_t item, int64_t i, int64_t j
 /* A worker's own place for the part of C that it gives away. */
 static char *taken_of(const struct job *job, int worker) {
     const struct plan *p = job->plan;
-    return (char *)kata__own(job->workspace, worker) + p->space_bytes + p->scratch_bytes +
-           p->turned_bytes;
+    return (char *)kata__per_thread(job->workspace, worker) + p->space_bytes + p->scratch_bytes +
+           p->transposed_bytes;
 }
 
 /* Gives away rows [i0, i1) from column j on, `n` of them. */
@@ -372,7 +374,7 @@ static void piece_chunk(const struct job *job, int worker, int64_t item, int64_t
     const struct plan *p = job->plan;
     const kata__gemm *g = &p->g;
     const int64_t k0 = part_term(p, part), k1 = part_term(p, part + 1);
-    char *const own = kata__own(job->workspace, worker);
+    char *const own = kata__per_thread(job->workspace, worker);
     kata__gemm_piece piece = {
         .m = i1 - i0,
         .n = j1 - j0,
@@ -388,7 +390,7 @@ static void piece_chunk(const struct job *job, int worker, int64_t item, int64_t
         .b_rows = g->k - k0,
         .space = own,
         .scratch = p->pack ? own + p->space_bytes : NULL,
-        .turned = own + p->space_bytes + p->scratch_bytes,
+        .transposed = own + p->space_bytes + p->scratch_bytes,
         .far_a = g->m * g->k * (int64_t)p->size > FAR_BYTES,
         .far_b = !p->pack && (k1 - k0) * (j1 - j0) * (int64_t)p->size > FAR_BYTES,
         .not_finite = g->not_finite,

@@ -17,9 +17,9 @@ extern const kata__kernel_table KATA__PASTE(kata__kernels, KATA__ISA);
 const kata__kernel_table KATA__PASTE(kata__kernels, KATA__ISA) = {
     .gemm = {&kata__gemm_f32, &kata__gemm_f64},
     .elementwise = {&kata__elementwise_f32, &kata__elementwise_f64},
-    .conv_last = &kata__conv_last_f32,
+    .conv_nhwc = &kata__conv_nhwc_f32,
     .winograd = &kata__winograd_f32,
     .peak = {&kata__peak_f32, &kata__peak_f64},
-    .conv_weight_last = &kata__conv_weight_last,
-    .pool_last = &kata__pool_last,
+    .conv_nhwc_weight = &kata__conv_nhwc_weight_f32,
+    .pool_nhwc = &kata__pool_nhwc,
 };

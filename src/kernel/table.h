@@ -2,22 +2,22 @@
 #ifndef KATA_KERNEL_TABLE_H
 #define KATA_KERNEL_TABLE_H
 
-#include "kernel/table_conv_last.h"
-#include "kernel/table_conv_weight.h"
+#include "kernel/table_conv_nhwc.h"
+#include "kernel/table_conv_nhwc_weight.h"
 #include "kernel/table_elementwise.h"
 #include "kernel/table_gemm.h"
 #include "kernel/table_peak.h"
-#include "kernel/table_pool_last.h"
+#include "kernel/table_pool_nhwc.h"
 #include "kernel/table_winograd.h"
 
 typedef struct kata__kernel_table {
     const kata__gemm_table *gemm[2]; /* float32, float64 */
     const kata__elementwise_table *elementwise[2];
-    const kata__conv_last_table *conv_last;               /* float32 */
+    const kata__conv_nhwc_table *conv_nhwc;               /* float32 */
     const kata__winograd_table *winograd;                 /* float32 */
     const kata__peak_table *peak[2];                      /* float32, float64 */
-    const kata__conv_weight_last_table *conv_weight_last; /* float32 */
-    const kata__pool_last_table *pool_last;               /* float32 */
+    const kata__conv_nhwc_weight_table *conv_nhwc_weight; /* float32 */
+    const kata__pool_nhwc_table *pool_nhwc;               /* float32 */
 } kata__kernel_table;
 
 /* The table of the context's kernel level. */

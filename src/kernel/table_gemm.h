@@ -23,9 +23,9 @@ typedef struct kata__gemm_piece {
     int64_t b_rows; /* B may be read as if it were whole rows but for the last of b_rows >= k */
     void *scratch;  /* blocks of B are packed into it; NULL, if B is not transposed: B is read where
                        it is. k_block * (block_vectors + 2) * lanes numbers are enough. */
-    void *turned;   /* (k_block + lanes) * tail numbers if there is a tail and neither A nor B is
-                       transposed */
-    void *space;    /* piece_space(piece) numbers, for tiles of A */
+    void *transposed; /* (k_block + lanes) * tail numbers if there is a tail and neither A nor B is
+                     transposed */
+    void *space;      /* piece_space(piece) numbers, for tiles of A */
     void *c;
     int64_t ldc;
     double alpha, beta;

@@ -11,7 +11,7 @@
 #ifndef KATA_KERNEL_TABLE_WINOGRAD_H
 #define KATA_KERNEL_TABLE_WINOGRAD_H
 
-#include "kernel/conv_last.h"
+#include "kernel/conv_nhwc.h"
 
 enum { KATA__WINOGRAD_POINTS = 36 }; /* the most that K is */
 
@@ -54,7 +54,7 @@ typedef struct kata__winograd_table {
 
     /* Of the packed weight (K; f vectors; words of c; lanes): for f vectors [first, last), all c.
      */
-    void (*pack)(const kata__conv *conv, int size, bool turned, const float *weight, int64_t first,
+    void (*pack)(const kata__conv *conv, int size, bool flipped, const float *weight, int64_t first,
                  int64_t last, void *packed);
     /* v[q][tile][channel] = (B^T d B)[q], d the patch of x under the tile, as a product forward or
      * by weight reads it. With index, which bfloat16 forward alone takes, x is the gradient of a

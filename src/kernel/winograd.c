@@ -121,7 +121,7 @@ struct pack_job {
     const kata__winograd_table *table;
     const kata__conv *conv;
     int size;
-    bool turned;
+    bool flipped;
     const float *weight;
     void *packed;
     int64_t vectors, chunk;
@@ -132,17 +132,17 @@ static void pack_chunk(void *argument, int64_t chunk, int worker) {
     const struct pack_job *job = argument;
     int64_t first;
     const int64_t count = kata__chunk_of(chunk, job->vectors, job->chunk, &first);
-    job->table->pack(job->conv, job->size, job->turned, job->weight, first, first + count,
+    job->table->pack(job->conv, job->size, job->flipped, job->weight, first, first + count,
                      job->packed);
 }
 
 static void pack(kata_context *context, const kata__winograd_table *table, const kata__conv *conv,
-                 kata__conv_algorithm algorithm, bool turned, const float *weight, void *packed) {
+                 kata__conv_algorithm algorithm, bool flipped, const float *weight, void *packed) {
     const struct plan p = plan_tiles(table, conv, algorithm, false);
     struct pack_job job = {.table = p.table,
                            .conv = conv,
                            .size = p.size,
-                           .turned = turned,
+                           .flipped = flipped,
                            .weight = weight,
                            .packed = packed,
                            .vectors = p.f_vectors};
@@ -151,15 +151,15 @@ static void pack(kata_context *context, const kata__winograd_table *table, const
 }
 
 void kata__winograd_pack(kata_context *context, const kata__conv *conv,
-                         kata__conv_algorithm algorithm, bool turned, const float *weight,
+                         kata__conv_algorithm algorithm, bool flipped, const float *weight,
                          float *packed) {
-    pack(context, float_table(context), conv, algorithm, turned, weight, packed);
+    pack(context, float_table(context), conv, algorithm, flipped, weight, packed);
 }
 
 void kata__winograd_bf16_pack(kata_context *context, const kata__conv *conv,
-                              kata__conv_algorithm algorithm, bool turned, const float *weight,
+                              kata__conv_algorithm algorithm, bool flipped, const float *weight,
                               uint16_t *packed) {
-    pack(context, bf16_table(context), conv, algorithm, turned, weight, packed);
+    pack(context, bf16_table(context), conv, algorithm, flipped, weight, packed);
 }
 
 /* ---- forward ---- */
@@ -204,7 +204,7 @@ static struct plan plan_forward(const kata__winograd_table *table, const kata__c
 }
 
 static kata__workspace_size forward_workspace(const struct plan *p) {
-    return (kata__workspace_size){.own = p->v_bytes + p->m_bytes};
+    return (kata__workspace_size){.per_thread = p->v_bytes + p->m_bytes};
 }
 
 kata__workspace_size kata__winograd_workspace(kata_context *context, const kata__conv *conv,
@@ -236,7 +236,7 @@ static void forward_chunk(void *argument, int64_t chunk, int worker) {
     const kata__conv *g = job->conv;
     const int64_t block = chunk / p->f_parts, share = chunk % p->f_parts;
     const int64_t lanes = p->table->lanes, words = ceil_div(g->c, p->pair);
-    char *scratch = kata__own(job->workspace, worker);
+    char *scratch = kata__per_thread(job->workspace, worker);
     float *v = (float *)scratch, *m = p->in_place ? v : (float *)(scratch + p->v_bytes);
     const int64_t f_first = p->f_vectors * share / p->f_parts;
     const int64_t f_last = p->f_vectors * (share + 1) / p->f_parts;
@@ -349,7 +349,7 @@ static struct plan plan_weight(const kata__winograd_table *table, const kata__co
 
 static kata__workspace_size weight_workspace(const struct plan *p) {
     return (kata__workspace_size){.shared = p->parts_bytes + p->db_bytes,
-                                  .own = p->v_bytes + p->m_bytes + p->u_bytes};
+                                  .per_thread = p->v_bytes + p->m_bytes + p->u_bytes};
 }
 
 kata__workspace_size kata__winograd_weight_workspace(kata_context *context, const kata__conv *conv,
@@ -390,7 +390,7 @@ static void weight_chunk(void *argument, int64_t chunk, int worker) {
     const int64_t c_end = least(c_vectors * (c_share + 1) / p->c_parts * lanes, g->c);
     const int64_t f_first = p->f_vectors * f_share / p->f_parts;
     const int64_t f_last = p->f_vectors * (f_share + 1) / p->f_parts;
-    char *scratch = kata__own(job->workspace, worker);
+    char *scratch = kata__per_thread(job->workspace, worker);
     float *v = (float *)scratch, *d = (float *)(scratch + p->v_bytes);
     float *u = (float *)(scratch + p->v_bytes + p->m_bytes);
     float *db = NULL;

@@ -1,5 +1,5 @@
 /* Winograd convolution F(2x2,3x3) and F(4x4,3x3): 3x3, stride and dilation 1, one group, float32,
- * channels last. The functions are those of conv_last.h, for the algorithms
+ * channels last. The functions are those of conv_nhwc.h, for the algorithms
  * KATA__CONV_WINOGRAD_2 and _4.
  *
  * The result differs from the sum in double by no more than about 3e-7 (F(2x2)) or 2e-6 (F(4x4)) of
@@ -17,7 +17,7 @@
 #ifndef KATA_KERNEL_WINOGRAD_H
 #define KATA_KERNEL_WINOGRAD_H
 
-#include "kernel/conv_last_bf16.h"
+#include "kernel/conv_nhwc_bf16.h"
 
 /* Whether the problem is one that Winograd can do. */
 bool kata__winograd_fits(const kata__conv *conv);
@@ -29,7 +29,7 @@ kata__conv_algorithm kata__winograd_pays(const kata__conv *conv, kata__conv_what
 int64_t kata__winograd_packed(kata_context *context, const kata__conv *conv,
                               kata__conv_algorithm algorithm);
 void kata__winograd_pack(kata_context *context, const kata__conv *conv,
-                         kata__conv_algorithm algorithm, bool turned, const float *weight,
+                         kata__conv_algorithm algorithm, bool flipped, const float *weight,
                          float *packed);
 kata__workspace_size kata__winograd_workspace(kata_context *context, const kata__conv *conv,
                                               kata__conv_algorithm algorithm,
@@ -45,11 +45,11 @@ void kata__winograd_weight(kata_context *context, const kata__conv *conv,
                            const uint8_t *index, float *dw, float *db,
                            const kata__workspace *workspace);
 
-/* The same in bfloat16, of what conv_last_bf16.h describes; x is bfloat16. */
+/* The same in bfloat16, of what conv_nhwc_bf16.h describes; x is bfloat16. */
 int64_t kata__winograd_bf16_packed(kata_context *context, const kata__conv *conv,
                                    kata__conv_algorithm algorithm);
 void kata__winograd_bf16_pack(kata_context *context, const kata__conv *conv,
-                              kata__conv_algorithm algorithm, bool turned, const float *weight,
+                              kata__conv_algorithm algorithm, bool flipped, const float *weight,
                               uint16_t *packed);
 kata__workspace_size kata__winograd_bf16_workspace(kata_context *context, const kata__conv *conv,
                                                    kata__conv_algorithm algorithm, bool pool);

@@ -3,7 +3,7 @@
  * rounded and packed by a row of their own, in training once a step; gradients by weight and bias
  * are float32 (mixed precision: Micikevicius et al. 2018, with bfloat16's range no loss scaling).
  *
- * Convolutions are channels-last, as kata:ConvLast. A packed weight of the direct algorithm is the
+ * Convolutions are NHWC, as kata:ConvNhwc. A packed weight of the direct algorithm is the
  * same on every processor: blocks of 16 columns, [group][f/16][k/2][16][2] with k over taps, then
  * channels, padded with zeros; so the plain loops read it as well. Winograd's is the affair of the
  * kernels; the plain loops' own is the direct one, which takes less room. */
@@ -12,7 +12,7 @@
 
 #include "base/check.h"
 #include "kernel/bfloat16.h"
-#include "kernel/conv_last_bf16.h"
+#include "kernel/conv_nhwc_bf16.h"
 #include "kernel/winograd.h"
 #include "op/infer.h"
 #include "op/problem.h"
@@ -151,9 +151,9 @@ static bool holds_packed(const kata_call *call, const kata__conv *v, const kata_
            kata__conv_bf16_packed(call->context, v, algorithm_of(call->attributes));
 }
 
-/* ---- kata:ConvBfloat16Weight (weight) -> packed ---- */
+/* ---- kata:ConvBfloat16Prepack (weight) -> packed ---- */
 
-enum { WEIGHT_INPUT = CONV_OWN, WEIGHT_PACKED, WEIGHT_TURNED };
+enum { WEIGHT_INPUT = CONV_OWN, WEIGHT_PACKED, WEIGHT_FLIPPED };
 static const kata_attribute_spec conv_weight_attributes[] = {
     CONV_ATTRIBUTES,
     {.name = "input",
@@ -163,7 +163,7 @@ static const kata_attribute_spec conv_weight_attributes[] = {
     {.name = "packed",
      .type = KATA_ATTRIBUTE_INT,
      .doc = "numbers of a packed weight; 0: those of algorithm 0"},
-    {.name = "turned",
+    {.name = "flipped",
      .type = KATA_ATTRIBUTE_INT,
      .doc = "1: for the gradient by the input: taps reversed, channels exchanged"},
     {0}};
@@ -180,9 +180,9 @@ static kata_status conv_weight_infer(kata_infer *infer) {
     KATA__TRY(kata__infer_dtype(infer, 0, KATA__DTYPE(F32)));
     KATA__TRY(kata__rule_rank(infer, 0, 4, 4, "(F,C/group,kh,kw)"));
     KATA__TRY(read_conv_weight(&v, infer->op, infer->attributes));
-    bool turned = infer->attributes[WEIGHT_TURNED].i != 0;
+    bool flipped = infer->attributes[WEIGHT_FLIPPED].i != 0;
     kata_shape want =
-        KATA_SHAPE_OF(turned ? v.c : v.f, (turned ? v.f : v.c) / v.groups, v.kh, v.kw);
+        KATA_SHAPE_OF(flipped ? v.c : v.f, (flipped ? v.f : v.c) / v.groups, v.kh, v.kw);
     if (!kata_shape_equal(&infer->inputs[0].shape, &want)) {
         char text[KATA_SHAPE_TEXT_SIZE], expected[KATA_SHAPE_TEXT_SIZE];
         return kata_fail(KATA_SHAPE, "%s: the weight (input 0) has shape %s, expected %s",
@@ -202,14 +202,14 @@ static kata_status conv_weight_reference(const kata_call *call) {
     kata__conv v = {0};
     KATA__TRY(read_conv_weight(&v, call->op, call->attributes));
     const kata_tensor *from = &call->inputs[0], *to = &call->outputs[0];
-    bool turned = call->attributes[WEIGHT_TURNED].i != 0;
+    bool flipped = call->attributes[WEIGHT_FLIPPED].i != 0;
     int64_t group_c = v.c / v.groups, group_f = v.f / v.groups, taps = v.kh * v.kw;
     memset(to->data, 0, kata_tensor_bytes(to));
     for (int64_t f = 0; f < v.f; f++) {
         for (int64_t c = 0; c < group_c; c++) {
             for (int64_t tap = 0; tap < taps; tap++) {
                 int64_t at = (f * group_c + c) * taps + tap;
-                if (turned) {
+                if (flipped) {
                     at = ((f / group_f * group_c + c) * group_f + f % group_f) * taps + taps - 1 -
                          tap;
                 }
@@ -225,7 +225,7 @@ static kata_status conv_weight_fast(const kata_call *call) {
     kata__conv v = {0};
     KATA__TRY(read_conv_weight(&v, call->op, call->attributes));
     kata__conv_bf16_pack(call->context, &v, algorithm_of(call->attributes),
-                         call->attributes[WEIGHT_TURNED].i != 0, call->inputs[0].data,
+                         call->attributes[WEIGHT_FLIPPED].i != 0, call->inputs[0].data,
                          call->outputs[0].data);
     return KATA_OK;
 }
@@ -236,8 +236,8 @@ static kata_kernel conv_weight_choose(const kata_call *call) {
     return is_read && holds_packed(call, &v, &call->outputs[0]) ? conv_weight_fast : NULL;
 }
 
-const kata_op kata__op_kata_ConvBfloat16Weight = {
-    .name = "ConvBfloat16Weight",
+const kata_op kata__op_kata_ConvBfloat16Prepack = {
+    .name = "ConvBfloat16Prepack",
     .domain = "kata",
     .since = 1,
     .min_inputs = 1,
@@ -452,8 +452,8 @@ static size_t conv_workspace(const kata_call *call) {
     return conv_kernel_workspace(call).shared;
 }
 
-static size_t conv_own_workspace(const kata_call *call) {
-    return conv_kernel_workspace(call).own;
+static size_t conv_per_thread_workspace(const kata_call *call) {
+    return conv_kernel_workspace(call).per_thread;
 }
 
 static kata_status conv_fast(const kata_call *call) {
@@ -497,14 +497,14 @@ const kata_op kata__op_kata_ConvBfloat16 = {
     .attributes = conv_attributes,
     .infer = conv_infer,
     .workspace = conv_workspace,
-    .own_workspace = conv_own_workspace,
+    .per_thread_workspace = conv_per_thread_workspace,
     .reference = conv_reference,
     .choose = conv_choose,
     .flops = conv_flops,
     .flags = KATA_OP_INTERNAL,
     .tolerance = 1.0 / 128,
     .doc =
-        "(x (N,H,W,C), packed weight, bias, residual, mask, spread) -> y, index: kata:ConvLast in "
+        "(x (N,H,W,C), packed weight, bias, residual, mask, spread) -> y, index: kata:ConvNhwc in "
         "bfloat16; with spread, the index of a pooling, x is the gradient of its output.",
 };
 
@@ -584,8 +584,8 @@ static size_t conv_grad_workspace(const kata_call *call) {
     return conv_grad_kernel_workspace(call).shared;
 }
 
-static size_t conv_grad_own_workspace(const kata_call *call) {
-    return conv_grad_kernel_workspace(call).own;
+static size_t conv_grad_per_thread_workspace(const kata_call *call) {
+    return conv_grad_kernel_workspace(call).per_thread;
 }
 
 static kata_status conv_grad_fast(const kata_call *call) {
@@ -618,17 +618,17 @@ const kata_op kata__op_kata_ConvBfloat16GradWeight = {
     .attributes = conv_grad_attributes,
     .infer = conv_grad_infer,
     .workspace = conv_grad_workspace,
-    .own_workspace = conv_grad_own_workspace,
+    .per_thread_workspace = conv_grad_per_thread_workspace,
     .reference = conv_grad_reference,
     .choose = conv_grad_choose,
     .flops = conv_grad_flops,
     .flags = KATA_OP_INTERNAL,
     .tolerance = 1e-5,
     .doc = "(x (N,H,W,C), dy (N,H,W,F), index) -> dw (F,C/group,kh,kw), db (F) in float32: "
-           "kata:ConvLastGradWeight of bfloat16.",
+           "kata:ConvNhwcGradWeight of bfloat16.",
 };
 
-/* ---- kata:GemmBfloat16Weight (B) -> packed ---- */
+/* ---- kata:GemmBfloat16Prepack (B) -> packed ---- */
 
 static const kata_attribute_spec gemm_weight_attributes[] = {
     {.name = "transB", .type = KATA_ATTRIBUTE_INT, .doc = "1: B' is B transposed"}, {0}};
@@ -682,8 +682,8 @@ static kata_kernel gemm_weight_choose(const kata_call *call) {
     return gemm_weight_fast;
 }
 
-const kata_op kata__op_kata_GemmBfloat16Weight = {
-    .name = "GemmBfloat16Weight",
+const kata_op kata__op_kata_GemmBfloat16Prepack = {
+    .name = "GemmBfloat16Prepack",
     .domain = "kata",
     .since = 1,
     .min_inputs = 1,

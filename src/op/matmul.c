@@ -178,8 +178,8 @@ static size_t matmul_workspace(const kata_call *call) {
     return matmul_kernel_workspace(call).shared;
 }
 
-static size_t matmul_own_workspace(const kata_call *call) {
-    return matmul_kernel_workspace(call).own;
+static size_t matmul_per_thread_workspace(const kata_call *call) {
+    return matmul_kernel_workspace(call).per_thread;
 }
 
 static kata_status matmul_fast(const kata_call *call) {
@@ -279,7 +279,7 @@ const kata_op kata__op_MatMul = {
     .max_outputs = 1,
     .infer = matmul_infer,
     .workspace = matmul_workspace,
-    .own_workspace = matmul_own_workspace,
+    .per_thread_workspace = matmul_per_thread_workspace,
     .reference = matmul_reference,
     .choose = matmul_choose,
     .gradient = matmul_gradient,
@@ -305,7 +305,7 @@ const kata_op kata__op_kata_MatMulTransposed = {
     .attributes = transposed_attributes,
     .infer = matmul_infer,
     .workspace = matmul_workspace,
-    .own_workspace = matmul_own_workspace,
+    .per_thread_workspace = matmul_per_thread_workspace,
     .reference = matmul_reference,
     .choose = matmul_choose,
     .flops = matmul_flops,
@@ -450,8 +450,8 @@ static size_t gemm_workspace(const kata_call *call) {
     return gemm_kernel_workspace(call).shared;
 }
 
-static size_t gemm_own_workspace(const kata_call *call) {
-    return gemm_kernel_workspace(call).own;
+static size_t gemm_per_thread_workspace(const kata_call *call) {
+    return gemm_kernel_workspace(call).per_thread;
 }
 
 static kata_status gemm_run(const kata_call *call, bool relu, const void *mask) {
@@ -522,7 +522,7 @@ const kata_op kata__op_Gemm = {
     .attributes = gemm_attributes,
     .infer = gemm_infer,
     .workspace = gemm_workspace,
-    .own_workspace = gemm_own_workspace,
+    .per_thread_workspace = gemm_per_thread_workspace,
     .reference = gemm_reference,
     .choose = gemm_choose,
     .gradient = gemm_gradient,
@@ -584,7 +584,7 @@ const kata_op kata__op_kata_GemmFused = {
     .attributes = fused_attributes,
     .infer = fused_infer,
     .workspace = gemm_workspace,
-    .own_workspace = gemm_own_workspace,
+    .per_thread_workspace = gemm_per_thread_workspace,
     .reference = fused_reference,
     .choose = fused_choose,
     .flops = gemm_flops,

@@ -4,7 +4,7 @@
 #define KATA_OP_PROBLEM_H
 
 #include "graph/graph.h"
-#include "kernel/conv_last.h"
+#include "kernel/conv_nhwc.h"
 
 /* Rows that passes look for. */
 extern const kata_op kata__op_Conv, kata__op_kata_ConvGradInput, kata__op_kata_ConvGradWeight,
@@ -16,10 +16,10 @@ extern const kata_op kata__op_Conv, kata__op_kata_ConvGradInput, kata__op_kata_C
 
 /* Of a Conv, kata:ConvGradInput or kata:ConvGradWeight: the convolution itself. */
 kata__conv kata__conv_problem(const kata_call *call);
-/* Numbers of a packed weight, kata:ConvLastWeight's `packed`. */
-int64_t kata__conv_last_numbers(kata_context *context, const kata__conv *conv,
+/* Numbers of a packed weight, kata:ConvNhwcPrepack's `packed`. */
+int64_t kata__conv_nhwc_numbers(kata_context *context, const kata__conv *conv,
                                 kata__conv_algorithm algorithm);
-/* The same of kata:ConvBfloat16Weight. */
+/* The same of kata:ConvBfloat16Prepack. */
 int64_t kata__conv_bf16_numbers(kata_context *context, const kata__conv *conv,
                                 kata__conv_algorithm algorithm);
 /* Of a MaxPool, AveragePool or the gradient of one. False if some window has no tap inside, which

@@ -361,8 +361,8 @@ static size_t product_workspace(const kata_call *call) {
     return product_kernel_workspace(call).shared;
 }
 
-static size_t product_own_workspace(const kata_call *call) {
-    return product_kernel_workspace(call).own;
+static size_t product_per_thread_workspace(const kata_call *call) {
+    return product_kernel_workspace(call).per_thread;
 }
 
 static kata_status product_fast(const kata_call *call) {
@@ -398,7 +398,7 @@ const kata_op kata__op_kata_GemmUpdate = {
     .attributes = product_attributes,
     .infer = product_infer,
     .workspace = product_workspace,
-    .own_workspace = product_own_workspace,
+    .per_thread_workspace = product_per_thread_workspace,
     .reference = product_reference,
     .choose = product_choose,
     .flops = product_flops,

@@ -7,7 +7,7 @@
 #include "kernel/workspace.h"
 
 static inline kata__workspace kata__call_workspace(const kata_call *call) {
-    return (kata__workspace){call->workspace, call->own_workspace, call->own_step};
+    return (kata__workspace){call->workspace, call->per_thread_workspace, call->per_thread_step};
 }
 
 #endif

@@ -58,25 +58,25 @@ bool kata__is_picture_conv(const kata_graph *graph, const kata__node *node, kata
     return true;
 }
 
-bool kata__turns(const kata__conv *conv, kata__conv *turned) {
-    *turned = (kata__conv){.n = conv->n,
-                           .c = conv->f,
-                           .h = conv->oh,
-                           .w = conv->ow,
-                           .f = conv->c,
-                           .kh = conv->kh,
-                           .kw = conv->kw,
-                           .oh = conv->h,
-                           .ow = conv->w,
-                           .stride_h = 1,
-                           .stride_w = 1,
-                           .dilation_h = conv->dilation_h,
-                           .dilation_w = conv->dilation_w,
-                           .pad_top = (conv->kh - 1) * conv->dilation_h - conv->pad_top,
-                           .pad_left = (conv->kw - 1) * conv->dilation_w - conv->pad_left,
-                           .groups = conv->groups};
-    return conv->stride_h == 1 && conv->stride_w == 1 && turned->pad_top >= 0 &&
-           turned->pad_left >= 0;
+bool kata__flips(const kata__conv *conv, kata__conv *flipped) {
+    *flipped = (kata__conv){.n = conv->n,
+                            .c = conv->f,
+                            .h = conv->oh,
+                            .w = conv->ow,
+                            .f = conv->c,
+                            .kh = conv->kh,
+                            .kw = conv->kw,
+                            .oh = conv->h,
+                            .ow = conv->w,
+                            .stride_h = 1,
+                            .stride_w = 1,
+                            .dilation_h = conv->dilation_h,
+                            .dilation_w = conv->dilation_w,
+                            .pad_top = (conv->kh - 1) * conv->dilation_h - conv->pad_top,
+                            .pad_left = (conv->kw - 1) * conv->dilation_w - conv->pad_left,
+                            .groups = conv->groups};
+    return conv->stride_h == 1 && conv->stride_w == 1 && flipped->pad_top >= 0 &&
+           flipped->pad_left >= 0;
 }
 
 /* Lists of uses: counted, then filled in from the back, which turns each end into a begin. */
@@ -259,12 +259,12 @@ static void take_pool(finder *d, kata__group *group) {
 
 static void find_group(finder *d, int32_t i) {
     const kata__node *node = &d->graph->nodes[i];
-    kata__conv conv, turned;
+    kata__conv conv, flipped;
     bool is_gemm =
         node->op == &kata__op_Gemm && d->graph->values[node->outputs[0].id].type.dtype == KATA_F32;
     bool is_conv = !is_gemm && kata__is_picture_conv(d->graph, node, &conv) &&
                    node->op != &kata__op_kata_ConvGradWeight &&
-                   (node->op == &kata__op_Conv || kata__turns(&conv, &turned));
+                   (node->op == &kata__op_Conv || kata__flips(&conv, &flipped));
     if (!is_free(d, i) || (!is_gemm && !is_conv)) {
         return;
     }

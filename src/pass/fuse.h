@@ -40,6 +40,6 @@ kata_call kata__node_call(const kata_graph *graph, const kata__node *node, kata_
 /* A float32 convolution or gradient of pictures, none of whose sizes is 0. */
 bool kata__is_picture_conv(const kata_graph *graph, const kata__node *node, kata__conv *conv);
 /* Its gradient by the input is a convolution too: stride 1 and no negative pads. */
-bool kata__turns(const kata__conv *conv, kata__conv *turned);
+bool kata__flips(const kata__conv *conv, kata__conv *flipped);
 
 #endif

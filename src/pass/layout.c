@@ -1,8 +1,8 @@
 /* The fast form of a concrete graph: nodes that fuse.c found are computed in one sweep, and what
- * flows between convolutions and pools is channels-last, (N,H,W,C).
+ * flows between convolutions and pools is NHWC, (N,H,W,C).
  *
  * The graph is copied node by node. Each value of the graph that is read may have two twins in the
- * new one, plain (N,C,H,W) and channels-last; a node asks for the twin that it reads, and the one
+ * new one, NCHW and NHWC; a node asks for the twin that it reads, and the one
  * that is missing is made then, by a Transpose or, where one of C and H*W is 1, by a Reshape that
  * costs nothing. So conversions stand at the borders only. */
 #include <stdio.h>
@@ -14,7 +14,7 @@
 #include "pass/fuse.h"
 
 typedef struct twins {
-    kata_value plain, last;
+    kata_value nchw, nhwc;
     kata_value index; /* of a pool's result: the places of the maxima */
 } twins;
 
@@ -50,18 +50,18 @@ static kata_status keep_name(layout *l, kata_value old, kata_value value, const 
     return kata__graph_name_value(l->to, value, name, false);
 }
 
-static kata_status set_plain(layout *l, kata_value old, kata_value value) {
-    l->twins[old.id].plain = value;
+static kata_status set_nchw(layout *l, kata_value old, kata_value value) {
+    l->twins[old.id].nchw = value;
     return keep_name(l, old, value, NULL);
 }
 
-static kata_status set_last(layout *l, kata_value old, kata_value value) {
-    l->twins[old.id].last = value;
-    return keep_name(l, old, value, "last");
+static kata_status set_nhwc(layout *l, kata_value old, kata_value value) {
+    l->twins[old.id].nhwc = value;
+    return keep_name(l, old, value, "nhwc");
 }
 
-static kata_shape last_shape(const kata_shape *plain) {
-    return KATA_SHAPE_OF(plain->dim[0], plain->dim[2], plain->dim[3], plain->dim[1]);
+static kata_shape nhwc_shape(const kata_shape *nchw) {
+    return KATA_SHAPE_OF(nchw->dim[0], nchw->dim[2], nchw->dim[3], nchw->dim[1]);
 }
 
 static kata_status reshape(layout *l, const char *name, kata_value value, const kata_shape *shape,
@@ -71,22 +71,22 @@ static kata_status reshape(layout *l, const char *name, kata_value value, const 
 }
 
 /* The other twin of `value`. */
-static kata_status convert(layout *l, kata_value old, bool to_last, kata_value value,
+static kata_status convert(layout *l, kata_value old, bool to_nhwc, kata_value value,
                            kata_value *out) {
     static const int64_t perms[2][4] = {{0, 3, 1, 2}, {0, 2, 3, 1}};
-    const kata_shape *plain = &type_of(l, old)->shape;
-    kata_shape shape = to_last ? last_shape(plain) : *plain;
+    const kata_shape *nchw = &type_of(l, old)->shape;
+    kata_shape shape = to_nhwc ? nhwc_shape(nchw) : *nchw;
     char name[256];
     snprintf(name, sizeof name, "%.200s/layout", l->from->values[old.id].name);
-    if (plain->dim[1] == 1 || plain->dim[2] * plain->dim[3] == 1) {
+    if (nchw->dim[1] == 1 || nchw->dim[2] * nchw->dim[3] == 1) {
         return reshape(l, name, value, &shape, out);
     }
-    const kata_attribute perm = KATA_INTS_OF("perm", perms[to_last], 4);
+    const kata_attribute perm = KATA_INTS_OF("perm", perms[to_nhwc], 4);
     return add(l, name, "Transpose", &value, 1, &perm, 1, out, 1);
 }
 
-static kata_status plain(layout *l, kata_value old, kata_value *out);
-static kata_status last(layout *l, kata_value old, kata_value *out);
+static kata_status as_nchw(layout *l, kata_value old, kata_value *out);
+static kata_status as_nhwc(layout *l, kata_value old, kata_value *out);
 
 /* Attributes of a pool. */
 typedef struct pool_attributes {
@@ -124,54 +124,54 @@ static kata_status spread(layout *l, kata_value old, kata_value *out) {
                     .dilation_w = 1};
     pool_attributes a;
     set_pool(&a, &v, true);
-    KATA__TRY(last(l, group->from, &inputs[0]));
+    KATA__TRY(as_nhwc(l, group->from, &inputs[0]));
     inputs[1] = l->twins[group->result.id].index;
     char name[256];
     snprintf(name, sizeof name, "%.160s/gradient/MaxPool", l->from->nodes[group->pool].name);
-    KATA__TRY(add(l, name, "kata:MaxPoolLastGrad", inputs, 2, a.list, a.n, out, 1));
-    return set_last(l, old, *out);
+    KATA__TRY(add(l, name, "kata:MaxPoolNhwcGrad", inputs, 2, a.list, a.n, out, 1));
+    return set_nhwc(l, old, *out);
 }
 
-/* The channels-last twin. */
-static kata_status last(layout *l, kata_value old, kata_value *out) {
+/* The NHWC twin. */
+static kata_status as_nhwc(layout *l, kata_value old, kata_value *out) {
     twins *t = &l->twins[old.id];
-    if (t->last.id != 0) {
-        *out = t->last;
+    if (t->nhwc.id != 0) {
+        *out = t->nhwc;
         return KATA_OK;
     }
     if (l->fusion.spread_of[old.id] >= 0) {
         return spread(l, old, out);
     }
     kata_value value;
-    KATA__TRY(plain(l, old, &value));
+    KATA__TRY(as_nchw(l, old, &value));
     KATA__TRY(convert(l, old, true, value, out));
-    return set_last(l, old, *out);
+    return set_nhwc(l, old, *out);
 }
 
-static kata_status copy_plain(layout *l, const kata__node *node);
+static kata_status copy_nchw(layout *l, const kata__node *node);
 
-/* The plain twin; none for none. Constants are brought over at their first use. */
-static kata_status plain(layout *l, kata_value old, kata_value *out) {
+/* The NCHW twin; none for none. Constants are brought over at their first use. */
+static kata_status as_nchw(layout *l, kata_value old, kata_value *out) {
     *out = KATA_NONE;
-    if (old.id == 0 || l->twins[old.id].plain.id != 0) {
-        *out = old.id == 0 ? KATA_NONE : l->twins[old.id].plain;
+    if (old.id == 0 || l->twins[old.id].nchw.id != 0) {
+        *out = old.id == 0 ? KATA_NONE : l->twins[old.id].nchw;
         return KATA_OK;
     }
     const kata__value_info *info = &l->from->values[old.id];
     if (info->kind == KATA__VALUE_CONSTANT) {
         *out = kata_graph_constant(l->to, NULL, &info->constant);
         KATA__TRY(l->to->status);
-        return set_plain(l, old, *out);
+        return set_nchw(l, old, *out);
     }
     if (info->kind == KATA__VALUE_NODE && l->deferred[info->node]) {
-        KATA__TRY(copy_plain(l, &l->from->nodes[info->node]));
-        *out = l->twins[old.id].plain;
+        KATA__TRY(copy_nchw(l, &l->from->nodes[info->node]));
+        *out = l->twins[old.id].nchw;
         return KATA_OK;
     }
     kata_value value;
-    KATA__TRY(last(l, old, &value));
+    KATA__TRY(as_nhwc(l, old, &value));
     KATA__TRY(convert(l, old, false, value, out));
-    return set_plain(l, old, *out);
+    return set_nchw(l, old, *out);
 }
 
 /* --- convolutions ---------------------------------------------------------------------------- */
@@ -198,32 +198,32 @@ static void set_conv(conv_attributes *a, const kata__conv *v, kata__conv_algorit
     a->list[a->n++] = (kata_attribute)KATA_INTS_OF("strides", a->strides, 2);
 }
 
-/* The weight as ConvLast reads it: where nothing trains, it is packed once, by a node of its own.
+/* The weight as ConvNhwc reads it: where nothing trains, it is packed once, by a node of its own.
  */
 static kata_status packed_weight(layout *l, const kata__node *core, kata_value old,
-                                 const kata__conv *v, kata__conv_algorithm algorithm, bool turned,
+                                 const kata__conv *v, kata__conv_algorithm algorithm, bool flipped,
                                  kata_value *out) {
     kata_value weight;
-    KATA__TRY(plain(l, old, &weight));
+    KATA__TRY(as_nchw(l, old, &weight));
     kata__value_kind kind = l->from->values[old.id].kind;
     if (l->updates || (kind != KATA__VALUE_VARIABLE && kind != KATA__VALUE_CONSTANT)) {
         *out = weight;
         return KATA_OK;
     }
-    int64_t packed = kata__conv_last_numbers(l->to->context, v, algorithm);
+    int64_t packed = kata__conv_nhwc_numbers(l->to->context, v, algorithm);
     conv_attributes a;
     set_conv(&a, v, algorithm);
     a.list[a.n++] = (kata_attribute)KATA_INTS_OF("input", a.input, 4);
     a.list[a.n++] = (kata_attribute)KATA_INT("packed", packed);
-    a.list[a.n++] = (kata_attribute)KATA_INT("turned", turned);
+    a.list[a.n++] = (kata_attribute)KATA_INT("flipped", flipped);
     char name[256];
     snprintf(name, sizeof name, "%.200s/weight", core->name);
-    return add(l, name, "kata:ConvLastWeight", &weight, 1, a.list, a.n, out, 1);
+    return add(l, name, "kata:ConvNhwcPrepack", &weight, 1, a.list, a.n, out, 1);
 }
 
-/* All that read the result want it plain: dense layers, through a view, or the graph's caller. */
-static bool is_wanted_plain(const layout *l, const kata__group *group,
-                            kata__conv_algorithm algorithm) {
+/* All that read the result want it NCHW: dense layers, through a view, or the graph's caller. */
+static bool is_wanted_nchw(const layout *l, const kata__group *group,
+                           kata__conv_algorithm algorithm) {
     const kata__fusion *f = &l->fusion;
     int32_t v = group->result.id;
     const kata_shape *shape = &type_of(l, group->result)->shape;
@@ -246,21 +246,21 @@ static kata_status copy_conv(layout *l, const kata__group *group) {
     kata_value inputs[5] = {KATA_NONE}, outputs[2];
     kata__conv v, conv;
     (void)kata__is_picture_conv(l->from, core, &conv);
-    bool turned = core->op == &kata__op_kata_ConvGradInput;
+    bool flipped = core->op == &kata__op_kata_ConvGradInput;
     v = conv;
-    if (turned) {
-        (void)kata__turns(&conv, &v);
+    if (flipped) {
+        (void)kata__flips(&conv, &v);
     }
     kata__conv_algorithm algorithm =
-        kata__winograd_pays(&v, turned ? KATA__CONV_INPUT : KATA__CONV_FORWARD);
-    KATA__TRY(last(l, core->inputs[0], &inputs[0]));
-    KATA__TRY(packed_weight(l, core, core->inputs[1], &v, algorithm, turned, &inputs[1]));
-    KATA__TRY(plain(l, core->n_inputs > 2 ? core->inputs[2] : KATA_NONE, &inputs[2]));
+        kata__winograd_pays(&v, flipped ? KATA__CONV_INPUT : KATA__CONV_FORWARD);
+    KATA__TRY(as_nhwc(l, core->inputs[0], &inputs[0]));
+    KATA__TRY(packed_weight(l, core, core->inputs[1], &v, algorithm, flipped, &inputs[1]));
+    KATA__TRY(as_nchw(l, core->n_inputs > 2 ? core->inputs[2] : KATA_NONE, &inputs[2]));
     if (group->residual.id != 0) {
-        KATA__TRY(last(l, group->residual, &inputs[3]));
+        KATA__TRY(as_nhwc(l, group->residual, &inputs[3]));
     }
     if (group->mask.id != 0) {
-        KATA__TRY(last(l, group->mask, &inputs[4]));
+        KATA__TRY(as_nhwc(l, group->mask, &inputs[4]));
     }
     int n_inputs = 5;
     while (inputs[n_inputs - 1].id == 0) {
@@ -268,21 +268,21 @@ static kata_status copy_conv(layout *l, const kata__group *group) {
     }
     conv_attributes a;
     set_conv(&a, &v, algorithm);
-    bool to_plain = is_wanted_plain(l, group, algorithm);
-    a.list[a.n++] = (kata_attribute)KATA_INT("plain", to_plain);
+    bool to_nchw = is_wanted_nchw(l, group, algorithm);
+    a.list[a.n++] = (kata_attribute)KATA_INT("nchw", to_nchw);
     a.list[a.n++] = (kata_attribute)KATA_INT("pool", group->pool >= 0);
     a.list[a.n++] = (kata_attribute)KATA_INT("relu", group->relu);
-    a.list[a.n++] = (kata_attribute)KATA_INT("turned", turned);
+    a.list[a.n++] = (kata_attribute)KATA_INT("flipped", flipped);
     a.list[a.n++] = (kata_attribute)KATA_INTS_OF("weight", a.weight, 4);
     int n_outputs = group->gradient.id != 0 ? 2 : 1;
     KATA__TRY(
-        add(l, core->name, "kata:ConvLast", inputs, n_inputs, a.list, a.n, outputs, n_outputs));
+        add(l, core->name, "kata:ConvNhwc", inputs, n_inputs, a.list, a.n, outputs, n_outputs));
     if (n_outputs > 1) {
         l->twins[group->result.id].index = outputs[1];
         KATA__TRY(keep_name(l, group->result, outputs[1], "index"));
     }
-    return to_plain ? set_plain(l, group->result, outputs[0])
-                    : set_last(l, group->result, outputs[0]);
+    return to_nchw ? set_nchw(l, group->result, outputs[0])
+                   : set_nhwc(l, group->result, outputs[0]);
 }
 
 /* The gradient by the bias of the same dy; NULL if there is none. */
@@ -290,23 +290,22 @@ static const kata__node *bias_gradient(const layout *l, kata_value dy) {
     const kata__fusion *f = &l->fusion;
     for (int32_t i = f->first_use[dy.id]; i < f->first_use[dy.id + 1]; i++) {
         const kata__node *node = &l->from->nodes[f->uses[i]];
-        if (node->op == &kata__op_kata_ConvGradBias &&
-            l->twins[node->outputs[0].id].plain.id == 0) {
+        if (node->op == &kata__op_kata_ConvGradBias && l->twins[node->outputs[0].id].nchw.id == 0) {
             return node;
         }
     }
     return NULL;
 }
 
-/* A pooled gradient that came plain and that nothing but the gradients by weight and bias reads is
- * turned by their kernel. */
-static bool is_read_plain(const layout *l, kata_value dy, const kata__group *group,
-                          kata__conv_algorithm algorithm, int n_readers) {
+/* A pooled gradient that came NCHW and that nothing but the gradients by weight and bias reads is
+ * transposed by their kernel. */
+static bool is_read_nchw(const layout *l, kata_value dy, const kata__group *group,
+                         kata__conv_algorithm algorithm, int n_readers) {
     const kata__fusion *f = &l->fusion;
     const twins *from = &l->twins[group->from.id];
     const kata_shape *shape = &type_of(l, group->from)->shape;
     return algorithm == KATA__CONV_DIRECT && shape->dim[1] > 1 &&
-           shape->dim[2] * shape->dim[3] > 1 && from->plain.id != 0 && from->last.id == 0 &&
+           shape->dim[2] * shape->dim[3] > 1 && from->nchw.id != 0 && from->nhwc.id == 0 &&
            f->first_use[group->from.id + 1] - f->first_use[group->from.id] == 1 &&
            f->first_use[dy.id + 1] - f->first_use[dy.id] == n_readers;
 }
@@ -316,34 +315,35 @@ static kata_status copy_weight_gradient(layout *l, const kata__node *node, const
     const kata__node *bias = bias_gradient(l, dy);
     int32_t pooled = l->fusion.spread_of[dy.id];
     kata__conv_algorithm algorithm = kata__winograd_pays(v, KATA__CONV_WEIGHT);
-    bool is_plain = false;
+    bool is_nchw = false;
     int n_inputs = 2;
-    KATA__TRY(last(l, x, &inputs[0]));
-    if (pooled >= 0 && l->twins[dy.id].last.id == 0) {
+    KATA__TRY(as_nhwc(l, x, &inputs[0]));
+    if (pooled >= 0 && l->twins[dy.id].nhwc.id == 0) {
         const kata__group *group = &l->fusion.groups[pooled];
-        is_plain = is_read_plain(l, dy, group, algorithm, bias != NULL ? 2 : 1);
-        KATA__TRY(is_plain ? plain(l, group->from, &inputs[1]) : last(l, group->from, &inputs[1]));
+        is_nchw = is_read_nchw(l, dy, group, algorithm, bias != NULL ? 2 : 1);
+        KATA__TRY(is_nchw ? as_nchw(l, group->from, &inputs[1])
+                          : as_nhwc(l, group->from, &inputs[1]));
         inputs[n_inputs++] = l->twins[group->result.id].index;
     } else {
-        KATA__TRY(last(l, dy, &inputs[1]));
+        KATA__TRY(as_nhwc(l, dy, &inputs[1]));
     }
     conv_attributes a;
     set_conv(&a, v, algorithm);
     a.list[a.n++] = (kata_attribute)KATA_INTS_OF("kernel", a.kernel, 2);
-    a.list[a.n++] = (kata_attribute)KATA_INT("plain", is_plain);
-    KATA__TRY(add(l, node->name, "kata:ConvLastGradWeight", inputs, n_inputs, a.list, a.n, outputs,
+    a.list[a.n++] = (kata_attribute)KATA_INT("nchw", is_nchw);
+    KATA__TRY(add(l, node->name, "kata:ConvNhwcGradWeight", inputs, n_inputs, a.list, a.n, outputs,
                   bias != NULL ? 2 : 1));
     if (bias != NULL) {
-        KATA__TRY(set_plain(l, bias->outputs[0], outputs[1]));
+        KATA__TRY(set_nchw(l, bias->outputs[0], outputs[1]));
     }
-    return set_plain(l, node->outputs[0], outputs[0]);
+    return set_nchw(l, node->outputs[0], outputs[0]);
 }
 
-/* Has a twin that is channels-last already, and no plain one. */
-static bool is_last(const layout *l, kata_value old) {
+/* Has a twin that is NHWC already, and no NCHW one. */
+static bool is_nhwc(const layout *l, kata_value old) {
     const twins *t = &l->twins[old.id];
-    return t->plain.id == 0 &&
-           (t->last.id != 0 || (old.id != 0 && l->fusion.spread_of[old.id] >= 0));
+    return t->nchw.id == 0 &&
+           (t->nhwc.id != 0 || (old.id != 0 && l->fusion.spread_of[old.id] >= 0));
 }
 
 /* --- products -------------------------------------------------------------------------------- */
@@ -400,9 +400,9 @@ static source source_of(layout *l, const kata__node *gemm, bool defer) {
 }
 
 /* The weight of a product with its rows, in the order of (C,H,W), in the order of (H,W,C): so that
- * channels-last features need not be turned. With transB these are its columns. */
-static kata_status turned_rows(layout *l, const kata__node *gemm, const kata_shape *picture,
-                               bool swap_b, kata_value *weight) {
+ * NHWC features need not be transposed. With transB these are its columns. */
+static kata_status nhwc_rows(layout *l, const kata__node *gemm, const kata_shape *picture,
+                             bool swap_b, kata_value *weight) {
     static const int64_t rows_perm[3] = {1, 0, 2}, columns_perm[3] = {0, 2, 1};
     const kata_shape *shape = &type_of(l, gemm->inputs[1])->shape;
     int64_t c = picture->dim[1], plane = picture->dim[2] * picture->dim[3];
@@ -411,11 +411,11 @@ static kata_status turned_rows(layout *l, const kata__node *gemm, const kata_sha
     const kata_attribute perm = KATA_INTS_OF("perm", swap_b ? columns_perm : rows_perm, 3);
     char name[256];
     snprintf(name, sizeof name, "%.200s/weight", gemm->name);
-    KATA__TRY(plain(l, gemm->inputs[1], weight));
-    kata_value parts, turned;
+    KATA__TRY(as_nchw(l, gemm->inputs[1], weight));
+    kata_value parts, transposed;
     KATA__TRY(reshape(l, name, *weight, &split, &parts));
-    KATA__TRY(add(l, name, "Transpose", &parts, 1, &perm, 1, &turned, 1));
-    return reshape(l, name, turned, shape, weight);
+    KATA__TRY(add(l, name, "Transpose", &parts, 1, &perm, 1, &transposed, 1));
+    return reshape(l, name, transposed, shape, weight);
 }
 
 /* Operand A of a product, and its weight if that must follow. */
@@ -426,16 +426,16 @@ static kata_status product_operands(layout *l, const kata__node *gemm, const sou
     kata__value_kind kind = l->from->values[gemm->inputs[1].id].kind;
     bool stands = kind == KATA__VALUE_VARIABLE || kind == KATA__VALUE_CONSTANT;
     bool features = base->rank == 4 && a->dim[0] == base->dim[0] && !swap_a;
-    if (stands && features && !l->updates && is_last(l, s->base)) {
-        KATA__TRY(last(l, s->base, &inputs[0]));
+    if (stands && features && !l->updates && is_nhwc(l, s->base)) {
+        KATA__TRY(as_nhwc(l, s->base, &inputs[0]));
         KATA__TRY(reshape(l, gemm->name, inputs[0], a, &inputs[0]));
-        return turned_rows(l, gemm, base, swap_b, &inputs[1]);
+        return nhwc_rows(l, gemm, base, swap_b, &inputs[1]);
     }
-    KATA__TRY(plain(l, s->base, &inputs[0]));
+    KATA__TRY(as_nchw(l, s->base, &inputs[0]));
     if (!kata_shape_equal(base, a)) {
         KATA__TRY(reshape(l, gemm->name, inputs[0], a, &inputs[0]));
     }
-    return plain(l, gemm->inputs[1], &inputs[1]);
+    return as_nchw(l, gemm->inputs[1], &inputs[1]);
 }
 
 static kata_status copy_gemm(layout *l, const kata__group *group) {
@@ -457,22 +457,22 @@ static kata_status copy_gemm(layout *l, const kata__group *group) {
     source s = source_of(l, core, false);
     KATA__TRY(product_operands(l, core, &s, swap_a, swap_b, inputs));
     if (core->n_inputs > 2) {
-        KATA__TRY(plain(l, core->inputs[2], &inputs[2]));
+        KATA__TRY(as_nchw(l, core->inputs[2], &inputs[2]));
         n_inputs = 3;
     }
     alpha *= s.factor;
     list[n++] = (kata_attribute)KATA_FLOAT("alpha", alpha);
     if (!group->relu && group->mask.id == 0 && s.factor == 1) {
         KATA__TRY(add(l, core->name, "Gemm", inputs, n_inputs, list, n, &out, 1));
-        return set_plain(l, group->result, out);
+        return set_nchw(l, group->result, out);
     }
     list[n++] = (kata_attribute)KATA_INT("relu", group->relu);
     if (group->mask.id != 0) {
-        KATA__TRY(plain(l, group->mask, &inputs[3]));
+        KATA__TRY(as_nchw(l, group->mask, &inputs[3]));
         n_inputs = 4;
     }
     KATA__TRY(add(l, core->name, "kata:GemmFused", inputs, n_inputs, list, n, &out, 1));
-    return set_plain(l, group->result, out);
+    return set_nchw(l, group->result, out);
 }
 
 /* --- pools ----------------------------------------------------------------------------------- */
@@ -493,14 +493,14 @@ static kata_status copy_max_pool(layout *l, const kata__node *node, const kata__
     kata_value x, outputs[2];
     pool_attributes a;
     set_pool(&a, v, false);
-    KATA__TRY(last(l, node->inputs[0], &x));
+    KATA__TRY(as_nhwc(l, node->inputs[0], &x));
     KATA__TRY(
-        add(l, node->name, "kata:MaxPoolLast", &x, 1, a.list, a.n, outputs, has_gradient ? 2 : 1));
+        add(l, node->name, "kata:MaxPoolNhwc", &x, 1, a.list, a.n, outputs, has_gradient ? 2 : 1));
     if (has_gradient) {
         l->twins[result].index = outputs[1];
         KATA__TRY(keep_name(l, node->outputs[0], outputs[1], "index"));
     }
-    return set_last(l, node->outputs[0], outputs[0]);
+    return set_nhwc(l, node->outputs[0], outputs[0]);
 }
 
 static kata_status copy_pool(layout *l, const kata__node *node, const char *op, kata_value index,
@@ -512,12 +512,12 @@ static kata_status copy_pool(layout *l, const kata__node *node, const char *op, 
     if (count_pad != NULL) {
         a.list[a.n++] = (kata_attribute)KATA_INT("count_include_pad", *count_pad);
     }
-    KATA__TRY(last(l, dy, &inputs[0]));
+    KATA__TRY(as_nhwc(l, dy, &inputs[0]));
     KATA__TRY(add(l, node->name, op, inputs, index.id != 0 ? 2 : 1, a.list, a.n, &out, 1));
-    return set_last(l, node->outputs[0], out);
+    return set_nhwc(l, node->outputs[0], out);
 }
 
-/* Pools of what is channels-last, and their gradients. *done: the node was such a one. */
+/* Pools of what is NHWC, and their gradients. *done: the node was such a one. */
 static kata_status try_pool(layout *l, const kata__node *node, bool *done) {
     kata_tensor inputs[KATA_MAX_INPUTS], outputs[KATA_MAX_OUTPUTS];
     kata__conv v;
@@ -537,17 +537,17 @@ static kata_status try_pool(layout *l, const kata__node *node, bool *done) {
     if (is_max_gradient) {
         kata_value index = l->twins[node->inputs[1].id].index;
         *done = index.id != 0;
-        return *done ? copy_pool(l, node, "kata:MaxPoolLastGrad", index, node->inputs[2], &v, true,
+        return *done ? copy_pool(l, node, "kata:MaxPoolNhwcGrad", index, node->inputs[2], &v, true,
                                  NULL)
                      : KATA_OK;
     }
-    *done = is_last(l, node->inputs[0]);
+    *done = is_nhwc(l, node->inputs[0]);
     if (!*done) {
         return KATA_OK;
     }
     return is_max ? copy_max_pool(l, node, &v)
                   : copy_pool(l, node,
-                              is_average ? "kata:AveragePoolLast" : "kata:AveragePoolLastGrad",
+                              is_average ? "kata:AveragePoolNhwc" : "kata:AveragePoolNhwcGrad",
                               KATA_NONE, node->inputs[0], &v, is_average_gradient, &count_pad);
 }
 
@@ -566,7 +566,7 @@ static kata_status copy_global_pool(layout *l, const kata__node *node) {
                     .dilation_h = 1,
                     .dilation_w = 1};
     bool count_pad = false;
-    return copy_pool(l, node, "kata:AveragePoolLast", KATA_NONE, node->inputs[0], &v, false,
+    return copy_pool(l, node, "kata:AveragePoolNhwc", KATA_NONE, node->inputs[0], &v, false,
                      &count_pad);
 }
 
@@ -591,21 +591,21 @@ static kata_status add_same(layout *l, const kata__node *node, const kata_value 
     return KATA_OK;
 }
 
-static kata_status copy_plain(layout *l, const kata__node *node) {
+static kata_status copy_nchw(layout *l, const kata__node *node) {
     kata_value inputs[KATA_MAX_INPUTS], outputs[KATA_MAX_OUTPUTS];
     for (int k = 0; k < node->n_inputs; k++) {
-        KATA__TRY(plain(l, node->inputs[k], &inputs[k]));
+        KATA__TRY(as_nchw(l, node->inputs[k], &inputs[k]));
     }
     KATA__TRY(add_same(l, node, inputs, outputs));
     for (int k = 0; k < node->n_outputs; k++) {
-        KATA__TRY(set_plain(l, node->outputs[k], outputs[k]));
+        KATA__TRY(set_nchw(l, node->outputs[k], outputs[k]));
     }
     return KATA_OK;
 }
 
 /* Element by element, and of one shape but for single numbers: any order of the elements will do.
- * It is done in the order of an input that is channels-last. */
-static bool runs_last(const layout *l, const kata__node *node) {
+ * It is done in the order of an input that is NHWC. */
+static bool runs_nhwc(const layout *l, const kata__node *node) {
     const kata_shape *shape = &type_of(l, node->outputs[0])->shape;
     bool any = false;
     if ((node->op->flags & KATA_OP_ELEMENTWISE) == 0 ||
@@ -619,7 +619,7 @@ static bool runs_last(const layout *l, const kata__node *node) {
         }
         const kata_shape *in = &type_of(l, node->inputs[k])->shape;
         if (kata_shape_equal(in, shape)) {
-            any = any || is_last(l, node->inputs[k]);
+            any = any || is_nhwc(l, node->inputs[k]);
         } else if (kata_shape_count(in) != 1) {
             return false;
         }
@@ -627,50 +627,50 @@ static bool runs_last(const layout *l, const kata__node *node) {
     return any;
 }
 
-static kata_status copy_last(layout *l, const kata__node *node) {
+static kata_status copy_nhwc(layout *l, const kata__node *node) {
     const kata_shape *shape = &type_of(l, node->outputs[0])->shape;
     kata_value inputs[KATA_MAX_INPUTS], out;
     for (int k = 0; k < node->n_inputs; k++) {
         bool is_full =
             node->inputs[k].id != 0 && kata_shape_equal(&type_of(l, node->inputs[k])->shape, shape);
-        KATA__TRY(is_full ? last(l, node->inputs[k], &inputs[k])
-                          : plain(l, node->inputs[k], &inputs[k]));
+        KATA__TRY(is_full ? as_nhwc(l, node->inputs[k], &inputs[k])
+                          : as_nchw(l, node->inputs[k], &inputs[k]));
     }
     KATA__TRY(add_same(l, node, inputs, &out));
-    return set_last(l, node->outputs[0], out);
+    return set_nhwc(l, node->outputs[0], out);
 }
 
 /* Batch normalisation looks at a value (N,H,W,C) as rows of C numbers, (N H W, C). Its inputs 0
- * and, in the gradient, of the same shape, and its output 0 are channels-last; the others are
+ * and, in the gradient, of the same shape, and its output 0 are NHWC; the others are
  * vectors. */
 static bool is_batch_norm(const layout *l, const kata__node *node) {
     const kata_type *type = type_of(l, node->outputs[0]);
     return (node->op == &kata__op_BatchNormalization || node->op == &kata__op_kata_BatchNormGrad) &&
            type->shape.rank == 4 && kata_shape_count(&type->shape) > 0 &&
-           (is_last(l, node->inputs[0]) || is_last(l, node->inputs[1]));
+           (is_nhwc(l, node->inputs[0]) || is_nhwc(l, node->inputs[1]));
 }
 
 static kata_status copy_batch_norm(layout *l, const kata__node *node) {
     const kata_shape *shape = &type_of(l, node->outputs[0])->shape;
     kata_shape rows = KATA_SHAPE_OF(shape->dim[0] * shape->dim[2] * shape->dim[3], shape->dim[1]);
-    kata_shape whole = last_shape(shape);
+    kata_shape whole = nhwc_shape(shape);
     kata_value inputs[KATA_MAX_INPUTS], outputs[KATA_MAX_OUTPUTS];
     for (int k = 0; k < node->n_inputs; k++) {
         if (node->inputs[k].id != 0 &&
             kata_shape_equal(&type_of(l, node->inputs[k])->shape, shape)) {
-            KATA__TRY(last(l, node->inputs[k], &inputs[k]));
+            KATA__TRY(as_nhwc(l, node->inputs[k], &inputs[k]));
             KATA__TRY(reshape(l, node->name, inputs[k], &rows, &inputs[k]));
         } else {
-            KATA__TRY(plain(l, node->inputs[k], &inputs[k]));
+            KATA__TRY(as_nchw(l, node->inputs[k], &inputs[k]));
         }
     }
     KATA__TRY(add_same(l, node, inputs, outputs));
     for (int k = 1; k < node->n_outputs; k++) {
-        KATA__TRY(set_plain(l, node->outputs[k], outputs[k]));
+        KATA__TRY(set_nchw(l, node->outputs[k], outputs[k]));
     }
     kata_value y;
     KATA__TRY(reshape(l, node->name, outputs[0], &whole, &y));
-    return set_last(l, node->outputs[0], y);
+    return set_nhwc(l, node->outputs[0], y);
 }
 
 static kata_status copy_node(layout *l, int32_t i) {
@@ -689,21 +689,21 @@ static kata_status copy_node(layout *l, int32_t i) {
     if (node->op == &kata__op_kata_ConvGradWeight && kata__is_picture_conv(l->from, node, &conv)) {
         return copy_weight_gradient(l, node, &conv);
     }
-    if (node->op == &kata__op_kata_ConvGradBias && l->twins[node->outputs[0].id].plain.id != 0) {
+    if (node->op == &kata__op_kata_ConvGradBias && l->twins[node->outputs[0].id].nchw.id != 0) {
         return KATA_OK;
     }
     KATA__TRY(try_pool(l, node, &done));
     if (done) {
         return KATA_OK;
     }
-    if (node->op == &kata__op_GlobalAveragePool && is_last(l, node->inputs[0]) &&
+    if (node->op == &kata__op_GlobalAveragePool && is_nhwc(l, node->inputs[0]) &&
         type_of(l, node->inputs[0])->dtype == KATA_F32) {
         return copy_global_pool(l, node);
     }
     if (is_batch_norm(l, node)) {
         return copy_batch_norm(l, node);
     }
-    return runs_last(l, node) ? copy_last(l, node) : copy_plain(l, node);
+    return runs_nhwc(l, node) ? copy_nhwc(l, node) : copy_nchw(l, node);
 }
 
 /* Inputs and variables come first, so that their names are free. */
@@ -711,12 +711,12 @@ static kata_status begin(layout *l) {
     for (size_t i = 0; i < l->from->n_inputs; i++) {
         kata_value old = l->from->inputs[i];
         const kata__value_info *info = kata__graph_info(l->from, old);
-        l->twins[old.id].plain =
+        l->twins[old.id].nchw =
             kata_graph_input(l->to, info->name, info->type.dtype, &info->type.shape);
     }
     for (size_t i = 1; i < l->from->n_values; i++) {
         if (l->from->values[i].kind == KATA__VALUE_VARIABLE) {
-            l->twins[i].plain = kata_graph_use_variable(l->to, l->from->values[i].variable);
+            l->twins[i].nchw = kata_graph_use_variable(l->to, l->from->values[i].variable);
         }
     }
     for (size_t i = 0; i < l->from->n_nodes; i++) {
@@ -741,7 +741,7 @@ static kata_status copy_all(layout *l) {
     }
     for (size_t i = 0; i < l->from->n_outputs; i++) {
         kata_value value;
-        KATA__TRY(plain(l, l->from->outputs[i], &value));
+        KATA__TRY(as_nchw(l, l->from->outputs[i], &value));
         KATA__TRY(kata_graph_output(l->to, NULL, value));
     }
     l->to->prepares = !l->updates;

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "kernel/conv_last_bf16.h"
+#include "kernel/conv_nhwc_bf16.h"
 #include "op/problem.h"
 #include "pass/pass.h"
 
@@ -20,7 +20,7 @@ enum { ONNX_FLOAT = 1, ONNX_BFLOAT16 = 16 };
 
 typedef struct twins {
     kata_value full, half; /* full: of whatever type the value has in the graph that is read */
-    int32_t spread;        /* the MaxPoolLastGrad that makes it, and no twin yet, + 1; or 0 */
+    int32_t spread;        /* the MaxPoolNhwcGrad that makes it, and no twin yet, + 1; or 0 */
 } twins;
 
 typedef struct lowering {
@@ -62,11 +62,11 @@ static bool is_float(const lowering *l, kata_value old) {
 }
 
 static bool is_conv(const lowering *l, const kata__node *node) {
-    return is_row(node, "kata", "ConvLast") && is_float(l, node->outputs[0]);
+    return is_row(node, "kata", "ConvNhwc") && is_float(l, node->outputs[0]);
 }
 
 static bool is_conv_gradient(const lowering *l, const kata__node *node) {
-    return is_row(node, "kata", "ConvLastGradWeight") && is_float(l, node->outputs[0]);
+    return is_row(node, "kata", "ConvNhwcGradWeight") && is_float(l, node->outputs[0]);
 }
 
 /* alpha A' B' + C, with C one row or none. */
@@ -111,7 +111,7 @@ static bool are(const kata__node *node, const char *name, int64_t want) {
 
 /* The gradient of a pooling by 2x2, which a convolution may do on the way. */
 static bool is_spread(const kata__node *node) {
-    return is_row(node, "kata", "MaxPoolLastGrad") && attribute(node, "kernel_shape")->n == 2 &&
+    return is_row(node, "kata", "MaxPoolNhwcGrad") && attribute(node, "kernel_shape")->n == 2 &&
            attribute(node, "strides")->n == 2 && are(node, "kernel_shape", 2) &&
            are(node, "strides", 2) && are(node, "pads", 0) && are(node, "dilations", 1);
 }
@@ -298,14 +298,14 @@ static bool reaches_all(const kata__node *node, const kata_shape *x, const int64
 static kata_status lower_conv(lowering *l, const kata__node *node) {
     kata_value weight = node->inputs[1], inputs[6] = {KATA_NONE}, outputs[2], packed;
     const kata__node *packer = maker(l, weight);
-    bool turned = integer(node, "turned", 0) != 0;
+    bool flipped = integer(node, "flipped", 0) != 0;
     if (type_of(l, weight)->shape.rank == 1) { /* packed already: begin with what was */
-        turned = integer(packer, "turned", 0) != 0;
+        flipped = integer(packer, "flipped", 0) != 0;
         weight = packer->inputs[0];
     }
     const int64_t *w = type_of(l, weight)->shape.dim;
     int64_t group = integer(node, "group", 1);
-    const int64_t read[4] = {turned ? w[1] * group : w[0], turned ? w[0] / group : w[1], w[2],
+    const int64_t read[4] = {flipped ? w[1] * group : w[0], flipped ? w[0] / group : w[1], w[2],
                              w[3]};
     const kata_shape *x = &type_of(l, node->inputs[0])->shape;
 
@@ -313,17 +313,17 @@ static kata_status lower_conv(lowering *l, const kata__node *node) {
     const kata__conv conv = problem_of(l, node, read);
     kata__conv_algorithm algorithm = kata__conv_bf16_algorithm(
         l->to->context, &conv, kata__graph_info(l->to, inputs[0])->type.dtype,
-        turned ? KATA__CONV_INPUT : KATA__CONV_FORWARD);
+        flipped ? KATA__CONV_INPUT : KATA__CONV_FORWARD);
     kata_attribute list[16];
     int n = conv_attributes(node, read, algorithm, list);
     list[n] = (kata_attribute)KATA_INTS_OF("input", x->dim, 4);
-    list[n + 1] = (kata_attribute)KATA_INT("turned", turned);
+    list[n + 1] = (kata_attribute)KATA_INT("flipped", flipped);
     list[n + 2] = (kata_attribute)KATA_INT(
         "packed", kata__conv_bf16_numbers(l->to->context, &conv, algorithm));
     char name[256];
     snprintf(name, sizeof name, "%.200s/weight", node->name);
     KATA__TRY(full(l, weight, &inputs[1]));
-    KATA__TRY(add(l, name, "kata:ConvBfloat16Weight", &inputs[1], 1, list, n + 3, &packed, 1));
+    KATA__TRY(add(l, name, "kata:ConvBfloat16Prepack", &inputs[1], 1, list, n + 3, &packed, 1));
 
     inputs[1] = packed;
     KATA__TRY(full(l, node->n_inputs > 2 ? node->inputs[2] : KATA_NONE, &inputs[2]));
@@ -344,7 +344,7 @@ static kata_status lower_conv(lowering *l, const kata__node *node) {
     if (node->n_outputs > 1) {
         KATA__TRY(set_full(l, node->outputs[1], outputs[1]));
     }
-    if (integer(node, "plain", 0) != 0) { /* the bfloat16 kernel stores channels last */
+    if (integer(node, "nchw", 0) != 0) { /* the bfloat16 kernel stores channels last */
         const kata_attribute perm = KATA_INTS("perm", 0, 3, 1, 2);
         snprintf(name, sizeof name, "%.200s/layout", node->name);
         kata_value last = outputs[0];
@@ -363,7 +363,7 @@ static kata_status lower_conv_gradient(lowering *l, const kata__node *node) {
     kata_attribute list[16];
     int n = conv_attributes(node, dw, algorithm, list);
     KATA__TRY(half(l, node->inputs[1], &inputs[1]));
-    if (integer(node, "plain", 0) != 0) {
+    if (integer(node, "nchw", 0) != 0) {
         const kata_attribute perm = KATA_INTS("perm", 0, 2, 3, 1);
         char name[256];
         snprintf(name, sizeof name, "%.200s/layout", node->name);
@@ -393,7 +393,7 @@ static kata_status lower_product(lowering *l, const kata__node *node) {
     } else {
         KATA__TRY(full(l, node->inputs[1], &b));
     }
-    KATA__TRY(add(l, name, "kata:GemmBfloat16Weight", &b, 1, &swap, 1, &inputs[1], 1));
+    KATA__TRY(add(l, name, "kata:GemmBfloat16Prepack", &b, 1, &swap, 1, &inputs[1], 1));
     KATA__TRY(half(l, node->inputs[0], &inputs[0]));
     KATA__TRY(full(l, node->n_inputs > 2 ? node->inputs[2] : KATA_NONE, &inputs[2]));
     KATA__TRY(half(l, node->n_inputs > 3 ? node->inputs[3] : KATA_NONE, &inputs[3]));
@@ -445,7 +445,7 @@ static kata_status lower_node(lowering *l, int32_t i) {
     if (is_large_product(l, node)) {
         return lower_product(l, node);
     }
-    if (is_row(node, "kata", "ConvLastWeight")) { /* float32 convolutions are gone */
+    if (is_row(node, "kata", "ConvNhwcPrepack")) { /* float32 convolutions are gone */
         return KATA_OK;
     }
     if (is_spread(node) && is_float(l, node->outputs[0]) &&

@@ -72,9 +72,9 @@ static void name_case(char *what, size_t size, const char *level, int which, con
              (long long)g->pad_top, (long long)g->pad_left);
 }
 
-/* sums[n,oh,ow,f] of x (n,h,w,c) and weight (f,c,3,3), or turned (c,f,3,3) read the other way. */
+/* sums[n,oh,ow,f] of x (n,h,w,c) and weight (f,c,3,3), or flipped (c,f,3,3) read the other way. */
 static double *reference_sums(const kata__conv *g, const float *x, const float *weight,
-                              bool turned) {
+                              bool flipped) {
     double *y = calloc((size_t)(g->n * g->oh * g->ow * g->f) + 1, sizeof *y);
     assert_non_null(y);
     for (int64_t n = 0; n < g->n; n++) {
@@ -88,8 +88,8 @@ static double *reference_sums(const kata__conv *g, const float *x, const float *
             double *to = y + ((n * g->oh + oy) * g->ow + ox) * g->f;
             for (int64_t f = 0; f < g->f; f++) {
                 for (int64_t c = 0; c < g->c; c++) {
-                    to[f] += (double)from[c] * (turned ? weight[(c * g->f + f) * 9 + 8 - tap]
-                                                       : weight[(f * g->c + c) * 9 + tap]);
+                    to[f] += (double)from[c] * (flipped ? weight[(c * g->f + f) * 9 + 8 - tap]
+                                                        : weight[(f * g->c + c) * 9 + tap]);
                 }
             }
         }
@@ -138,10 +138,10 @@ static void compare_forward(const char *what, const kata__conv *g, const kata__c
     }
 }
 
-enum { BIAS = 1, RELU = 2, RESIDUAL = 4, MASK = 8, POOL = 16, INDEX = 32, TURNED = 64 };
+enum { BIAS = 1, RELU = 2, RESIDUAL = 4, MASK = 8, POOL = 16, INDEX = 32, FLIPPED = 64 };
 
 static void check_forward(const kata__conv *g, int options) {
-    const bool turned = options & TURNED;
+    const bool flipped = options & FLIPPED;
     const int64_t count = g->n * g->oh * g->ow * g->f;
     const size_t n_out = (size_t)(options & POOL ? g->n * (g->oh / 2) * (g->ow / 2) * g->f : count);
     float *x = reference_numbers(KATA_F32, g->n * g->h * g->w * g->c);
@@ -152,7 +152,7 @@ static void check_forward(const kata__conv *g, int options) {
     for (int64_t i = 0; i < count; i++) {
         mask[i] = mask[i] > 0.5f ? 0 : mask[i];
     }
-    double *sums = reference_sums(g, x, weight, turned);
+    double *sums = reference_sums(g, x, weight, flipped);
     const double scale = largest(sums, count) + 1;
     for (int which = 0; which < 2; which++) {
         for (int level = 0; level < REFERENCE_LEVELS; level++) {
@@ -176,7 +176,7 @@ static void check_forward(const kata__conv *g, int options) {
                 float *packed = reference_buffer(n_packed * sizeof *packed);
                 kata__workspace workspace = reference_workspace(
                     context, kata__winograd_workspace(context, g, algorithms[which], &store));
-                kata__winograd_pack(context, g, algorithms[which], turned, weight, packed);
+                kata__winograd_pack(context, g, algorithms[which], flipped, weight, packed);
                 kata__winograd_run(context, g, algorithms[which], x, packed, &store, y, &workspace);
                 free(packed);
                 free(workspace.shared);
@@ -340,7 +340,7 @@ static void test_blocks(void **state) {
     check_weight(&several, true, true);
     check_forward(&one, BIAS | RELU);
     check_weight(&one, false, true);
-    check_forward(&deep, TURNED | MASK);
+    check_forward(&deep, FLIPPED | MASK);
     check_weight(&deep, false, true);
 }
 
@@ -348,7 +348,7 @@ static void test_blocks(void **state) {
 static void test_negative_pads(void **state) {
     (void)state;
     const kata__conv g = shape(2, 16, 12, 11, 17, -1, -2, -1, 0);
-    check_forward(&g, TURNED);
+    check_forward(&g, FLIPPED);
     check_weight(&g, false, true);
 }
 

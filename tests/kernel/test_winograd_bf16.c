@@ -1,10 +1,10 @@
 /* Winograd convolution in bfloat16: which algorithm is chosen, how large its errors are, and that
  * what is not finite is seen in the result. That every store and way to multiply gives the right
- * numbers is checked in test_conv_last_bf16.c. */
+ * numbers is checked in test_conv_nhwc_bf16.c. */
 #include "kernel/reference_bfloat16.h"
 
 #include "base/context.h"
-#include "kernel/conv_last_bf16.h"
+#include "kernel/conv_nhwc_bf16.h"
 #include "kernel/winograd.h"
 
 static kata__conv layer(int64_t n, int64_t c, int64_t side, int64_t f, int64_t kernel,
@@ -15,7 +15,7 @@ static kata__conv layer(int64_t n, int64_t c, int64_t side, int64_t f, int64_t k
 /* ---- the choice ---- */
 
 /* The convolution that is a layer's gradient by the input. */
-static kata__conv turned(const kata__conv *g) {
+static kata__conv flipped(const kata__conv *g) {
     return layer(g->n, g->f, g->oh, g->c, g->kh, g->kh - 1 - g->pad_top);
 }
 
@@ -62,7 +62,7 @@ static void test_choice(void **state) {
                     tables(levels[way].kernels, levels[way].bfloat16, threads[k % 4]);
                 const kata__conv g = layer(batches[k / 4], layers[i].c, layers[i].side, layers[i].f,
                                            layers[i].kernel, layers[i].pad);
-                const kata__conv back = turned(&g);
+                const kata__conv back = flipped(&g);
                 for (int what = 0; what < 3; what++) {
                     const kata__conv *problem = what == KATA__CONV_INPUT ? &back : &g;
                     const kata__conv_algorithm chosen = kata__conv_bf16_algorithm(

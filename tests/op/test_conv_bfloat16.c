@@ -27,7 +27,7 @@
 #include <kata/exec.h>
 #include <kata/pass.h>
 
-#include "kernel/conv_last_bf16.h"
+#include "kernel/conv_nhwc_bf16.h"
 #include "op/problem.h"
 #include "support/assert_ok.h"
 
@@ -41,8 +41,8 @@ enum {
     RESIDUAL = 4,
     MASK = 8,
     POOL = 16,
-    TURNED = 32, /* the weight is another convolution's: a gradient by the input */
-    SPREAD = 64  /* x is the gradient of a pooling */
+    FLIPPED = 32, /* the weight is another convolution's: a gradient by the input */
+    SPREAD = 64   /* x is the gradient of a pooling */
 };
 
 static double nearest_to_bound[3]; /* the largest error over its bound, by algorithm */
@@ -350,9 +350,9 @@ static kata_session *run_forward(kata_context *context, const kata__conv *g, int
     const int64_t packed = kata__conv_bf16_numbers(context, g, (kata__conv_algorithm)algorithm);
     const kata_attribute packing[] = {
         SHARED(g, algorithm), KATA_INTS("input", g->n, g->h, g->w, g->c),
-        KATA_INT("turned", (options & TURNED) != 0), KATA_INT("packed", packed)};
+        KATA_INT("flipped", (options & FLIPPED) != 0), KATA_INT("packed", packed)};
     kata_value weight, outputs[2];
-    kata_graph_node_outputs(net.graph, NULL, "kata:ConvBfloat16Weight", &net.values[IN_WEIGHT], 1,
+    kata_graph_node_outputs(net.graph, NULL, "kata:ConvBfloat16Prepack", &net.values[IN_WEIGHT], 1,
                             packing, sizeof packing / sizeof *packing, &weight, 1);
     net.values[IN_WEIGHT] = weight;
     const bool spreads = options & SPREAD;
@@ -424,7 +424,7 @@ static double bound_of(const kata__conv *g, int options, const graph_input *inpu
 static void check_forward(const kata__conv *g, int options) {
     const int64_t n_y = g->n * g->oh * g->ow * g->f, n_weight = g->f * g->c * 9;
     const int64_t half_h = g->h / 2, half_w = g->w / 2;
-    const bool spreads = options & SPREAD, turned = options & TURNED;
+    const bool spreads = options & SPREAD, flipped = options & FLIPPED;
     const int64_t n_x = spreads ? g->n * half_h * half_w * g->c : g->n * g->h * g->w * g->c;
     uint16_t *x = reference_numbers(KATA_BF16, n_x);
     uint8_t *places = some_places(n_x);
@@ -437,7 +437,7 @@ static void check_forward(const kata__conv *g, int options) {
         spreads ? KATA_SHAPE_OF(g->n, half_h, half_w, g->c) : KATA_SHAPE_OF(g->n, g->h, g->w, g->c);
     const graph_input inputs[INPUTS] = {
         {KATA_BF16, x_shape, x},
-        {KATA_F32, KATA_SHAPE_OF(turned ? g->c : g->f, turned ? g->f : g->c, 3, 3), weight},
+        {KATA_F32, KATA_SHAPE_OF(flipped ? g->c : g->f, flipped ? g->f : g->c, 3, 3), weight},
         {KATA_F32, KATA_SHAPE_OF(g->f), options & BIAS ? bias : NULL},
         {KATA_BF16, y_shape, options & RESIDUAL ? residual : NULL},
         {KATA_BF16, y_shape, options & MASK ? mask : NULL},
@@ -449,7 +449,7 @@ static void check_forward(const kata__conv *g, int options) {
     double *read = doubles(n_weight), *rounded = doubles(n_weight);
     for (int64_t i = 0; i < n_weight; i++) {
         const int64_t f = i / 9 / g->c, c = i / 9 % g->c, tap = i % 9;
-        const float v = weight[turned ? (c * g->f + f) * 9 + 8 - tap : i];
+        const float v = weight[flipped ? (c * g->f + f) * 9 + 8 - tap : i];
         read[i] = (double)v;
         rounded[i] = (double)kata_bf16_to_f32(kata_f32_to_bf16(v));
     }
@@ -611,7 +611,7 @@ static void test_forward(void **state) {
     }
 }
 
-/* Of x (n,c,h,w) with pads p: the convolution of dy with pads 2 - p, the weight turned. */
+/* Of x (n,c,h,w) with pads p: the convolution of dy with pads 2 - p, the weight flipped. */
 static void test_by_input(void **state) {
     (void)state;
     for (int64_t pad = 0; pad < 3; pad++) {
@@ -619,10 +619,10 @@ static void test_by_input(void **state) {
         const kata__conv odd = problem(2, 19, 7, 9, 17, 2 - pad, 2 - pad);
         const int options[] = {0, MASK, RESIDUAL | MASK};
         for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
-            check_forward(&even, TURNED | options[i]);
-            check_forward(&odd, TURNED | options[i]);
-            check_forward(&even, TURNED | SPREAD | options[i]);
-            check_forward(&odd, TURNED | SPREAD | options[i]);
+            check_forward(&even, FLIPPED | options[i]);
+            check_forward(&odd, FLIPPED | options[i]);
+            check_forward(&even, FLIPPED | SPREAD | options[i]);
+            check_forward(&odd, FLIPPED | SPREAD | options[i]);
         }
     }
 }

@@ -4,7 +4,7 @@
 #include "op/cases_a.h"
 #include "op/cases_index.h"
 #include "op/cases_integer.h"
-#include "op/cases_last.h"
+#include "op/cases_nhwc.h"
 #include "op/cases_sort.h"
 #if __has_include("op/cases_b.h")
 #include "op/cases_b.h"
@@ -19,7 +19,7 @@ typedef struct list {
     { cases, sizeof(cases) / sizeof(cases)[0] }
 static const list lists[] = {
     LIST(cases_math),  LIST(cases_arithmetic), LIST(cases_logic),    LIST(cases_reduce),
-    LIST(cases_shape), LIST(cases_move),       LIST(cases_generate), LIST(cases_last),
+    LIST(cases_shape), LIST(cases_move),       LIST(cases_generate), LIST(cases_nhwc),
     LIST(cases_index), LIST(cases_integer),    LIST(cases_sort),
 #if __has_include("op/cases_b.h")
     LIST(cases_b),

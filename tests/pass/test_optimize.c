@@ -394,21 +394,21 @@ static void test_what_is_put_together(void **state) {
         int n[3]; /* in each form */
     } expected[] = {
         {0, "Conv", {0, 0, 0}},
-        {0, "ConvLast", {1, 2, 1}},
-        {0, "ConvLastWeight", {1, 2, 0}},
+        {0, "ConvNhwc", {1, 2, 1}},
+        {0, "ConvNhwcPrepack", {1, 2, 0}},
         {0, "MaxPool", {0, 0, 0}},
-        {0, "MaxPoolLast", {0, 0, 0}},
-        {0, "MaxPoolLastGrad", {0, 1, 0}},
+        {0, "MaxPoolNhwc", {0, 0, 0}},
+        {0, "MaxPoolNhwcGrad", {0, 1, 0}},
         {0, "ConvGradBias", {0, 0, 0}},
-        {0, "ConvLastGradWeight", {0, 1, 1}},
+        {0, "ConvNhwcGradWeight", {0, 1, 1}},
         {0, "Transpose", {1, 1, 0}},
-        {2, "ConvLast", {4, 8, 7}},
-        {2, "MaxPoolLastGrad", {0, 2, 2}},
+        {2, "ConvNhwc", {4, 8, 7}},
+        {2, "MaxPoolNhwcGrad", {0, 2, 2}},
         {2, "ConvGradBias", {0, 0, 0}},
         {2, "ReluGrad", {0, 0, 0}},
         {2, "Relu", {0, 0, 0}},
         {2, "Transpose", {1, 2, 2}},
-        {4, "ConvLast", {6, 10, 9}},
+        {4, "ConvNhwc", {6, 10, 9}},
         {4, "ConvGradInput", {0, 2, 2}},
         {4, "Add", {0, 1, 1}},
 
@@ -452,7 +452,7 @@ static void test_prepared_weights(void **state) {
         kata_profile_row row = kata_session_profile(session, i);
         assert_int_equal(
             row.calls,
-            strcmp(row.op, "ConvLastWeight") == 0 || strcmp(row.op, "Transpose") == 0 ? 1 : 4);
+            strcmp(row.op, "ConvNhwcPrepack") == 0 || strcmp(row.op, "Transpose") == 0 ? 1 : 4);
     }
 
     kata_variable *weight = kata_graph_find_variable(net.graph, "w2");

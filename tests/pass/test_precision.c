@@ -263,13 +263,19 @@ static void test_what_is_lowered(void **state) {
         const char *op;
         int n[2]; /* predicting, training */
     } expected[] = {
-        {0, "ConvLast", {0, 0}},           {0, "ConvLastWeight", {0, 0}},
-        {0, "ConvBfloat16", {1, 1}},       {0, "ConvBfloat16GradWeight", {0, 1}},
-        {0, "GemmBfloat16", {1, 3}},       {0, "MaxPoolLastGrad", {0, 0}},
-        {1, "ConvLast", {0, 0}},           {1, "ConvBfloat16", {4, 7}},
-        {1, "ConvBfloat16Weight", {4, 7}}, {1, "MaxPoolLastGrad", {0, 0}},
-        {1, "ConvLastGradWeight", {0, 0}}, {1, "GemmBfloat16", {0, 0}},
-        {2, "ConvLast", {0, 0}},
+        {0, "ConvNhwc", {0, 0}},
+        {0, "ConvNhwcPrepack", {0, 0}},
+        {0, "ConvBfloat16", {1, 1}},
+        {0, "ConvBfloat16GradWeight", {0, 1}},
+        {0, "GemmBfloat16", {1, 3}},
+        {0, "MaxPoolNhwcGrad", {0, 0}},
+        {1, "ConvNhwc", {0, 0}},
+        {1, "ConvBfloat16", {4, 7}},
+        {1, "ConvBfloat16Prepack", {4, 7}},
+        {1, "MaxPoolNhwcGrad", {0, 0}},
+        {1, "ConvNhwcGradWeight", {0, 0}},
+        {1, "GemmBfloat16", {0, 0}},
+        {2, "ConvNhwc", {0, 0}},
     };
     for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
         for (int trains = 0; trains < 2; trains++) {
@@ -300,8 +306,8 @@ static void test_prepared_weights(void **state) {
     assert_ok(kata_session_run(session, 1, 1));
     for (int i = 0; i < kata_session_n_profile(session); i++) {
         kata_profile_row row = kata_session_profile(session, i);
-        bool packs =
-            strcmp(row.op, "ConvBfloat16Weight") == 0 || strcmp(row.op, "GemmBfloat16Weight") == 0;
+        bool packs = strcmp(row.op, "ConvBfloat16Prepack") == 0 ||
+                     strcmp(row.op, "GemmBfloat16Prepack") == 0;
         if (strcmp(row.op, "Transpose") != 0) { /* of pictures or of a weight */
             assert_int_equal(row.calls, packs ? 1 : 2);
         }

@@ -126,7 +126,7 @@ static kata_value tangle(network *net, kata_value x) {
 typedef kata_value (*builder)(network *, kata_value);
 
 /* The training graph of a network with the loss mean(y^2), and in *model the graph that owns the
- * variables. The result is an output too. optimised: fused and channels-last. */
+ * variables. The result is an output too. optimised: fused and NHWC. */
 static kata_graph *training(kata_context *context, builder build, int64_t size, int64_t batch,
                             bool optimised, kata_graph **model) {
     network net = {.size = size};

@@ -12,9 +12,9 @@
 #include "kernel/body/peak.h"
 #if REAL_BITS == 32
 #include "kernel/body/window.h"
-#include "kernel/body/conv_last.h"
-#include "kernel/body/conv_last_weight.h"
-#include "kernel/body/pool_last.h"
+#include "kernel/body/conv_nhwc.h"
+#include "kernel/body/conv_nhwc_weight.h"
+#include "kernel/body/pool_nhwc.h"
 #include "kernel/body/winograd.h"
 #include "kernel/body/bfloat16.h"
 #endif

@@ -437,7 +437,7 @@ static void NAME(tail_rows)(const kata__gemm_piece *g, const NAME(product) *t,
         dot.a = (const REAL *)g->b + g->n * g->ldb + block->p;
         dot.lda = g->ldb;
     } else {
-        dot.a = g->turned;
+        dot.a = g->transposed;
         dot.lda = NAME(tail_step)(block->k);
     }
     NAME(gemm_dot)(&dot);
@@ -505,7 +505,7 @@ static void NAME(gemm_block)(const kata__gemm_piece *g, NAME(product) *t, const 
         if (has_tail) { /* some rows at a time; the first tile has brought B near */
             if (tile == 0 && !g->transpose_b) {
                 NAME(turn_tail)
-                ((const REAL *)g->b + block->p * g->ldb + g->n, g->ldb, k, g->tail, g->turned);
+                ((const REAL *)g->b + block->p * g->ldb + g->n, g->ldb, k, g->tail, g->transposed);
             }
             const int64_t end = tile == row_tiles - 1 ? g->m : i_end / TAIL_ROWS * TAIL_ROWS;
             NAME(tail_rows)(g, t, block, tail_row, end - tail_row);
@@ -515,8 +515,8 @@ static void NAME(gemm_block)(const kata__gemm_piece *g, NAME(product) *t, const 
 }
 
 static void NAME(gemm_piece)(const kata__gemm_piece *g) {
-    const bool turned_tail = g->tail > 0 && g->transpose_a;
-    if (turned_tail && !g->far_a) { /* brings A nearer */
+    const bool transposed_tail = g->tail > 0 && g->transpose_a;
+    if (transposed_tail && !g->far_a) { /* brings A nearer */
         NAME(tail_columns)(g);
     }
     NAME(product) t;
@@ -571,7 +571,7 @@ static void NAME(gemm_piece)(const kata__gemm_piece *g) {
             }
         }
     }
-    if (turned_tail && g->far_a) { /* the tiles have fetched A while they were computed */
+    if (transposed_tail && g->far_a) { /* the tiles have fetched A while they were computed */
         NAME(tail_columns)(g);
     }
 }

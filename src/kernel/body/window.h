@@ -1,5 +1,5 @@
 /* The maximum of a window of float32 numbers, walked from its first number to its last, and its
- * place: the first of equals, or of NaNs. What all poolings of channels-last tensors share.
+ * place: the first of equals, or of NaNs. What all poolings of NHWC tensors share.
  *
  * The usual steps lose a NaN that is not the first number, so a walk also marks where NaNs are (two
  * numbers cost one comparison), and if there are any, goes back from the last number to the first

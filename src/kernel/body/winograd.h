@@ -501,7 +501,7 @@ static void NAME(winograd_gradient)(const kata__winograd_piece *piece, const voi
         NAME(winograd_gradient_body)(4, false, piece, dy, index, d, db);
     }
 }
-KATA__LOCAL void NAME(winograd_pack_body)(const int size, const kata__conv *conv, bool turned,
+KATA__LOCAL void NAME(winograd_pack_body)(const int size, const kata__conv *conv, bool flipped,
                                           const REAL *weight, int64_t first, int64_t last,
                                           REAL *packed) {
     const int points = (size + 2) * (size + 2);
@@ -511,7 +511,7 @@ KATA__LOCAL void NAME(winograd_pack_body)(const int size, const kata__conv *conv
         const int count = conv->f - f < LANES ? (int)(conv->f - f) : LANES;
         for (int64_t c = 0; c < conv->c; c++) {
             VEC u[KATA__WINOGRAD_POINTS];
-            NAME(winograd_pack_filter)(size, conv, turned, weight, f, count, c, u);
+            NAME(winograd_pack_filter)(size, conv, flipped, weight, f, count, c, u);
             REAL *to = packed + (vector * conv->c + c) * LANES;
             for (int q = 0; q < points; q++) {
                 NAME(store)(to + q * step, u[q]);
@@ -520,12 +520,12 @@ KATA__LOCAL void NAME(winograd_pack_body)(const int size, const kata__conv *conv
     }
 }
 
-static void NAME(winograd_pack)(const kata__conv *conv, int size, bool turned, const float *weight,
+static void NAME(winograd_pack)(const kata__conv *conv, int size, bool flipped, const float *weight,
                                 int64_t first, int64_t last, void *packed) {
     if (size == 2) {
-        NAME(winograd_pack_body)(2, conv, turned, weight, first, last, packed);
+        NAME(winograd_pack_body)(2, conv, flipped, weight, first, last, packed);
     } else {
-        NAME(winograd_pack_body)(4, conv, turned, weight, first, last, packed);
+        NAME(winograd_pack_body)(4, conv, flipped, weight, first, last, packed);
     }
 }
 

@@ -4,7 +4,7 @@
  * body/winograd.h. Included by body/bfloat16.h, whose helpers it uses; table_winograd.h says how
  * words lie. */
 #include "kernel/body/winograd_lines.h"
-#include "kernel/conv_last_bf16.h"
+#include "kernel/conv_nhwc_bf16.h"
 
 #ifdef KATA__PAIRS
 enum { WINOGRAD_BF16_PAIR = 2, WINOGRAD_BF16_ROWS = 14 }; /* rows: see KATA__WINOGRAD_ROWS */
@@ -566,7 +566,7 @@ static void winograd_bf16_gradient(const kata__winograd_piece *piece, const void
 /* ---- weights ---- */
 
 #ifdef KATA__PAIRS
-static void winograd_bf16_pack(const kata__conv *conv, int size, bool turned, const float *weight,
+static void winograd_bf16_pack(const kata__conv *conv, int size, bool flipped, const float *weight,
                                int64_t first, int64_t last, void *packed) {
     const int points = (size + 2) * (size + 2);
     const int64_t vectors = (conv->f + LANES - 1) / LANES, words = (conv->c + 1) / 2;
@@ -576,7 +576,7 @@ static void winograd_bf16_pack(const kata__conv *conv, int size, bool turned, co
         for (int64_t c = 0; c < 2 * words; c++) {
             VEC u[KATA__WINOGRAD_POINTS] = {{0}};
             if (c < conv->c) {
-                NAME(winograd_pack_filter)(size, conv, turned, weight, f, count, c, u);
+                NAME(winograd_pack_filter)(size, conv, flipped, weight, f, count, c, u);
             }
             uint16_t *to = (uint16_t *)packed + (vector * words + c / 2) * LANES * 2;
             for (int q = 0; q < points; q++, to += vectors * words * LANES * 2) {

@@ -2,8 +2,8 @@
  *   Y = A^T [ (G g G^T) . (B^T d B) ] A     (Lavin and Gray 2016, "Fast algorithms for
  * convolutional neural networks") d a patch of P x P numbers of x, g a filter of 3x3, Y the tile of
  * m x m outputs, P = m + 2; sums over the input channels are taken between the inner and the outer
- * transform. The gradient by the filter is the same form turned round: dg = G^T [ (B^T d B) . (A dY
- * A^T) ] G.
+ * transform. The gradient by the filter is the same form flipped round: dg = G^T [ (B^T d B) . (A
+ * dY A^T) ] G.
  *
  * The transforms evaluate polynomials in P - 1 points and at infinity: 0, +-1 for m = 2; 0, +-a,
  * +-b with a = 1/sqrt 2, b = sqrt 2 for m = 4, whose error is about a third of that of the usual
@@ -251,14 +251,14 @@ KATA__LOCAL void NAME(winograd_pack_line)(const int size, double (*g)[LANES], in
 }
 
 /* u = G g G^T for `count` filters from f on, g their weights at channel c. */
-KATA__LOCAL void NAME(winograd_pack_filter)(const int size, const kata__conv *conv, bool turned,
+KATA__LOCAL void NAME(winograd_pack_filter)(const int size, const kata__conv *conv, bool flipped,
                                             const float *weight, int64_t f, int count, int64_t c,
                                             VEC *u) {
     double g[9][LANES] = {{0}}, half[18][LANES], whole[KATA__WINOGRAD_POINTS][LANES];
     for (int l = 0; l < count; l++) {
-        const float *from = weight + (turned ? c * conv->f + f + l : (f + l) * conv->c + c) * 9;
+        const float *from = weight + (flipped ? c * conv->f + f + l : (f + l) * conv->c + c) * 9;
         for (int tap = 0; tap < 9; tap++) {
-            g[tap][l] = from[turned ? 8 - tap : tap];
+            g[tap][l] = from[flipped ? 8 - tap : tap];
         }
     }
     for (int j = 0; j < 3; j++) {

@@ -1,4 +1,4 @@
-/* Drivers of channels-last bfloat16 convolution, the direct one; Winograd's are in winograd.c. Both
+/* Drivers of NHWC bfloat16 convolution, the direct one; Winograd's are in winograd.c. Both
  * directions are products (body/bfloat16.h):
  *
  * Forward: rows are pixels, k runs over the taps and channels. A picture is copied once into a
@@ -12,7 +12,7 @@
  * pictures. dy is transposed to (f, pixels of the frames), with zeros between the pictures' rows;
  * the frames are packed as the right factor, where a tap is an offset. That way round no row of a
  * tile crosses a cache line. */
-#include "kernel/conv_last_bf16.h"
+#include "kernel/conv_nhwc_bf16.h"
 
 #include <string.h>
 
@@ -122,7 +122,7 @@ typedef struct packing {
     const kata__bfloat16_table *table;
     const kata__conv *v;
     frame g;
-    bool turned;
+    bool flipped;
     const float *weight;
     uint16_t *packed;
 } packing;
@@ -142,16 +142,16 @@ static void pack_chunk(void *argument, int64_t chunk, int worker) {
         memset(to, 0, (size_t)(pairs * 2 * BLOCK) * sizeof *to);
     }
     for (int64_t c = 0; c < g->cg; c++) {
-        /* Of the other convolution if turned, (c, f/groups, kh, kw), taps reversed. */
-        const float *from = p->turned ? p->weight + ((group * g->cg + c) * g->fg + f0) * g->taps
-                                      : p->weight + ((group * g->fg + f0) * g->cg + c) * g->taps;
-        const int64_t step = p->turned ? g->taps : g->cg * g->taps;
+        /* Of the other convolution if flipped, (c, f/groups, kh, kw), taps reversed. */
+        const float *from = p->flipped ? p->weight + ((group * g->cg + c) * g->fg + f0) * g->taps
+                                       : p->weight + ((group * g->fg + f0) * g->cg + c) * g->taps;
+        const int64_t step = p->flipped ? g->taps : g->cg * g->taps;
         float columns[PACK_TAPS * BLOCK];
         for (int64_t t0 = 0; t0 < g->taps; t0 += PACK_TAPS) {
             const int64_t count = least(PACK_TAPS, g->taps - t0);
             p->table->transpose_float(n, count, from + t0, step, columns, BLOCK);
             for (int64_t t = 0; t < count; t++) {
-                const int64_t tap = p->turned ? g->taps - 1 - t0 - t : t0 + t;
+                const int64_t tap = p->flipped ? g->taps - 1 - t0 - t : t0 + t;
                 const int64_t k = tap * g->cg + c;
                 p->table->place(columns + t * BLOCK, to + k / 2 * 2 * BLOCK, (int)(k % 2));
             }
@@ -160,13 +160,13 @@ static void pack_chunk(void *argument, int64_t chunk, int worker) {
 }
 
 void kata__conv_bf16_pack(kata_context *context, const kata__conv *v,
-                          kata__conv_algorithm algorithm, bool turned, const float *weight,
+                          kata__conv_algorithm algorithm, bool flipped, const float *weight,
                           uint16_t *packed) {
     if (algorithm != KATA__CONV_DIRECT) {
-        kata__winograd_bf16_pack(context, v, algorithm, turned, weight, packed);
+        kata__winograd_bf16_pack(context, v, algorithm, flipped, weight, packed);
         return;
     }
-    packing p = {kata__bfloat16_kernels(context), v, frame_of(v), turned, weight, packed};
+    packing p = {kata__bfloat16_kernels(context), v, frame_of(v), flipped, weight, packed};
     kata__run_chunks(context, v->groups * kata__chunk_count(p.g.fg, BLOCK), pack_chunk, &p);
 }
 
@@ -232,7 +232,7 @@ kata__workspace_size kata__conv_bf16_workspace(kata_context *context, const kata
         return kata__winograd_bf16_workspace(context, v, algorithm, pool);
     }
     const forward p = plan_forward(v);
-    return (kata__workspace_size){.own = p.frame_bytes + p.patch_bytes + p.sum_bytes};
+    return (kata__workspace_size){.per_thread = p.frame_bytes + p.patch_bytes + p.sum_bytes};
 }
 
 /* Copies `count` numbers; up to 32 in one piece, with what lies behind them (the buffers have
@@ -374,7 +374,7 @@ static void forward_picture(const forward *p, int64_t picture, uint16_t *from, u
 
 static void forward_chunk(void *argument, int64_t chunk, int worker) {
     const forward *p = argument;
-    char *scratch = kata__own(p->workspace, worker);
+    char *scratch = kata__per_thread(p->workspace, worker);
     int64_t first, count = kata__chunk_of(chunk, p->v->n, p->pictures, &first);
     uint32_t kept = 0;
     memset(scratch, 0, p->frame_bytes);
@@ -477,7 +477,7 @@ kata__workspace_size kata__conv_bf16_weight_workspace(kata_context *context, con
     }
     const by_weight p = plan_weight(v);
     return (kata__workspace_size){.shared = room(p.n_chunks * p.partial, sizeof(float)),
-                                  .own = weight_scratch(&p)};
+                                  .per_thread = weight_scratch(&p)};
 }
 
 /* dy's pictures over the pixels of the product, zeros between their rows: (pixels, f). */
@@ -591,7 +591,7 @@ static void multiply_patches(const by_weight *p, int64_t first, int64_t count, u
 
 static void weight_chunk(void *argument, int64_t chunk, int worker) {
     const by_weight *p = argument;
-    char *at = kata__own(p->workspace, worker);
+    char *at = kata__per_thread(p->workspace, worker);
     uint16_t *frames = (uint16_t *)at;
     uint16_t *plane = (uint16_t *)(at += p->frame_bytes);
     uint16_t *rows = (uint16_t *)(at += p->plane_bytes);

@@ -1,4 +1,4 @@
-/* The gradient of a channels-last convolution by its weight. Float32 only.
+/* The gradient of an NHWC convolution by its weight. Float32 only.
  *
  * dw is a product over the pixels: (taps and input channels; pixels) (pixels; output channels). A
  * tile keeps a few rows of it by one to four vectors in registers. Its rows are numbers that lie
@@ -827,7 +827,7 @@ static void kata__weight_sum(int64_t m, int64_t channels, int64_t taps, int64_t 
     }
 }
 
-static const kata__conv_weight_last_table kata__conv_weight_last = {
+static const kata__conv_nhwc_weight_table kata__conv_nhwc_weight_f32 = {
     .lanes = LANES,
     .tap_rows = kata__weight_tap_rows,
     .band = kata__weight_band,

@@ -1,10 +1,10 @@
-/* Pooling of channels-last tensors, (N,H,W,C), and the gradients: rows that the layout pass makes
- * (kernel/conv_last.h). Their attributes say the whole window, with nothing left to work out. */
+/* Pooling of NHWC tensors, (N,H,W,C), and the gradients: rows that the layout pass makes
+ * (kernel/conv_nhwc.h). Their attributes say the whole window, with nothing left to work out. */
 #include <math.h>
 #include <string.h>
 
 #include "base/check.h"
-#include "kernel/conv_last.h"
+#include "kernel/conv_nhwc.h"
 #include "op/infer.h"
 #include "op/rules.h"
 #include "op/window.h"
@@ -163,7 +163,7 @@ static int64_t tap_of(const kata__conv *v, const place *p, int64_t k) {
     return ((p->n * v->h + iy) * v->w + ix) * v->c + p->c;
 }
 
-/* ---- kata:MaxPoolLast (x) -> y, index ---- */
+/* ---- kata:MaxPoolNhwc (x) -> y, index ---- */
 
 static kata_status max_infer(kata_infer *i) {
     KATA__TRY(pool_infer(i));
@@ -207,7 +207,7 @@ static kata_status max_reference(const kata_call *call) {
 
 static kata_status max_fast(const kata_call *call) {
     kata__conv v = pool_of(call, false);
-    kata__max_pool_last(call->context, &v, call->inputs[0].data, call->outputs[0].data,
+    kata__max_pool_nhwc(call->context, &v, call->inputs[0].data, call->outputs[0].data,
                         call->n_outputs > 1 ? call->outputs[1].data : NULL);
     return KATA_OK;
 }
@@ -216,8 +216,8 @@ static kata_kernel max_choose(const kata_call *call) {
     return is_fast(call) ? max_fast : NULL;
 }
 
-const kata_op kata__op_kata_MaxPoolLast = {
-    .name = "MaxPoolLast",
+const kata_op kata__op_kata_MaxPoolNhwc = {
+    .name = "MaxPoolNhwc",
     .domain = "kata",
     .since = 1,
     .min_inputs = 1,
@@ -235,7 +235,7 @@ const kata_op kata__op_kata_MaxPoolLast = {
            "* width + column.",
 };
 
-/* ---- kata:MaxPoolLastGrad (dy, index) -> dx ---- */
+/* ---- kata:MaxPoolNhwcGrad (dy, index) -> dx ---- */
 
 static kata_status max_grad_infer(kata_infer *i) {
     KATA__TRY(kata__infer_dtype(i, 1, KATA__DTYPE(U8)));
@@ -262,7 +262,7 @@ static kata_status max_grad_reference(const kata_call *call) {
 
 static kata_status max_grad_fast(const kata_call *call) {
     kata__conv v = pool_of(call, true);
-    kata__max_pool_last_gradient(call->context, &v, call->inputs[0].data, call->inputs[1].data,
+    kata__max_pool_nhwc_gradient(call->context, &v, call->inputs[0].data, call->inputs[1].data,
                                  call->outputs[0].data);
     return KATA_OK;
 }
@@ -271,8 +271,8 @@ static kata_kernel max_grad_choose(const kata_call *call) {
     return is_fast(call) ? max_grad_fast : NULL;
 }
 
-const kata_op kata__op_kata_MaxPoolLastGrad = {
-    .name = "MaxPoolLastGrad",
+const kata_op kata__op_kata_MaxPoolNhwcGrad = {
+    .name = "MaxPoolNhwcGrad",
     .domain = "kata",
     .since = 1,
     .min_inputs = 2,
@@ -290,7 +290,7 @@ const kata_op kata__op_kata_MaxPoolLastGrad = {
            "255 is none.",
 };
 
-/* ---- kata:AveragePoolLast (x) -> y ---- */
+/* ---- kata:AveragePoolNhwc (x) -> y ---- */
 
 /* The divisor of the window at p: its taps inside x, or all of them. */
 static double divisor(const kata__conv *v, const place *p, bool count_pad) {
@@ -320,7 +320,7 @@ static kata_status average_reference(const kata_call *call) {
 
 static kata_status average_fast(const kata_call *call) {
     kata__conv v = pool_of(call, false);
-    kata__average_pool_last(call->context, &v, call->attributes[POOL_COUNT_PAD].i != 0,
+    kata__average_pool_nhwc(call->context, &v, call->attributes[POOL_COUNT_PAD].i != 0,
                             call->inputs[0].data, call->outputs[0].data);
     return KATA_OK;
 }
@@ -329,8 +329,8 @@ static kata_kernel average_choose(const kata_call *call) {
     return is_fast(call) ? average_fast : NULL;
 }
 
-const kata_op kata__op_kata_AveragePoolLast = {
-    .name = "AveragePoolLast",
+const kata_op kata__op_kata_AveragePoolNhwc = {
+    .name = "AveragePoolNhwc",
     .domain = "kata",
     .since = 1,
     .min_inputs = 1,
@@ -347,7 +347,7 @@ const kata_op kata__op_kata_AveragePoolLast = {
     .doc = "x (N,H,W,C) -> y: mean of each window.",
 };
 
-/* ---- kata:AveragePoolLastGrad (dy) -> dx ---- */
+/* ---- kata:AveragePoolNhwcGrad (dy) -> dx ---- */
 
 /* dx[tap] = sum over the windows that hold it of dy / divisor */
 static kata_status average_grad_reference(const kata_call *call) {
@@ -370,7 +370,7 @@ static kata_status average_grad_reference(const kata_call *call) {
 
 static kata_status average_grad_fast(const kata_call *call) {
     kata__conv v = pool_of(call, true);
-    kata__average_pool_last_gradient(call->context, &v, call->attributes[POOL_COUNT_PAD].i != 0,
+    kata__average_pool_nhwc_gradient(call->context, &v, call->attributes[POOL_COUNT_PAD].i != 0,
                                      call->inputs[0].data, call->outputs[0].data);
     return KATA_OK;
 }
@@ -379,8 +379,8 @@ static kata_kernel average_grad_choose(const kata_call *call) {
     return is_fast(call) ? average_grad_fast : NULL;
 }
 
-const kata_op kata__op_kata_AveragePoolLastGrad = {
-    .name = "AveragePoolLastGrad",
+const kata_op kata__op_kata_AveragePoolNhwcGrad = {
+    .name = "AveragePoolNhwcGrad",
     .domain = "kata",
     .since = 1,
     .min_inputs = 1,

@@ -1,12 +1,12 @@
-/* Speed of the gradients of channels-last convolutions by their weights, and of channels-last
+/* Speed of the gradients of NHWC convolutions by their weights, and of NHWC
  * pooling, beside the processor's own peak of multiply-adds measured in the same run.
  *
- *   bench_conv_last_weight [--threads N] [--kernels portable|avx2|avx512] [--ms N] [filter ...]
+ *   bench_conv_nhwc_weight [--threads N] [--kernels portable|avx2|avx512] [--ms N] [filter ...]
  *
  * Prints for each convolution the time of a call, GFLOP/s and the share of the peak of N threads;
  * taps on padding do not count as operations, nor do the sums of the bias. A "pooled" gradient
  * counts as many operations as the whole one. Pooling is given as GB/s of what it must move. */
-#include "kernel/conv_last.h"
+#include "kernel/conv_nhwc.h"
 #include "measure.h"
 
 struct conv_case {
@@ -18,7 +18,7 @@ struct conv_case {
 
 static void run_weight(void *argument) {
     struct conv_case *c = argument;
-    kata__conv_last_weight(context, &c->g, KATA__CONV_DIRECT, c->x, c->dy, c->index, false, c->dw,
+    kata__conv_nhwc_weight(context, &c->g, KATA__CONV_DIRECT, c->x, c->dy, c->index, false, c->dw,
                            c->db, &c->workspace);
 }
 
@@ -72,7 +72,7 @@ static void bench_conv(int64_t n, int64_t c, int64_t size, int64_t f, int64_t k,
         }
     }
     one.workspace =
-        workspace_of(kata__conv_last_weight_workspace(context, &one.g, 0, pooled, false));
+        workspace_of(kata__conv_nhwc_weight_workspace(context, &one.g, 0, pooled, false));
     const int64_t inside = pairs(size, k, pad, stride, out);
     report(name, 2.0 * (double)(n * f * (c / groups)) * (double)(inside * inside),
            measure(run_weight, &one));
@@ -92,22 +92,22 @@ struct pool_case {
 
 static void run_max(void *argument) {
     struct pool_case *c = argument;
-    kata__max_pool_last(context, &c->g, c->x, c->y, c->index);
+    kata__max_pool_nhwc(context, &c->g, c->x, c->y, c->index);
 }
 
 static void run_max_gradient(void *argument) {
     struct pool_case *c = argument;
-    kata__max_pool_last_gradient(context, &c->g, c->y, c->index, c->x);
+    kata__max_pool_nhwc_gradient(context, &c->g, c->y, c->index, c->x);
 }
 
 static void run_average(void *argument) {
     struct pool_case *c = argument;
-    kata__average_pool_last(context, &c->g, false, c->x, c->y);
+    kata__average_pool_nhwc(context, &c->g, false, c->x, c->y);
 }
 
 static void run_average_gradient(void *argument) {
     struct pool_case *c = argument;
-    kata__average_pool_last_gradient(context, &c->g, false, c->y, c->x);
+    kata__average_pool_nhwc_gradient(context, &c->g, false, c->y, c->x);
 }
 
 static void bench_pool(int64_t n, int64_t c, int64_t size, int64_t k, int64_t stride, int64_t pad) {

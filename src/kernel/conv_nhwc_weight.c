@@ -1,26 +1,26 @@
-/* The gradient of a channels-last convolution by its weight: the cut into chunks, the workspace.
- * The loops are in body/conv_last_weight.h.
+/* The gradient of an NHWC convolution by its weight: the cut into chunks, the workspace.
+ * The loops are in body/conv_nhwc_weight.h.
  *
  * The work is items, an item being a band of rows of one image, or several whole images; bands are
  * so small that what is read of x and dy stays in the second-level cache while all taps pass over
  * it. The items are cut into parts. A part adds up its own dw, as (groups; ky, kx, c; f) with f
- * padded to whole vectors, and its own db; the parts are then added in order and turned into
+ * padded to whole vectors, and its own db; the parts are then added in order and transposed into
  * (f, c, ky, kx). Where dw is large there are fewer parts and each is shared by chunks that have
  * some of the output channels, or of the input channels.
  *
  * Four ways to run over the taps:
- *   plain       a tile's rows are input channels at one tap; taps outside x are left out.
+ *   per tap     a tile's rows are input channels at one tap; taps outside x are left out.
  *   merged      few input channels: a tile's rows are the (kx,c) of a row of taps, neighbours in x,
  *               which is copied with zero columns for the padding, if there is any.
  *   depth-wise  vectors go along the channels of both.
  *
- *   pooled      one input channel and an index: see body/conv_last_weight.h.
+ *   pooled      one input channel and an index: see body/conv_nhwc_weight.h.
  *
- * With an index, dy is otherwise spread into scratch, a band at a time. A plain dy is turned to
- * channels-last: where one pass reads it (pooled) a band at a time, which then is near, else whole.
+ * With an index, dy is otherwise spread into scratch, a band at a time. An NCHW dy is transposed to
+ * NHWC: where one pass reads it (pooled) a band at a time, which then is near, else whole.
  * Chunks are functions of the sizes and the instruction set alone. */
 #include "kernel/chunks.h"
-#include "kernel/conv_last.h"
+#include "kernel/conv_nhwc.h"
 #include "kernel/move.h"
 #include "kernel/table.h"
 #include "kernel/winograd.h"
@@ -41,24 +41,24 @@ enum {
     LINE = 16            /* numbers in a cache line */
 };
 
-enum way { PLAIN, MERGED, DEPTHWISE, POOLED };
+enum way { PER_TAP, MERGED, DEPTHWISE, POOLED };
 
 struct plan {
-    const kata__conv_weight_last_table *table;
+    const kata__conv_nhwc_weight_table *table;
     kata__conv g; /* pooled: oh and ow without what pooling drops */
     enum way way;
-    bool pooled, plain, padded; /* padded: x is copied */
+    bool pooled, nchw, padded; /* padded: x is copied */
     int64_t cg, fg, taps; /* of a group; taps = kh kw. Depth-wise counts as one group, cg = 1 */
     int64_t groups;
     int64_t lanes, vectors, ld; /* of a group: vectors of output channels, ld = vectors lanes */
     int64_t run, tap_rows;
-    /* Rows are those of the band's definition in table_conv_weight.h. */
+    /* Rows are those of the band's definition in table_conv_nhwc_weight.h. */
     int64_t rows, band_rows, bands, images; /* images: of an item, 1 if there are several bands */
     int64_t n_items, parts, f_units, f_chunks, c_chunks;
     int64_t sum_numbers, part_numbers; /* of a part: dw; dw and db */
     int64_t x_columns, x_rows, x_numbers;
     int64_t dy_rows, dy_numbers;
-    int64_t turned_numbers; /* of all of a plain dy */
+    int64_t transposed_numbers; /* of all of an NCHW dy */
 };
 
 static int64_t ceil_div(int64_t a, int64_t b) {
@@ -98,11 +98,11 @@ static int64_t plane_of(const struct plan *p) {
 }
 
 static struct plan make_plan(kata_context *context, const kata__conv *conv, bool pooled,
-                             bool plain) {
-    struct plan p = {.table = kata__kernels(context)->conv_weight_last,
+                             bool nchw) {
+    struct plan p = {.table = kata__kernels(context)->conv_nhwc_weight,
                      .g = *conv,
                      .pooled = pooled,
-                     .plain = plain,
+                     .nchw = nchw,
                      .f_chunks = 1,
                      .c_chunks = 1,
                      .images = 1};
@@ -149,7 +149,7 @@ static struct plan make_plan(kata_context *context, const kata__conv *conv, bool
     const int64_t first_parts = most(1, least(most_parts, g->n * most(1, p.rows / 4)));
     p.f_units = p.groups > 1 ? p.groups : p.way == DEPTHWISE ? p.vectors : ceil_div(p.vectors, 2);
     p.f_chunks = least(p.f_units, ceil_div(want, first_parts));
-    if (p.way == PLAIN) {
+    if (p.way == PER_TAP) {
         p.c_chunks =
             most(1, least(p.cg / SHARE_CHANNELS, ceil_div(want, first_parts * p.f_chunks)));
     }
@@ -179,10 +179,10 @@ static struct plan make_plan(kata_context *context, const kata__conv *conv, bool
     if (p.way == POOLED) {
         p.images = 1;
         p.x_numbers = lines(kata__conv_weight_pooled_numbers(g, p.band_rows / 2));
-        p.dy_numbers = plain ? lines(p.band_rows / 2 * (g->ow / 2) * g->f) : 0;
+        p.dy_numbers = nchw ? lines(p.band_rows / 2 * (g->ow / 2) * g->f) : 0;
         return p;
     }
-    p.turned_numbers = plain ? lines(g->n * plane_of(&p) * g->f) : 0;
+    p.transposed_numbers = nchw ? lines(g->n * plane_of(&p) * g->f) : 0;
     if (p.padded) {
         p.x_rows = least(g->h, p.tap_rows > 1 ? p.band_rows
                                               : (p.band_rows - 1) * g->stride_h +
@@ -204,16 +204,16 @@ static struct plan make_plan(kata_context *context, const kata__conv *conv, bool
     return p;
 }
 
-kata__workspace_size kata__conv_last_weight_workspace(kata_context *context, const kata__conv *conv,
+kata__workspace_size kata__conv_nhwc_weight_workspace(kata_context *context, const kata__conv *conv,
                                                       kata__conv_algorithm algorithm, bool pooled,
-                                                      bool plain) {
+                                                      bool nchw) {
     if (algorithm != KATA__CONV_DIRECT) {
         return kata__winograd_weight_workspace(context, conv, algorithm, pooled);
     }
-    const struct plan p = make_plan(context, conv, pooled, plain);
-    return (kata__workspace_size){.shared = (size_t)(p.parts * p.part_numbers + p.turned_numbers) *
-                                            sizeof(float),
-                                  .own = (size_t)(p.x_numbers + p.dy_numbers) * sizeof(float)};
+    const struct plan p = make_plan(context, conv, pooled, nchw);
+    return (kata__workspace_size){
+        .shared = (size_t)(p.parts * p.part_numbers + p.transposed_numbers) * sizeof(float),
+        .per_thread = (size_t)(p.x_numbers + p.dy_numbers) * sizeof(float)};
 }
 
 struct job {
@@ -253,7 +253,7 @@ static struct share share_of(const struct plan *p, int64_t f_chunk, int64_t c_ch
         s.f = s.vector * p->lanes;
         s.channels = least(p->fg - s.f, s.vectors * p->lanes);
     }
-    if (p->way == PLAIN) {
+    if (p->way == PER_TAP) {
         s.c = p->cg * c_chunk / p->c_chunks;
         s.run = p->cg * (c_chunk + 1) / p->c_chunks - s.c;
     } else if (p->way == DEPTHWISE) {
@@ -426,7 +426,7 @@ static void run_item(const struct job *job, const struct share *s, int64_t item,
         const int64_t in = group - s->first_group;
         b.x = all_x + group * (p->groups > 1 ? p->cg : 0);
         b.dy = all_dy + in * p->fg;
-        b.sum = part + (group * p->taps * p->cg + (p->way == PLAIN ? s->c : 0)) * p->ld +
+        b.sum = part + (group * p->taps * p->cg + (p->way == PER_TAP ? s->c : 0)) * p->ld +
                 s->vector * p->lanes;
         const bool counted = p->pooled && p->groups == 1; /* while dy was spread */
         if (p->way == DEPTHWISE) {
@@ -450,10 +450,10 @@ static void run_pooled_item(const struct job *job, const struct share *s, int64_
     const int64_t last = least(g->oh / 2, first + p->band_rows / 2);
     const int64_t plane = plane_of(p), pixel = first * (g->ow / 2);
     const int64_t from = (image * plane + pixel) * g->f + s->f;
-    float *turned = scratch + p->x_numbers;
-    if (p->plain) {
+    float *transposed = scratch + p->x_numbers;
+    if (p->nchw) {
         job->transpose(s->channels, (last - first) * (g->ow / 2),
-                       job->dy + (image * g->f + s->f) * plane + pixel, plane, turned, g->f);
+                       job->dy + (image * g->f + s->f) * plane + pixel, plane, transposed, g->f);
     }
     const bool more = p->bands == 1 && image + 1 < g->n;
     const kata__conv_weight_pooled w = {
@@ -461,7 +461,7 @@ static void run_pooled_item(const struct job *job, const struct share *s, int64_
         .first = first,
         .last = last,
         .x = job->x + image * g->h * g->w,
-        .dy = p->plain ? turned : job->dy + from,
+        .dy = p->nchw ? transposed : job->dy + from,
         .index = job->index + from,
         .channels = s->channels,
         .sum = part + s->f,
@@ -496,9 +496,9 @@ static void part_chunk(void *argument, int64_t chunk, int worker) {
                                        ? first_of(p, chunk + 1)
                                        : (struct next){.images = 0};
     float *part = job->parts + part_number * p->part_numbers;
-    float *scratch = kata__own(job->workspace, worker);
+    float *scratch = kata__per_thread(job->workspace, worker);
     const bool bias = job->db && c_chunk == 0;
-    const int64_t c = p->way == PLAIN ? s.c : 0, c_last = p->way == PLAIN ? s.c + s.run : p->cg;
+    const int64_t c = p->way == PER_TAP ? s.c : 0, c_last = p->way == PER_TAP ? s.c + s.run : p->cg;
     for (int64_t group = s.first_group; group < s.last_group; group++) {
         const size_t row = (size_t)(s.vectors * p->lanes) * sizeof(float);
         float *sum = part + group * p->taps * p->cg * p->ld + s.vector * p->lanes;
@@ -550,19 +550,19 @@ static void sum_chunk(void *argument, int64_t chunk, int worker) {
                   job->dw + group * p->fg * p->cg * p->taps);
 }
 
-void kata__conv_last_weight(kata_context *context, const kata__conv *conv,
+void kata__conv_nhwc_weight(kata_context *context, const kata__conv *conv,
                             kata__conv_algorithm algorithm, const float *x, const float *dy,
-                            const uint8_t *index, bool plain, float *dw, float *db,
+                            const uint8_t *index, bool nchw, float *dw, float *db,
                             const kata__workspace *workspace) {
     if (algorithm != KATA__CONV_DIRECT) {
-        assert(!plain);
+        assert(!nchw);
         kata__winograd_weight(context, conv, algorithm, x, dy, index, dw, db, workspace);
         return;
     }
     if (conv->f <= 0 || conv->c <= 0 || conv->kh <= 0 || conv->kw <= 0) {
         return;
     }
-    const struct plan p = make_plan(context, conv, index != NULL, plain);
+    const struct plan p = make_plan(context, conv, index != NULL, nchw);
     struct job job = {.context = context,
                       .plan = &p,
                       .n_chunks = p.parts * p.f_chunks * p.c_chunks,
@@ -574,10 +574,10 @@ void kata__conv_last_weight(kata_context *context, const kata__conv *conv,
                       .parts = (float *)workspace->shared,
                       .workspace = workspace,
                       .transpose = kata__kernels(context)->elementwise[0]->transpose};
-    if (plain && p.way != POOLED) {
-        float *turned = job.parts + p.parts * p.part_numbers;
-        kata__transpose(context, KATA_F32, conv->n, conv->f, plane_of(&p), dy, turned);
-        job.dy = turned;
+    if (nchw && p.way != POOLED) {
+        float *transposed = job.parts + p.parts * p.part_numbers;
+        kata__transpose(context, KATA_F32, conv->n, conv->f, plane_of(&p), dy, transposed);
+        job.dy = transposed;
     }
     kata__run_chunks(context, job.n_chunks, part_chunk, &job);
     kata__run_chunks(context, p.groups * ceil_div(p.cg, sum_channels(&p)) + (db != NULL ? 1 : 0),

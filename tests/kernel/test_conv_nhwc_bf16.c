@@ -1,6 +1,6 @@
 /* Channels-last bfloat16 convolution against plain loops in double, for every way to multiply, and
  * the same bits for every number of threads. */
-#include "kernel/conv_last_bf16.h"
+#include "kernel/conv_nhwc_bf16.h"
 #include "kernel/reference_bfloat16.h"
 
 struct walk {
@@ -276,9 +276,9 @@ static void test_layers(void **state) {
     }
 }
 
-/* The gradient by the input is the convolution with the weight turned; and what an index spreads on
- * the way is what a spread tensor gives. */
-static void test_turned_and_spread(void **state) {
+/* The gradient by the input is the convolution with the weight flipped; and what an index spreads
+ * on the way is what a spread tensor gives. */
+static void test_flipped_and_spread(void **state) {
     (void)state;
     for (int round = 0; round < 24; round++) {
         const kata__conv_algorithm algorithm = (kata__conv_algorithm)(round / 2 % 3);
@@ -352,7 +352,7 @@ static void test_turned_and_spread(void **state) {
                 free(workspace.shared);
             }
             if (algorithm == KATA__CONV_DIRECT) {
-                reference_compare("turned", KATA_BF16, got[0], dx, dx_count,
+                reference_compare("flipped", KATA_BF16, got[0], dx, dx_count,
                                   bfloat16_tolerance(KATA_BF16, 9 * f));
             }
             for (int64_t i = 0; algorithm != KATA__CONV_DIRECT && i < dx_count; i++) {
@@ -552,10 +552,10 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layers),
         cmocka_unit_test(test_random),
-        cmocka_unit_test(test_turned_and_spread),
+        cmocka_unit_test(test_flipped_and_spread),
         cmocka_unit_test(test_winograd),
         cmocka_unit_test(test_no_pictures),
     };
-    return cmocka_run_group_tests_name("kernel/conv_last_bf16", tests, bfloat16_setup,
+    return cmocka_run_group_tests_name("kernel/conv_nhwc_bf16", tests, bfloat16_setup,
                                        bfloat16_teardown);
 }

@@ -1,10 +1,10 @@
-/* Forward convolution of channels-last tensors: the choice of an algorithm, packing of weights, the
- * cut of the direct one into chunks. The loops are in body/conv_last.h.
+/* Forward convolution of NHWC tensors: the choice of an algorithm, packing of weights, the
+ * cut of the direct one into chunks. The loops are in body/conv_nhwc.h.
  *
  * A direct chunk is some images, or a band of one image's rows and a share of its panels of output
  * channels. Chunks are functions of the sizes and the instruction set alone; and an element's bits
  * do not depend on the chunk that computes it. */
-#include "kernel/conv_last.h"
+#include "kernel/conv_nhwc.h"
 #include "base/context.h"
 #include "base/parallel.h"
 #include "kernel/table.h"
@@ -32,13 +32,13 @@ static int64_t most(int64_t a, int64_t b) {
     return a > b ? a : b;
 }
 
-kata__conv_algorithm kata__conv_last_algorithm(const kata__conv *conv) {
+kata__conv_algorithm kata__conv_nhwc_algorithm(const kata__conv *conv) {
     return kata__winograd_pays(conv, KATA__CONV_FORWARD);
 }
 
 /* How the weight and the work are cut. */
 struct plan {
-    const kata__conv_last_table *table;
+    const kata__conv_nhwc_table *table;
     bool depthwise;
     int64_t groups, fg, cg; /* output and input channels of a group; depth-wise all are one */
     int64_t taps;           /* rows of a panel: kh kw cg */
@@ -50,7 +50,7 @@ struct plan {
 };
 
 static struct plan make_plan(kata_context *context, const kata__conv *g, bool pool) {
-    struct plan p = {.table = kata__kernels(context)->conv_last};
+    struct plan p = {.table = kata__kernels(context)->conv_nhwc};
     p.depthwise = g->groups > 1 && g->groups == g->c && g->groups == g->f;
     p.groups = p.depthwise ? 1 : g->groups;
     p.fg = g->f / p.groups;
@@ -83,7 +83,7 @@ static struct plan make_plan(kata_context *context, const kata__conv *g, bool po
     return p;
 }
 
-int64_t kata__conv_last_packed(kata_context *context, const kata__conv *conv,
+int64_t kata__conv_nhwc_packed(kata_context *context, const kata__conv *conv,
                                kata__conv_algorithm algorithm) {
     if (algorithm != KATA__CONV_DIRECT) {
         return kata__winograd_packed(context, conv, algorithm);
@@ -95,7 +95,7 @@ int64_t kata__conv_last_packed(kata_context *context, const kata__conv *conv,
 struct pack {
     const struct plan *plan;
     const kata__conv *conv;
-    bool turned;
+    bool flipped;
     const float *weight;
     float *packed;
 };
@@ -123,23 +123,23 @@ static void pack_chunk(void *argument, int64_t chunk, int worker) {
         for (int64_t c = 0; c < p->cg; c++) {
             const float *from =
                 job->weight +
-                (job->turned ? (own * p->cg + c) * fg + f % fg : f * p->cg + c) * kernel;
+                (job->flipped ? (own * p->cg + c) * fg + f % fg : f * p->cg + c) * kernel;
             for (int64_t tap = 0; tap < kernel; tap++) {
-                to[(tap * p->cg + c) * width + k] = from[job->turned ? kernel - 1 - tap : tap];
+                to[(tap * p->cg + c) * width + k] = from[job->flipped ? kernel - 1 - tap : tap];
             }
         }
     }
 }
 
-void kata__conv_last_pack(kata_context *context, const kata__conv *conv,
-                          kata__conv_algorithm algorithm, bool turned, const float *weight,
+void kata__conv_nhwc_pack(kata_context *context, const kata__conv *conv,
+                          kata__conv_algorithm algorithm, bool flipped, const float *weight,
                           float *packed) {
     if (algorithm != KATA__CONV_DIRECT) {
-        kata__winograd_pack(context, conv, algorithm, turned, weight, packed);
+        kata__winograd_pack(context, conv, algorithm, flipped, weight, packed);
         return;
     }
     const struct plan p = make_plan(context, conv, false);
-    struct pack job = {&p, conv, turned, weight, packed};
+    struct pack job = {&p, conv, flipped, weight, packed};
     kata__parallel(context, p.groups * p.panels, pack_chunk, &job);
 }
 
@@ -149,7 +149,7 @@ static size_t lines(size_t n_bytes) {
 
 /* Of a piece. */
 static size_t scratch_bytes(const kata__conv *g) {
-    return lines((size_t)kata__conv_last_scratch(g) * sizeof(int64_t));
+    return lines((size_t)kata__conv_nhwc_scratch(g) * sizeof(int64_t));
 }
 
 /* Of an image's output. */
@@ -158,14 +158,14 @@ static size_t image_bytes(const kata__conv *g, bool pool) {
     return lines((size_t)(pixels * g->f) * sizeof(float));
 }
 
-kata__workspace_size kata__conv_last_workspace(kata_context *context, const kata__conv *conv,
+kata__workspace_size kata__conv_nhwc_workspace(kata_context *context, const kata__conv *conv,
                                                kata__conv_algorithm algorithm,
                                                const kata__conv_store *store) {
     if (algorithm != KATA__CONV_DIRECT) {
         return kata__winograd_workspace(context, conv, algorithm, store);
     }
-    return (kata__workspace_size){.own = scratch_bytes(conv) +
-                                         (store->plain ? image_bytes(conv, store->pool) : 0)};
+    return (kata__workspace_size){.per_thread = scratch_bytes(conv) +
+                                                (store->nchw ? image_bytes(conv, store->pool) : 0)};
 }
 
 struct job {
@@ -174,7 +174,7 @@ struct job {
     const kata__conv_store *store;
     const float *x, *packed;
     float *y;
-    const kata__workspace *workspace; /* of a worker: a piece's scratch and, with store->plain, an
+    const kata__workspace *workspace; /* of a worker: a piece's scratch and, with store->nchw, an
                                          image, */
     void (*transpose)(int64_t rows, int64_t columns, const void *x, int64_t x_step, void *y,
                       int64_t y_step);
@@ -185,8 +185,8 @@ static int64_t panel_channel(const struct plan *p, int64_t panel) {
     return panel / p->panels * p->fg + least(panel % p->panels * p->table->panel, p->fg);
 }
 
-/* Puts a piece's channels-last rows into the plain y, (f, plane), of its image. */
-static void turn(const struct job *job, const kata__conv_last_piece *piece, float *y) {
+/* Puts a piece's NHWC rows into the NCHW y, (f, plane), of its image. */
+static void to_nchw(const struct job *job, const kata__conv_nhwc_piece *piece, float *y) {
     const struct plan *p = job->plan;
     const kata__conv *g = job->conv;
     const int64_t columns = job->store->pool ? g->ow / 2 : g->ow, plane = p->rows * columns;
@@ -205,37 +205,37 @@ static void direct_chunk(void *argument, int64_t chunk, int worker) {
     const int64_t band = rest % p->bands, first = rest / p->bands * p->images;
     const int64_t panels = p->panels * p->groups;
     const int64_t y_image = p->rows * (store->pool ? g->ow / 2 : g->ow) * g->f;
-    kata__conv_last_piece piece = {.conv = g,
+    kata__conv_nhwc_piece piece = {.conv = g,
                                    .store = store,
                                    .weight = job->packed,
                                    .first_row = p->rows * band / p->bands,
                                    .last_row = p->rows * (band + 1) / p->bands,
                                    .first_panel = panels * share / p->panel_chunks,
                                    .last_panel = panels * (share + 1) / p->panel_chunks,
-                                   .scratch = kata__own(job->workspace, worker)};
+                                   .scratch = kata__per_thread(job->workspace, worker)};
     for (int64_t n = first; n < least(first + p->images, g->n); n++) {
         const int64_t full = n * g->oh * g->ow * g->f;
         piece.x = job->x + n * g->h * g->w * g->c;
-        piece.y = store->plain ? (float *)((char *)piece.scratch + scratch_bytes(g))
-                               : job->y + n * y_image;
+        piece.y = store->nchw ? (float *)((char *)piece.scratch + scratch_bytes(g))
+                              : job->y + n * y_image;
         piece.index = store->pool && store->index ? store->index + n * y_image : NULL;
         piece.residual = store->residual ? store->residual + full : NULL;
         piece.mask = store->mask ? store->mask + full : NULL;
-        piece.soon = store->plain && p->bands * p->panel_chunks == 1
+        piece.soon = store->nchw && p->bands * p->panel_chunks == 1
                          ? (const char *)(job->y + n * y_image)
                          : NULL;
         (p->depthwise ? p->table->depthwise : p->table->piece)(&piece);
-        if (store->plain) {
-            turn(job, &piece, job->y + n * y_image);
+        if (store->nchw) {
+            to_nchw(job, &piece, job->y + n * y_image);
         }
     }
 }
 
-void kata__conv_last(kata_context *context, const kata__conv *conv, kata__conv_algorithm algorithm,
+void kata__conv_nhwc(kata_context *context, const kata__conv *conv, kata__conv_algorithm algorithm,
                      const float *x, const float *packed, const kata__conv_store *store, float *y,
                      const kata__workspace *workspace) {
     if (algorithm != KATA__CONV_DIRECT) {
-        assert(!store->plain);
+        assert(!store->nchw);
         kata__winograd_run(context, conv, algorithm, x, packed, store, y, workspace);
         return;
     }

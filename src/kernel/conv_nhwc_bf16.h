@@ -1,10 +1,10 @@
-/* Convolution of channels-last bfloat16 tensors with float32 sums: the twin of conv_last.h. x, y,
+/* Convolution of NHWC bfloat16 tensors with float32 sums: the twin of conv_nhwc.h. x, y,
  * residual, mask and dy are bfloat16; weights and bias come as float32 and the weight is rounded
  * when it is packed; dw and db are float32. */
-#ifndef KATA_KERNEL_CONV_LAST_BF16_H
-#define KATA_KERNEL_CONV_LAST_BF16_H
+#ifndef KATA_KERNEL_CONV_NHWC_BF16_H
+#define KATA_KERNEL_CONV_NHWC_BF16_H
 
-#include "kernel/conv_last.h"
+#include "kernel/conv_nhwc.h"
 
 typedef struct kata__conv_bf16_store {
     const float *bias;        /* (f) or NULL */
@@ -33,9 +33,9 @@ kata__conv_algorithm kata__conv_bf16_algorithm(const kata_context *context, cons
  * context may be NULL. */
 int64_t kata__conv_bf16_packed(kata_context *context, const kata__conv *conv,
                                kata__conv_algorithm algorithm);
-/* weight and turned: as kata__conv_last_pack. */
+/* weight and flipped: as kata__conv_nhwc_pack. */
 void kata__conv_bf16_pack(kata_context *context, const kata__conv *conv,
-                          kata__conv_algorithm algorithm, bool turned, const float *weight,
+                          kata__conv_algorithm algorithm, bool flipped, const float *weight,
                           uint16_t *packed);
 
 kata__workspace_size kata__conv_bf16_workspace(kata_context *context, const kata__conv *conv,

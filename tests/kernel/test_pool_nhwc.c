@@ -1,6 +1,6 @@
 /* Channels-last pooling and its gradients against plain loops, for every instruction set; the same
  * bits for every number of threads. */
-#include "kernel/conv_last.h"
+#include "kernel/conv_nhwc.h"
 #include "kernel/guarded.h"
 
 /* What pooling should give, in double. */
@@ -73,19 +73,19 @@ static void check_context(kata_context *context, const kata__conv *g, int way, c
     const guarded dx = guarded_new((size_t)x_count * sizeof(float));
     if (way == 0) {
         const guarded index = guarded_new((size_t)y_count);
-        kata__max_pool_last(context, g, x, y.data, NULL);
+        kata__max_pool_nhwc(context, g, x, y.data, NULL);
         reference_compare("max pool without index", KATA_F32, y.data, e->y, y_count, 0);
         memset(y.data, 0xA5, (size_t)y_count * sizeof(float));
-        kata__max_pool_last(context, g, x, y.data, index.data);
+        kata__max_pool_nhwc(context, g, x, y.data, index.data);
         reference_compare("max pool", KATA_F32, y.data, e->y, y_count, 0);
         assert_memory_equal(index.data, e->index, (size_t)y_count);
-        kata__max_pool_last_gradient(context, g, dy, index.data, dx.data);
+        kata__max_pool_nhwc_gradient(context, g, dy, index.data, dx.data);
         reference_compare("max pool gradient", KATA_F32, dx.data, e->dx, x_count, 1e-6);
         guarded_free(index);
     } else {
-        kata__average_pool_last(context, g, way == 2, x, y.data);
+        kata__average_pool_nhwc(context, g, way == 2, x, y.data);
         reference_compare("average pool", KATA_F32, y.data, e->y, y_count, 1e-5);
-        kata__average_pool_last_gradient(context, g, way == 2, dy, dx.data);
+        kata__average_pool_nhwc_gradient(context, g, way == 2, dy, dx.data);
         reference_compare("average pool gradient", KATA_F32, dx.data, e->dx, x_count, 1e-5);
     }
     if (first[0].data) {
@@ -236,11 +236,11 @@ static void test_special(void **state) {
         }
         float y[3], dx[12];
         uint8_t index[3];
-        kata__max_pool_last(context, &g, x, y, index);
+        kata__max_pool_nhwc(context, &g, x, y, index);
         assert_true(isnan(y[0]) && index[0] == 0);
         assert_true(isnan(y[1]) && index[1] == 1);
         assert_true(y[2] == -INFINITY && index[2] == 0);
-        kata__max_pool_last_gradient(context, &g, dy, none, dx);
+        kata__max_pool_nhwc_gradient(context, &g, dy, none, dx);
         for (int i = 0; i < 12; i++) {
             assert_true(dx[i] == (i == 2 * 3 + 2 ? 2.0f : 0.0f));
         }

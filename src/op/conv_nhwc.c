@@ -1,16 +1,16 @@
-/* Convolution of channels-last tensors, (N,H,W,C), and its gradient by the weight: rows that the
- * layout pass makes (kernel/conv_last.h says what they compute).
+/* Convolution of NHWC tensors, (N,H,W,C), and its gradient by the weight: rows that the
+ * layout pass makes (kernel/conv_nhwc.h says what they compute).
  *
  * A node carries the whole problem in its attributes, with nothing left to work out: pads before
  * the two axes, output sizes, strides, dilations. Weights come in ONNX's order (F,C/group,kh,kw)
- * and are packed inside the call, or packed before by kata:ConvLastWeight, once for many calls.
+ * and are packed inside the call, or packed before by kata:ConvNhwcPrepack, once for many calls.
  * What a packed weight looks like is the affair of the kernel that packs and the one that reads;
- * the reference kernels' packed weight is the plain one, turned if need be, in order. */
+ * the reference kernels' packed weight is the one in ONNX's order, flipped if need be. */
 #include <math.h>
 #include <string.h>
 
 #include "base/check.h"
-#include "kernel/conv_last.h"
+#include "kernel/conv_nhwc.h"
 #include "kernel/winograd.h"
 #include "op/infer.h"
 #include "op/problem.h"
@@ -20,8 +20,8 @@
 
 #define ALIGNMENT ((size_t)64)
 
-enum { LAST_ALGORITHM, LAST_DILATIONS, LAST_GROUP, LAST_PADS, LAST_SIZES, LAST_STRIDES, LAST_OWN };
-#define LAST_ATTRIBUTES                                                                            \
+enum { NHWC_ALGORITHM, NHWC_DILATIONS, NHWC_GROUP, NHWC_PADS, NHWC_SIZES, NHWC_STRIDES, NHWC_OWN };
+#define NHWC_ATTRIBUTES                                                                            \
     {.name = "algorithm",                                                                          \
      .type = KATA_ATTRIBUTE_INT,                                                                   \
      .doc = "0 direct, 1 Winograd F(2x2,3x3), 2 F(4x4,3x3)"},                                      \
@@ -71,10 +71,10 @@ static kata_status read_pair(int64_t to[2], const kata_op *op, const kata_attrib
 static kata_status read_problem(kata__conv *conv, const kata_op *op,
                                 const kata_attribute_value *values, const kata_shape *x) {
     int64_t pads[2], sizes[2], strides[2], dilations[2];
-    KATA__TRY(read_pair(dilations, op, values, LAST_DILATIONS, 1, 1));
-    KATA__TRY(read_pair(pads, op, values, LAST_PADS, 0, 0));
-    KATA__TRY(read_pair(sizes, op, values, LAST_SIZES, 1, 1));
-    KATA__TRY(read_pair(strides, op, values, LAST_STRIDES, 1, 1));
+    KATA__TRY(read_pair(dilations, op, values, NHWC_DILATIONS, 1, 1));
+    KATA__TRY(read_pair(pads, op, values, NHWC_PADS, 0, 0));
+    KATA__TRY(read_pair(sizes, op, values, NHWC_SIZES, 1, 1));
+    KATA__TRY(read_pair(strides, op, values, NHWC_STRIDES, 1, 1));
     *conv = (kata__conv){.n = x->dim[0],
                          .h = x->dim[1],
                          .w = x->dim[2],
@@ -87,7 +87,7 @@ static kata_status read_problem(kata__conv *conv, const kata_op *op,
                          .dilation_w = dilations[1],
                          .pad_top = pads[0],
                          .pad_left = pads[1],
-                         .groups = values[LAST_GROUP].i};
+                         .groups = values[NHWC_GROUP].i};
     if (conv->groups < 1 || conv->c < 1 || conv->c % conv->groups != 0) {
         return kata_fail(KATA_SHAPE, "%s: %lld channels do not divide into %lld groups", op->name,
                          (long long)conv->c, (long long)conv->groups);
@@ -98,7 +98,7 @@ static kata_status read_problem(kata__conv *conv, const kata_op *op,
 /* Takes in the sizes of the weight that the convolution reads, (f, c/groups, kh, kw). */
 static kata_status take_weight(kata__conv *conv, const kata_op *op,
                                const kata_attribute_value *values, const int64_t weight[4]) {
-    int64_t algorithm = values[LAST_ALGORITHM].i;
+    int64_t algorithm = values[NHWC_ALGORITHM].i;
     conv->f = weight[0];
     conv->kh = weight[2];
     conv->kw = weight[3];
@@ -124,13 +124,13 @@ static kata_status take_weight(kata__conv *conv, const kata_op *op,
     return KATA_OK;
 }
 
-/* The sizes as the convolution reads them of a weight in ONNX's order: turned, that of the
+/* The sizes as the convolution reads them of a weight in ONNX's order: flipped, that of the
  * convolution whose gradient this is, (c, f/groups, kh, kw). */
-static void weight_sizes(int64_t to[4], const kata_shape *weight, bool turned, int64_t groups) {
+static void weight_sizes(int64_t to[4], const kata_shape *weight, bool flipped, int64_t groups) {
     for (int i = 0; i < 4; i++) {
         to[i] = weight->dim[i];
     }
-    if (turned && groups > 0) {
+    if (flipped && groups > 0) {
         to[0] = weight->dim[1] * groups;
         to[1] = weight->dim[0] / groups;
     }
@@ -141,7 +141,7 @@ static bool is_fast(const kata_call *call, const kata__conv *v) {
 }
 
 static kata__conv_algorithm algorithm_of(const kata_call *call) {
-    return (kata__conv_algorithm)call->attributes[LAST_ALGORITHM].i;
+    return (kata__conv_algorithm)call->attributes[NHWC_ALGORITHM].i;
 }
 
 static double flops(const kata__conv *v) {
@@ -150,8 +150,8 @@ static double flops(const kata__conv *v) {
 
 /* ---- The kernels of an algorithm ---- */
 
-/* Numbers of a plain weight; the largest integer if they cannot be counted. */
-static int64_t plain_numbers(const kata__conv *v) {
+/* Numbers of a weight in ONNX's order; the largest integer if they cannot be counted. */
+static int64_t weight_numbers(const kata__conv *v) {
     int64_t n;
     bool fits = !__builtin_mul_overflow(v->f, v->c / v->groups, &n) &&
                 !__builtin_mul_overflow(n, v->kh, &n) && !__builtin_mul_overflow(n, v->kw, &n);
@@ -160,27 +160,27 @@ static int64_t plain_numbers(const kata__conv *v) {
 
 static int64_t packed_numbers(kata_context *context, const kata__conv *v,
                               kata__conv_algorithm algorithm) {
-    return algorithm == KATA__CONV_DIRECT ? kata__conv_last_packed(context, v, algorithm)
+    return algorithm == KATA__CONV_DIRECT ? kata__conv_nhwc_packed(context, v, algorithm)
                                           : kata__winograd_packed(context, v, algorithm);
 }
 
-int64_t kata__conv_last_numbers(kata_context *context, const kata__conv *conv,
+int64_t kata__conv_nhwc_numbers(kata_context *context, const kata__conv *conv,
                                 kata__conv_algorithm algorithm) {
-    int64_t packed = packed_numbers(context, conv, algorithm), plain = plain_numbers(conv);
-    return packed > plain ? packed : plain;
+    int64_t packed = packed_numbers(context, conv, algorithm), given = weight_numbers(conv);
+    return packed > given ? packed : given;
 }
 
 /* The fast kernels use a packed weight of this size; both that write and read it see it alike. */
-static bool holds_packed(const kata_call *call, const kata__conv *v, const kata_tensor *packed) {
+static bool is_prepacked(const kata_call *call, const kata__conv *v, const kata_tensor *packed) {
     return kata_tensor_count(packed) >= packed_numbers(call->context, v, algorithm_of(call));
 }
 
 static void pack(kata_context *context, const kata__conv *v, kata__conv_algorithm algorithm,
-                 bool turned, const float *weight, float *packed) {
+                 bool flipped, const float *weight, float *packed) {
     if (algorithm == KATA__CONV_DIRECT) {
-        kata__conv_last_pack(context, v, algorithm, turned, weight, packed);
+        kata__conv_nhwc_pack(context, v, algorithm, flipped, weight, packed);
     } else {
-        kata__winograd_pack(context, v, algorithm, turned, weight, packed);
+        kata__winograd_pack(context, v, algorithm, flipped, weight, packed);
     }
 }
 
@@ -195,21 +195,21 @@ static bool tap_at(const kata__conv *v, int64_t oy, int64_t ox, int64_t ky, int6
 /* ---- The weight ---- */
 
 /* Index in ONNX's order of the weight that output channel f reads at channel c of its group. */
-static int64_t weight_at(const kata__conv *v, bool turned, int64_t f, int64_t c, int64_t ky,
+static int64_t weight_at(const kata__conv *v, bool flipped, int64_t f, int64_t c, int64_t ky,
                          int64_t kx) {
     int64_t group_c = v->c / v->groups, group_f = v->f / v->groups;
-    if (!turned) {
+    if (!flipped) {
         return ((f * group_c + c) * v->kh + ky) * v->kw + kx;
     }
     int64_t first = f / group_f * group_c + c;
     return ((first * group_f + f % group_f) * v->kh + v->kh - 1 - ky) * v->kw + v->kw - 1 - kx;
 }
 
-/* ---- kata:ConvLastWeight (weight) -> packed ---- */
+/* ---- kata:ConvNhwcPrepack (weight) -> packed ---- */
 
-enum { WEIGHT_INPUT = LAST_OWN, WEIGHT_PACKED, WEIGHT_TURNED };
+enum { WEIGHT_INPUT = NHWC_OWN, WEIGHT_PACKED, WEIGHT_FLIPPED };
 static const kata_attribute_spec weight_attributes[] = {
-    LAST_ATTRIBUTES,
+    NHWC_ATTRIBUTES,
     {.name = "input",
      .type = KATA_ATTRIBUTE_INTS,
      .required = true,
@@ -218,7 +218,7 @@ static const kata_attribute_spec weight_attributes[] = {
      .type = KATA_ATTRIBUTE_INT,
      .required = true,
      .doc = "numbers of a packed weight"},
-    {.name = "turned",
+    {.name = "flipped",
      .type = KATA_ATTRIBUTE_INT,
      .doc = "1: for the gradient by the input: taps reversed, channels exchanged"},
     {0}};
@@ -233,7 +233,7 @@ static kata_status weight_problem(kata__conv *conv, const kata_op *op,
     kata_shape x = KATA_SHAPE_OF(input[0], input[1], input[2], input[3]);
     int64_t sizes[4];
     KATA__TRY(read_problem(conv, op, values, &x));
-    weight_sizes(sizes, weight, values[WEIGHT_TURNED].i != 0, conv->groups);
+    weight_sizes(sizes, weight, values[WEIGHT_FLIPPED].i != 0, conv->groups);
     return take_weight(conv, op, values, sizes);
 }
 
@@ -243,9 +243,9 @@ static kata_status weight_infer(kata_infer *infer) {
     KATA__TRY(kata__rule_rank(infer, 0, 4, 4, "(F,C/group,kh,kw)"));
     KATA__TRY(weight_problem(&v, infer->op, infer->attributes, &infer->inputs[0].shape));
     int64_t packed = infer->attributes[WEIGHT_PACKED].i;
-    if (packed < plain_numbers(&v)) {
+    if (packed < weight_numbers(&v)) {
         return kata_fail(KATA_INVALID, "%s: packed is %lld, expected at least the weight's %lld",
-                         infer->op->name, (long long)packed, (long long)plain_numbers(&v));
+                         infer->op->name, (long long)packed, (long long)weight_numbers(&v));
     }
     infer->outputs[0] = (kata_type){infer->inputs[0].dtype, KATA_SHAPE_OF(packed)};
     return kata__infer_fits(infer);
@@ -255,13 +255,13 @@ static kata_status weight_reference(const kata_call *call) {
     kata__conv v = {0};
     KATA__TRY(weight_problem(&v, call->op, call->attributes, &call->inputs[0].shape));
     const kata_tensor *from = &call->inputs[0], *to = &call->outputs[0];
-    bool turned = call->attributes[WEIGHT_TURNED].i != 0;
+    bool flipped = call->attributes[WEIGHT_FLIPPED].i != 0;
     int64_t at = 0, group_c = v.c / v.groups;
     memset(to->data, 0, kata_tensor_bytes(to));
     for (int64_t f = 0; f < v.f; f++) {
         for (int64_t c = 0; c < group_c; c++) {
             for (int64_t k = 0; k < v.kh * v.kw; k++) {
-                int64_t i = weight_at(&v, turned, f, c, k / v.kw, k % v.kw);
+                int64_t i = weight_at(&v, flipped, f, c, k / v.kw, k % v.kw);
                 kata_store(to->dtype, to->data, at++, kata_load(from->dtype, from->data, i));
             }
         }
@@ -272,7 +272,7 @@ static kata_status weight_reference(const kata_call *call) {
 static kata_status weight_fast(const kata_call *call) {
     kata__conv v = {0};
     KATA__TRY(weight_problem(&v, call->op, call->attributes, &call->inputs[0].shape));
-    pack(call->context, &v, algorithm_of(call), call->attributes[WEIGHT_TURNED].i != 0,
+    pack(call->context, &v, algorithm_of(call), call->attributes[WEIGHT_FLIPPED].i != 0,
          call->inputs[0].data, call->outputs[0].data);
     return KATA_OK;
 }
@@ -281,12 +281,12 @@ static kata_kernel weight_choose(const kata_call *call) {
     kata__conv v = {0};
     bool is_read =
         weight_problem(&v, call->op, call->attributes, &call->inputs[0].shape) == KATA_OK;
-    return is_read && is_fast(call, &v) && holds_packed(call, &v, &call->outputs[0]) ? weight_fast
+    return is_read && is_fast(call, &v) && is_prepacked(call, &v, &call->outputs[0]) ? weight_fast
                                                                                      : NULL;
 }
 
-const kata_op kata__op_kata_ConvLastWeight = {
-    .name = "ConvLastWeight",
+const kata_op kata__op_kata_ConvNhwcPrepack = {
+    .name = "ConvNhwcPrepack",
     .domain = "kata",
     .since = 1,
     .min_inputs = 1,
@@ -299,24 +299,24 @@ const kata_op kata__op_kata_ConvLastWeight = {
     .choose = weight_choose,
     .flags = KATA_OP_INTERNAL,
     .tolerance = 1e-6,
-    .doc = "Weight of a convolution -> what the kernel of ConvLast reads, packed once for many "
+    .doc = "Weight of a convolution -> what the kernel of ConvNhwc reads, packed once for many "
            "calls.",
 };
 
-/* ---- kata:ConvLast (x, weight, bias, residual, mask) -> y, index ---- */
+/* ---- kata:ConvNhwc (x, weight, bias, residual, mask) -> y, index ---- */
 
-enum { CONV_PLAIN = LAST_OWN, CONV_POOL, CONV_RELU, CONV_TURNED, CONV_WEIGHT };
+enum { CONV_NCHW = NHWC_OWN, CONV_POOL, CONV_RELU, CONV_FLIPPED, CONV_WEIGHT };
 enum { IN_X, IN_WEIGHT, IN_BIAS, IN_RESIDUAL, IN_MASK };
 static const kata_attribute_spec conv_attributes[] = {
-    LAST_ATTRIBUTES,
-    {.name = "plain",
+    NHWC_ATTRIBUTES,
+    {.name = "nchw",
      .type = KATA_ATTRIBUTE_INT,
-     .doc = "1: y is (N,F,H,W), index stays channels-last; algorithm 0 alone"},
+     .doc = "1: y is (N,F,H,W), index stays NHWC; algorithm 0 alone"},
     {.name = "pool",
      .type = KATA_ATTRIBUTE_INT,
      .doc = "1: y is the largest of each 2x2 of the result, at steps of 2"},
     {.name = "relu", .type = KATA_ATTRIBUTE_INT, .doc = "1: max(0, sum), before pooling"},
-    {.name = "turned",
+    {.name = "flipped",
      .type = KATA_ATTRIBUTE_INT,
      .doc = "1: the gradient by the input of the convolution with this weight"},
     {.name = "weight",
@@ -330,7 +330,7 @@ static kata_status conv_problem(kata__conv *conv, const kata_op *op,
     int64_t sizes[4];
     KATA__TRY(read_problem(conv, op, values, x));
     if (weight->rank == 4) {
-        weight_sizes(sizes, weight, values[CONV_TURNED].i != 0, conv->groups);
+        weight_sizes(sizes, weight, values[CONV_FLIPPED].i != 0, conv->groups);
         return take_weight(conv, op, values, sizes);
     }
     if (values[CONV_WEIGHT].n != 4) {
@@ -371,9 +371,9 @@ static kata_status conv_infer(kata_infer *infer) {
                          infer->op->name, input_text(infer, 1, text));
     }
     KATA__TRY(conv_problem(&v, infer->op, infer->attributes, x, w));
-    if (w->rank == 1 && w->dim[0] != KATA_UNKNOWN_DIM && w->dim[0] < plain_numbers(&v)) {
+    if (w->rank == 1 && w->dim[0] != KATA_UNKNOWN_DIM && w->dim[0] < weight_numbers(&v)) {
         return kata_fail(KATA_SHAPE, "%s: the packed weight has %lld numbers, fewer than %lld",
-                         infer->op->name, (long long)w->dim[0], (long long)plain_numbers(&v));
+                         infer->op->name, (long long)w->dim[0], (long long)weight_numbers(&v));
     }
     kata_shape y = KATA_SHAPE_OF(x->dim[0], v.oh, v.ow, v.f);
     KATA__TRY(kata__rule_vector(infer, IN_BIAS, "bias", v.f, "filter"));
@@ -394,9 +394,9 @@ static kata_status conv_infer(kata_infer *infer) {
     if (infer->n_outputs > 1) {
         infer->outputs[1] = (kata_type){KATA_U8, y};
     }
-    if (infer->attributes[CONV_PLAIN].i != 0) {
-        if (infer->attributes[LAST_ALGORITHM].i != KATA__CONV_DIRECT) {
-            return kata_fail(KATA_INVALID, "%s: only algorithm 0 stores plainly", infer->op->name);
+    if (infer->attributes[CONV_NCHW].i != 0) {
+        if (infer->attributes[NHWC_ALGORITHM].i != KATA__CONV_DIRECT) {
+            return kata_fail(KATA_INVALID, "%s: only algorithm 0 stores NCHW", infer->op->name);
         }
         y = KATA_SHAPE_OF(y.dim[0], y.dim[3], y.dim[1], y.dim[2]);
     }
@@ -416,7 +416,7 @@ static double conv_element(const kata_call *call, const kata__conv *v, int64_t n
                            int64_t ox, int64_t f) {
     const kata_tensor *x = &call->inputs[IN_X], *w = &call->inputs[IN_WEIGHT];
     kata_dtype dtype = x->dtype;
-    bool turned = w->shape.rank == 4 && call->attributes[CONV_TURNED].i != 0;
+    bool flipped = w->shape.rank == 4 && call->attributes[CONV_FLIPPED].i != 0;
     int64_t group_c = v->c / v->groups, group_f = v->f / v->groups, iy, ix;
     int64_t at = ((n * v->oh + oy) * v->ow + ox) * v->f + f;
     double sum = 0;
@@ -428,7 +428,7 @@ static double conv_element(const kata_call *call, const kata__conv *v, int64_t n
             int64_t in_x = ((n * v->h + iy) * v->w + ix) * v->c + f / group_f * group_c;
             for (int64_t c = 0; c < group_c; c++) {
                 sum += kata_load(dtype, x->data, in_x + c) *
-                       kata_load(dtype, w->data, weight_at(v, turned, f, c, ky, kx));
+                       kata_load(dtype, w->data, weight_at(v, flipped, f, c, ky, kx));
             }
         }
     }
@@ -452,12 +452,12 @@ static kata_status conv_reference(const kata_call *call) {
     kata__conv v = conv_of(call);
     const kata_tensor *y = &call->outputs[0];
     bool pool = call->attributes[CONV_POOL].i != 0, relu = call->attributes[CONV_RELU].i != 0;
-    bool to_plain = call->attributes[CONV_PLAIN].i != 0;
-    int64_t n_columns = y->shape.dim[to_plain ? 3 : 2], n_rows = y->shape.dim[to_plain ? 2 : 1];
+    bool to_nchw = call->attributes[CONV_NCHW].i != 0;
+    int64_t n_columns = y->shape.dim[to_nchw ? 3 : 2], n_rows = y->shape.dim[to_nchw ? 2 : 1];
     for (int64_t o = 0; o < kata_tensor_count(y); o++) {
         int64_t f = o % v.f, ox = o / v.f % n_columns, oy = o / v.f / n_columns % n_rows;
         int64_t n = o / v.f / n_columns / n_rows;
-        int64_t at = to_plain ? ((n * v.f + f) * n_rows + oy) * n_columns + ox : o;
+        int64_t at = to_nchw ? ((n * v.f + f) * n_rows + oy) * n_columns + ox : o;
         if (!pool) {
             kata_store(y->dtype, y->data, at, conv_element(call, &v, n, oy, ox, f));
             continue;
@@ -486,7 +486,7 @@ static kata__conv_store store_of(const kata_call *call) {
     static uint8_t some_bytes;
     kata__conv_store store = {.relu = call->attributes[CONV_RELU].i != 0,
                               .pool = call->attributes[CONV_POOL].i != 0,
-                              .plain = call->attributes[CONV_PLAIN].i != 0};
+                              .nchw = call->attributes[CONV_NCHW].i != 0};
     const float **to[] = {&store.bias, &store.residual, &store.mask};
     for (int i = 0; i < 3; i++) {
         if (kata__call_has(call, IN_BIAS + i)) {
@@ -513,7 +513,7 @@ static kata__workspace_size conv_kernel_workspace(const kata_call *call, const k
     const kata__conv_store store = store_of(call);
     const kata__conv_algorithm algorithm = algorithm_of(call);
     return algorithm == KATA__CONV_DIRECT
-               ? kata__conv_last_workspace(call->context, v, algorithm, &store)
+               ? kata__conv_nhwc_workspace(call->context, v, algorithm, &store)
                : kata__winograd_workspace(call->context, v, algorithm, &store);
 }
 
@@ -522,9 +522,9 @@ static size_t conv_workspace(const kata_call *call) {
     return is_fast(call, &v) ? packed_bytes(call, &v) + conv_kernel_workspace(call, &v).shared : 0;
 }
 
-static size_t conv_own_workspace(const kata_call *call) {
+static size_t conv_per_thread_workspace(const kata_call *call) {
     kata__conv v = conv_of(call);
-    return is_fast(call, &v) ? conv_kernel_workspace(call, &v).own : 0;
+    return is_fast(call, &v) ? conv_kernel_workspace(call, &v).per_thread : 0;
 }
 
 static kata_status conv_fast(const kata_call *call) {
@@ -538,11 +538,11 @@ static kata_status conv_fast(const kata_call *call) {
     workspace.shared += n_packed;
     if (n_packed > 0) {
         packed = call->workspace;
-        pack(call->context, &v, algorithm, call->attributes[CONV_TURNED].i != 0,
+        pack(call->context, &v, algorithm, call->attributes[CONV_FLIPPED].i != 0,
              call->inputs[IN_WEIGHT].data, call->workspace);
     }
     if (algorithm == KATA__CONV_DIRECT) {
-        kata__conv_last(call->context, &v, algorithm, x, packed, &store, y, &workspace);
+        kata__conv_nhwc(call->context, &v, algorithm, x, packed, &store, y, &workspace);
     } else {
         kata__winograd_run(call->context, &v, algorithm, x, packed, &store, y, &workspace);
     }
@@ -552,7 +552,7 @@ static kata_status conv_fast(const kata_call *call) {
 static kata_kernel conv_choose(const kata_call *call) {
     kata__conv v = conv_of(call);
     const kata_tensor *weight = &call->inputs[IN_WEIGHT];
-    return is_fast(call, &v) && (weight->shape.rank == 4 || holds_packed(call, &v, weight))
+    return is_fast(call, &v) && (weight->shape.rank == 4 || is_prepacked(call, &v, weight))
                ? conv_fast
                : NULL;
 }
@@ -562,8 +562,8 @@ static double conv_flops(const kata_call *call) {
     return flops(&v);
 }
 
-const kata_op kata__op_kata_ConvLast = {
-    .name = "ConvLast",
+const kata_op kata__op_kata_ConvNhwc = {
+    .name = "ConvNhwc",
     .domain = "kata",
     .since = 1,
     .min_inputs = 2,
@@ -573,7 +573,7 @@ const kata_op kata__op_kata_ConvLast = {
     .attributes = conv_attributes,
     .infer = conv_infer,
     .workspace = conv_workspace,
-    .own_workspace = conv_own_workspace,
+    .per_thread_workspace = conv_per_thread_workspace,
     .reference = conv_reference,
     .choose = conv_choose,
     .flops = conv_flops,
@@ -584,18 +584,18 @@ const kata_op kata__op_kata_ConvLast = {
            "none, relu made it 0).",
 };
 
-/* ---- kata:ConvLastGradWeight (x, dy, index) -> dw, db ---- */
+/* ---- kata:ConvNhwcGradWeight (x, dy, index) -> dw, db ---- */
 
-enum { GRAD_KERNEL = LAST_OWN, GRAD_PLAIN };
+enum { GRAD_KERNEL = NHWC_OWN, GRAD_NCHW };
 static const kata_attribute_spec grad_attributes[] = {
-    LAST_ATTRIBUTES,
+    NHWC_ATTRIBUTES,
     {.name = "kernel",
      .type = KATA_ATTRIBUTE_INTS,
      .required = true,
      .doc = "height and width of the weight"},
-    {.name = "plain",
+    {.name = "nchw",
      .type = KATA_ATTRIBUTE_INT,
-     .doc = "1: dy is (N,F,H,W), index stays channels-last; algorithm 0 alone"},
+     .doc = "1: dy is (N,F,H,W), index stays NHWC; algorithm 0 alone"},
     {0}};
 
 static kata_status grad_problem(kata__conv *conv, const kata_op *op,
@@ -604,7 +604,7 @@ static kata_status grad_problem(kata__conv *conv, const kata_op *op,
     int64_t kernel[2];
     KATA__TRY(read_problem(conv, op, values, x));
     KATA__TRY(read_pair(kernel, op, values, GRAD_KERNEL, 1, 1));
-    int64_t weight[] = {dy->dim[values[GRAD_PLAIN].i != 0 ? 1 : 3], x->dim[3] / conv->groups,
+    int64_t weight[] = {dy->dim[values[GRAD_NCHW].i != 0 ? 1 : 3], x->dim[3] / conv->groups,
                         kernel[0], kernel[1]};
     return take_weight(conv, op, values, weight);
 }
@@ -624,9 +624,9 @@ static kata_status grad_infer(kata_infer *infer) {
         want.dim[2] /= 2;
         KATA__TRY(check_like(infer, 2, "index", &want));
     }
-    if (infer->attributes[GRAD_PLAIN].i != 0) {
-        if (infer->attributes[LAST_ALGORITHM].i != KATA__CONV_DIRECT) {
-            return kata_fail(KATA_INVALID, "%s: only algorithm 0 reads a plain dy",
+    if (infer->attributes[GRAD_NCHW].i != 0) {
+        if (infer->attributes[NHWC_ALGORITHM].i != KATA__CONV_DIRECT) {
+            return kata_fail(KATA_INVALID, "%s: only algorithm 0 reads an NCHW dy",
                              infer->op->name);
         }
         want = KATA_SHAPE_OF(want.dim[0], want.dim[3], want.dim[1], want.dim[2]);
@@ -661,9 +661,8 @@ static double dy_at(const kata_call *call, const kata__conv *v, int64_t n, int64
     if (pooled && ((const uint8_t *)call->inputs[2].data)[at] != oy % 2 * 2 + ox % 2) {
         return 0;
     }
-    bool is_plain = call->attributes[GRAD_PLAIN].i != 0;
-    return kata_load(dy->dtype, dy->data,
-                     is_plain ? ((n * v->f + f) * rows + y) * columns + x : at);
+    bool is_nchw = call->attributes[GRAD_NCHW].i != 0;
+    return kata_load(dy->dtype, dy->data, is_nchw ? ((n * v->f + f) * rows + y) * columns + x : at);
 }
 
 /* dw[f,c,ky,kx] = sum of x[n,iy,ix,c] dy[n,oy,ox,f], db[f] = sum of dy[n,oy,ox,f] */
@@ -702,8 +701,8 @@ static kata__workspace_size grad_kernel_workspace(const kata_call *call) {
         return (kata__workspace_size){0};
     }
     return algorithm == KATA__CONV_DIRECT
-               ? kata__conv_last_weight_workspace(call->context, &v, algorithm, pooled,
-                                                  call->attributes[GRAD_PLAIN].i != 0)
+               ? kata__conv_nhwc_weight_workspace(call->context, &v, algorithm, pooled,
+                                                  call->attributes[GRAD_NCHW].i != 0)
                : kata__winograd_weight_workspace(call->context, &v, algorithm, pooled);
 }
 
@@ -711,8 +710,8 @@ static size_t grad_workspace(const kata_call *call) {
     return grad_kernel_workspace(call).shared;
 }
 
-static size_t grad_own_workspace(const kata_call *call) {
-    return grad_kernel_workspace(call).own;
+static size_t grad_per_thread_workspace(const kata_call *call) {
+    return grad_kernel_workspace(call).per_thread;
 }
 
 static kata_status grad_fast(const kata_call *call) {
@@ -723,8 +722,8 @@ static kata_status grad_fast(const kata_call *call) {
     kata__conv_algorithm algorithm = algorithm_of(call);
     const kata__workspace workspace = kata__call_workspace(call);
     if (algorithm == KATA__CONV_DIRECT) {
-        kata__conv_last_weight(call->context, &v, algorithm, x, dy, index,
-                               call->attributes[GRAD_PLAIN].i != 0, dw, db, &workspace);
+        kata__conv_nhwc_weight(call->context, &v, algorithm, x, dy, index,
+                               call->attributes[GRAD_NCHW].i != 0, dw, db, &workspace);
     } else {
         kata__winograd_weight(call->context, &v, algorithm, x, dy, index, dw, db, &workspace);
     }
@@ -741,8 +740,8 @@ static double grad_flops(const kata_call *call) {
     return flops(&v);
 }
 
-const kata_op kata__op_kata_ConvLastGradWeight = {
-    .name = "ConvLastGradWeight",
+const kata_op kata__op_kata_ConvNhwcGradWeight = {
+    .name = "ConvNhwcGradWeight",
     .domain = "kata",
     .since = 1,
     .min_inputs = 2,
@@ -752,7 +751,7 @@ const kata_op kata__op_kata_ConvLastGradWeight = {
     .attributes = grad_attributes,
     .infer = grad_infer,
     .workspace = grad_workspace,
-    .own_workspace = grad_own_workspace,
+    .per_thread_workspace = grad_per_thread_workspace,
     .reference = grad_reference,
     .choose = grad_choose,
     .flops = grad_flops,

@@ -1,12 +1,12 @@
-/* The part of the kernel table that conv_last_weight.c uses, float32 only, for each instruction
- * set; the bodies are body/conv_last_weight.h.
+/* The part of the kernel table that conv_nhwc_weight.c uses, float32 only, for each instruction
+ * set; the bodies are body/conv_nhwc_weight.h.
  *
  * The functions work on one thread; the driver cuts the work. Vectors go along the output channels.
  * Where their number is no multiple of the vector, up to a vector less one number is read behind
  * the last pixel of dy: the driver sees to it that this is memory of its own or of the tensor. What
  * is read there stays in lanes that are never looked at. */
-#ifndef KATA_KERNEL_TABLE_CONV_WEIGHT_H
-#define KATA_KERNEL_TABLE_CONV_WEIGHT_H
+#ifndef KATA_KERNEL_TABLE_CONV_NHWC_WEIGHT_H
+#define KATA_KERNEL_TABLE_CONV_NHWC_WEIGHT_H
 
 #include "kernel/conv.h"
 
@@ -74,7 +74,7 @@ static inline bool kata__conv_weight_pooled_fits(const kata__conv *g) {
            g->stride_h == 1 && g->stride_w == 1 && g->dilation_h == 1 && g->dilation_w == 1;
 }
 
-typedef struct kata__conv_weight_last_table {
+typedef struct kata__conv_nhwc_weight_table {
     int lanes;
     /* How many ky a tile takes: for runs of `run` numbers, `vectors` vectors of output channels. */
     int64_t (*tap_rows)(const kata__conv *conv, int64_t run, int64_t vectors);
@@ -98,7 +98,7 @@ typedef struct kata__conv_weight_last_table {
      * part[(t channels + c) ld + f], for f < m, first <= c < last. */
     void (*sum)(int64_t m, int64_t channels, int64_t taps, int64_t first, int64_t last,
                 const float *part, int64_t ld, int64_t n_parts, int64_t part_step, float *dw);
-} kata__conv_weight_last_table;
+} kata__conv_nhwc_weight_table;
 
 /* The taps 0 .. size - 1 of a line that has `size` places: output places [*first, *last) of `count`
  * are those at which the tap, `offset` = tap * dilation - pad, falls inside. */

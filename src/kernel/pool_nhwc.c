@@ -1,7 +1,7 @@
-/* Pooling of channels-last tensors: rows of the output are handed out; the loops are in
- * body/pool_last.h. Gradients are gathered, so that each number of dx is written once. */
+/* Pooling of NHWC tensors: rows of the output are handed out; the loops are in
+ * body/pool_nhwc.h. Gradients are gathered, so that each number of dx is written once. */
 #include "kernel/chunks.h"
-#include "kernel/conv_last.h"
+#include "kernel/conv_nhwc.h"
 #include "kernel/table.h"
 
 enum { CHUNK_NUMBERS = 65536 }; /* about as many as a chunk should read and write */
@@ -9,7 +9,7 @@ enum { CHUNK_NUMBERS = 65536 }; /* about as many as a chunk should read and writ
 enum way { MAXIMUM, MAXIMUM_GRADIENT, AVERAGE, AVERAGE_GRADIENT };
 
 struct job {
-    const kata__pool_last_table *table;
+    const kata__pool_nhwc_table *table;
     const kata__conv *g;
     enum way way;
     bool count_include_pad;
@@ -53,7 +53,7 @@ static void pool_chunk(void *argument, int64_t chunk, int worker) {
 
 static void run(kata_context *context, const kata__conv *pool, struct job job) {
     const bool gradient = job.way == MAXIMUM_GRADIENT || job.way == AVERAGE_GRADIENT;
-    job.table = kata__kernels(context)->pool_last;
+    job.table = kata__kernels(context)->pool_nhwc;
     job.g = pool;
     job.rows = pool->n * (gradient ? pool->h : pool->oh);
     const int64_t row_numbers =
@@ -65,25 +65,25 @@ static void run(kata_context *context, const kata__conv *pool, struct job job) {
     }
 }
 
-void kata__max_pool_last(kata_context *context, const kata__conv *pool, const float *x, float *y,
+void kata__max_pool_nhwc(kata_context *context, const kata__conv *pool, const float *x, float *y,
                          uint8_t *index) {
     assert(!index || pool->kh * pool->kw <= KATA__POOL_NONE);
     run(context, pool, (struct job){.way = MAXIMUM, .in = x, .out = y, .index = index});
 }
 
-void kata__max_pool_last_gradient(kata_context *context, const kata__conv *pool, const float *dy,
+void kata__max_pool_nhwc_gradient(kata_context *context, const kata__conv *pool, const float *dy,
                                   const uint8_t *index, float *dx) {
     run(context, pool,
         (struct job){.way = MAXIMUM_GRADIENT, .in = dy, .out = dx, .from_index = index});
 }
 
-void kata__average_pool_last(kata_context *context, const kata__conv *pool, bool count_include_pad,
+void kata__average_pool_nhwc(kata_context *context, const kata__conv *pool, bool count_include_pad,
                              const float *x, float *y) {
     run(context, pool,
         (struct job){.way = AVERAGE, .in = x, .out = y, .count_include_pad = count_include_pad});
 }
 
-void kata__average_pool_last_gradient(kata_context *context, const kata__conv *pool,
+void kata__average_pool_nhwc_gradient(kata_context *context, const kata__conv *pool,
                                       bool count_include_pad, const float *dy, float *dx) {
     run(context, pool,
         (struct job){

@@ -1,12 +1,12 @@
-/* The convolution of channels-last tensors, with all that may happen to its sums, against plain
+/* The convolution of NHWC tensors, with all that may happen to its sums, against plain
  * loops in double: every instruction set, the same bits for every number of threads, nothing
  * written outside the output. */
 #include "kernel/reference_gemm.h"
-#include "kernel/conv_last.h"
+#include "kernel/conv_nhwc.h"
 
 enum { GUARD = 64 };
 
-/* What is asked of kata__conv_store; also that the weight is given turned. */
+/* What is asked of kata__conv_store; also that the weight is given flipped. */
 enum {
     BIAS = 1,
     RESIDUAL = 2,
@@ -14,7 +14,7 @@ enum {
     MASK = 8,
     POOL = 16,
     INDEX = 32, /* with POOL */
-    TURNED = 64,
+    FLIPPED = 64,
     EXACT = 128, /* small whole numbers: every sum is exact, many are equal */
     OPTIONS = 256,
     NANS = 512 /* some numbers are NaNs */
@@ -126,16 +126,16 @@ static void check_guards(const char *what, const unsigned char *block, size_t n_
  * reversed. */
 static float *turn(const kata__conv *g, const float *weight) {
     const int64_t cg = g->c / g->groups, fg = g->f / g->groups, taps = g->kh * g->kw;
-    float *turned = reference_buffer((size_t)(g->f * cg * taps) * sizeof(float));
+    float *flipped = reference_buffer((size_t)(g->f * cg * taps) * sizeof(float));
     for (int64_t f = 0; f < g->f; f++) {
         for (int64_t c = 0; c < cg; c++) {
             for (int64_t t = 0; t < taps; t++) {
-                turned[((f / fg * cg + c) * fg + f % fg) * taps + taps - 1 - t] =
+                flipped[((f / fg * cg + c) * fg + f % fg) * taps + taps - 1 - t] =
                     weight[(f * cg + c) * taps + t];
             }
         }
     }
-    return turned;
+    return flipped;
 }
 
 static void check(const kata__conv *g, int options) {
@@ -145,7 +145,7 @@ static void check(const kata__conv *g, int options) {
     float *x = some_numbers(g->n * g->h * g->w * g->c, options);
     float *weight = some_numbers(g->f * (g->c / g->groups) * g->kh * g->kw, options & ~NANS);
     float *bias = some_numbers(g->f, options & ~NANS), *residual = some_numbers(full, options);
-    float *mask = some_numbers(full, options), *turned = turn(g, weight);
+    float *mask = some_numbers(full, options), *flipped = turn(g, weight);
     kata__conv_store store = {.bias = options & BIAS ? bias : NULL,
                               .residual = options & RESIDUAL ? residual : NULL,
                               .relu = options & RELU,
@@ -172,14 +172,14 @@ static void check(const kata__conv *g, int options) {
                 continue;
             }
             float *packed = reference_buffer(
-                (size_t)kata__conv_last_packed(context, g, KATA__CONV_DIRECT) * sizeof(float));
-            kata__conv_last_pack(context, g, KATA__CONV_DIRECT, options & TURNED,
-                                 options & TURNED ? turned : weight, packed);
+                (size_t)kata__conv_nhwc_packed(context, g, KATA__CONV_DIRECT) * sizeof(float));
+            kata__conv_nhwc_pack(context, g, KATA__CONV_DIRECT, options & FLIPPED,
+                                 options & FLIPPED ? flipped : weight, packed);
             kata__workspace workspace = reference_workspace(
-                context, kata__conv_last_workspace(context, g, KATA__CONV_DIRECT, &store));
+                context, kata__conv_nhwc_workspace(context, g, KATA__CONV_DIRECT, &store));
             unsigned char *y = guarded(y_bytes), *index = guarded(index_bytes);
             store.index = indexed ? index + GUARD : NULL;
-            kata__conv_last(context, g, KATA__CONV_DIRECT, x, packed, &store, (float *)(y + GUARD),
+            kata__conv_nhwc(context, g, KATA__CONV_DIRECT, x, packed, &store, (float *)(y + GUARD),
                             &workspace);
             check_guards(what, y, y_bytes);
             check_guards(what, index, index_bytes);
@@ -201,7 +201,7 @@ static void check(const kata__conv *g, int options) {
     }
     free(x);
     free(weight);
-    free(turned);
+    free(flipped);
     free(bias);
     free(residual);
     free(mask);
@@ -305,7 +305,7 @@ static void test_layers(void **state) {
         check(&g, BIAS | RELU);
         check(&g, BIAS | RELU | POOL | INDEX);
         check(&g, BIAS | RELU | POOL | INDEX | EXACT);
-        check(&g, TURNED | MASK | EXACT);
+        check(&g, FLIPPED | MASK | EXACT);
         check(&g, RESIDUAL | RELU);
     }
 }
@@ -357,12 +357,12 @@ static void test_not_finite(void **state) {
             continue;
         }
         float *packed = reference_buffer(
-            (size_t)kata__conv_last_packed(context, &g, KATA__CONV_DIRECT) * sizeof(float));
+            (size_t)kata__conv_nhwc_packed(context, &g, KATA__CONV_DIRECT) * sizeof(float));
         float *y = reference_buffer((size_t)count * sizeof(float));
-        kata__conv_last_pack(context, &g, KATA__CONV_DIRECT, false, weight, packed);
+        kata__conv_nhwc_pack(context, &g, KATA__CONV_DIRECT, false, weight, packed);
         kata__workspace workspace = reference_workspace(
-            context, kata__conv_last_workspace(context, &g, KATA__CONV_DIRECT, &store));
-        kata__conv_last(context, &g, KATA__CONV_DIRECT, x, packed, &store, y, &workspace);
+            context, kata__conv_nhwc_workspace(context, &g, KATA__CONV_DIRECT, &store));
+        kata__conv_nhwc(context, &g, KATA__CONV_DIRECT, x, packed, &store, y, &workspace);
         for (int64_t i = 0; i < count; i++) {
             const int64_t ox = i / g.f % g.ow, oy = i / g.f / g.ow;
             const bool nan = llabs(oy - 4) <= 1 && llabs(ox - 4) <= 1;
@@ -400,11 +400,11 @@ static void test_nan_in_window(void **state) {
 static void test_algorithms(void **state) {
     (void)state;
     kata__conv g = plain(3, 32, 14, 48, 3, 1, 1, 1);
-    const kata__conv_algorithm chosen = kata__conv_last_algorithm(&g);
+    const kata__conv_algorithm chosen = kata__conv_nhwc_algorithm(&g);
     g.n = 1;
-    assert_int_equal(kata__conv_last_algorithm(&g), chosen);
+    assert_int_equal(kata__conv_nhwc_algorithm(&g), chosen);
     const kata__conv strided = plain(1, 32, 14, 48, 3, 1, 2, 1);
-    assert_int_equal(kata__conv_last_algorithm(&strided), KATA__CONV_DIRECT);
+    assert_int_equal(kata__conv_nhwc_algorithm(&strided), KATA__CONV_DIRECT);
     const int64_t count = g.oh * g.ow * g.f;
     float *x = some_numbers(g.h * g.w * g.c, 0), *weight = some_numbers(g.f * g.c * 9, 0);
     float *bias = some_numbers(g.f, 0);
@@ -415,12 +415,12 @@ static void test_algorithms(void **state) {
         for (int a = KATA__CONV_DIRECT; context && a <= KATA__CONV_WINOGRAD_4; a++) {
             const kata__conv_algorithm algorithm = (kata__conv_algorithm)a;
             float *packed = reference_buffer(
-                (size_t)kata__conv_last_packed(context, &g, algorithm) * sizeof(float));
+                (size_t)kata__conv_nhwc_packed(context, &g, algorithm) * sizeof(float));
             float *y = reference_buffer((size_t)count * sizeof(float));
             kata__workspace workspace = reference_workspace(
-                context, kata__conv_last_workspace(context, &g, algorithm, &store));
-            kata__conv_last_pack(context, &g, algorithm, false, weight, packed);
-            kata__conv_last(context, &g, algorithm, x, packed, &store, y, &workspace);
+                context, kata__conv_nhwc_workspace(context, &g, algorithm, &store));
+            kata__conv_nhwc_pack(context, &g, algorithm, false, weight, packed);
+            kata__conv_nhwc(context, &g, algorithm, x, packed, &store, y, &workspace);
             reference_compare(reference_levels[level], KATA_F32, y, expected, count, 1e-3);
             free(packed);
             free(y);
@@ -440,6 +440,6 @@ int main(void) {
         cmocka_unit_test(test_not_finite), cmocka_unit_test(test_nan_in_window),
         cmocka_unit_test(test_algorithms),
     };
-    return cmocka_run_group_tests_name("kernel/conv_last", tests, reference_setup,
+    return cmocka_run_group_tests_name("kernel/conv_nhwc", tests, reference_setup,
                                        reference_teardown);
 }

@@ -1,4 +1,4 @@
-/* Direct convolution of channels-last tensors: a tile of pixels by one or two vectors of output
+/* Direct convolution of NHWC tensors: a tile of pixels by one or two vectors of output
  * channels stays in registers while the taps and input channels run; a pixel's number is broadcast.
  *
  * A tile's pixels are any: each has the address of its window's first tap, which may lie on the
@@ -811,7 +811,7 @@ static int NAME(conv_vectors)(int64_t fg, int64_t most, int64_t panels, int64_t 
     return most > LANES && fg - p % panels * most > LANES ? 2 : 1;
 }
 
-static void NAME(conv_last_rows)(const kata__conv_last_piece *piece, const bool depthwise) {
+static void NAME(conv_nhwc_rows)(const kata__conv_nhwc_piece *piece, const bool depthwise) {
     const kata__conv *g = piece->conv;
     const kata__conv_store *store = piece->store;
     const int64_t groups = depthwise ? 1 : g->groups, fg = g->f / groups, cg = g->c / g->groups;
@@ -938,17 +938,17 @@ static void NAME(conv_last_rows)(const kata__conv_last_piece *piece, const bool 
     }
 }
 
-static void NAME(conv_last_piece)(const kata__conv_last_piece *piece) {
-    NAME(conv_last_rows)(piece, false);
+static void NAME(conv_nhwc_piece)(const kata__conv_nhwc_piece *piece) {
+    NAME(conv_nhwc_rows)(piece, false);
 }
 
-static void NAME(conv_last_depthwise)(const kata__conv_last_piece *piece) {
-    NAME(conv_last_rows)(piece, true);
+static void NAME(conv_nhwc_depthwise)(const kata__conv_nhwc_piece *piece) {
+    NAME(conv_nhwc_rows)(piece, true);
 }
 
-static const kata__conv_last_table NAME(kata__conv_last) = {
+static const kata__conv_nhwc_table NAME(kata__conv_nhwc) = {
     .lanes = LANES,
     .panel = 2 * LANES,
-    .piece = NAME(conv_last_piece),
-    .depthwise = NAME(conv_last_depthwise),
+    .piece = NAME(conv_nhwc_piece),
+    .depthwise = NAME(conv_nhwc_depthwise),
 };

@@ -1,7 +1,7 @@
-/* The gradient of a channels-last convolution by its weight against plain loops in double, for
+/* The gradient of an NHWC convolution by its weight against plain loops in double, for
  * every instruction set, with dy whole and with the gradient of a pooled output and its index; the
  * same bits for every number of threads. */
-#include "kernel/conv_last.h"
+#include "kernel/conv_nhwc.h"
 #include "kernel/guarded.h"
 
 struct expected {
@@ -82,13 +82,13 @@ static void check(const kata__conv *g, bool pooled, bool bias) {
             }
             /* The workspace begins on a cache line, as a plan's does, and ends at the guard. */
             const kata__workspace_size size =
-                kata__conv_last_weight_workspace(context, g, KATA__CONV_DIRECT, pooled, false);
-            assert_int_equal(size.shared % 64 + size.own % 64, 0);
+                kata__conv_nhwc_weight_workspace(context, g, KATA__CONV_DIRECT, pooled, false);
+            assert_int_equal(size.shared % 64 + size.per_thread % 64, 0);
             const guarded block = guarded_new(kata__workspace_bytes(context, size));
             const kata__workspace workspace = kata__workspace_in(block.data, size);
             const guarded out = guarded_new((size_t)(dw_count + g->f) * sizeof(float));
             float *dw = out.data, *db = dw + dw_count;
-            kata__conv_last_weight(context, g, KATA__CONV_DIRECT, x.data, dy.data,
+            kata__conv_nhwc_weight(context, g, KATA__CONV_DIRECT, x.data, dy.data,
                                    pooled ? index.data : NULL, false, dw, bias ? db : NULL,
                                    &workspace);
             guarded_free(block);
@@ -214,12 +214,12 @@ static void test_no_leak(void **state) {
             continue;
         }
         const kata__workspace_size size =
-            kata__conv_last_weight_workspace(context, &g, KATA__CONV_DIRECT, false, false);
+            kata__conv_nhwc_weight_workspace(context, &g, KATA__CONV_DIRECT, false, false);
         const guarded block = guarded_new(kata__workspace_bytes(context, size));
         const kata__workspace workspace = kata__workspace_in(block.data, size);
         memset(block.data, 0xFF, kata__workspace_bytes(context, size)); /* no number is one */
         float dw[5 * 9 * 9], db[5];
-        kata__conv_last_weight(context, &g, KATA__CONV_DIRECT, x.data, dy.data, NULL, false, dw, db,
+        kata__conv_nhwc_weight(context, &g, KATA__CONV_DIRECT, x.data, dy.data, NULL, false, dw, db,
                                &workspace);
         for (int64_t i = 0; i < dw_count; i++) {
             assert_true(i / 81 == 1 || isfinite(dw[i]));

@@ -1,4 +1,4 @@
-/* Pooling of channels-last rows: vectors go along the channels. Float32 only. */
+/* Pooling of NHWC rows: vectors go along the channels. Float32 only. */
 
 typedef uint8_t kata__pool_bytes __attribute__((vector_size(LANES)));
 
@@ -394,7 +394,7 @@ static void kata__pool_average_gradient(const kata__conv *g, bool count_include_
     }
 }
 
-static const kata__pool_last_table kata__pool_last = {
+static const kata__pool_nhwc_table kata__pool_nhwc = {
     .maximum = kata__pool_maximum,
     .maximum_gradient = kata__pool_maximum_gradient,
     .average = kata__pool_average,
