@@ -5,6 +5,7 @@
 #include "op/cases_index.h"
 #include "op/cases_integer.h"
 #include "op/cases_nhwc.h"
+#include "op/cases_resize.h"
 #include "op/cases_sort.h"
 #if __has_include("op/cases_b.h")
 #include "op/cases_b.h"
@@ -20,7 +21,7 @@ typedef struct list {
 static const list lists[] = {
     LIST(cases_math),  LIST(cases_arithmetic), LIST(cases_logic),    LIST(cases_reduce),
     LIST(cases_shape), LIST(cases_move),       LIST(cases_generate), LIST(cases_nhwc),
-    LIST(cases_index), LIST(cases_integer),    LIST(cases_sort),
+    LIST(cases_index), LIST(cases_integer),    LIST(cases_sort),     LIST(cases_resize),
 #if __has_include("op/cases_b.h")
     LIST(cases_b),
 #endif
