@@ -79,6 +79,10 @@ int kata__op_attribute(const kata_op *op, const char *name);
 kata_status kata__node_infer(const kata_graph *graph, const kata_op *op,
                              const kata_attribute_value *attributes, const kata_value *inputs,
                              int n_inputs, kata_type *outputs, int n_outputs);
+/* Adds a node with the operator and the attributes of `like`, which may be another graph's, and
+ * like->n_inputs inputs; fills like->n_outputs outputs. */
+kata_status kata__node_add_like(kata_graph *graph, const char *name, const kata__node *like,
+                                const kata_value *inputs, kata_value *outputs);
 /* Copies a node's attributes into `attributes` for kata_graph_node_outputs (only those set).
  * Returns how many. `attributes` must hold as many as the row lists. */
 int kata__node_attributes(const kata__node *node, kata_attribute *attributes);

@@ -27,16 +27,16 @@ static double attribute_number(const kata_op *op, double number) {
     return (op->flags & KATA_OP_INTERNAL) == 0 ? (double)(float)number : number;
 }
 
-/* Copies one given attribute into the arena. */
-static kata_status copy_attribute(kata_graph *graph, const kata_op *op, const kata_attribute *given,
-                                  kata_attribute_value *value) {
+/* Copies one given attribute of that type into the arena. */
+static kata_status copy_attribute(kata_graph *graph, const kata_op *op, kata_attribute_type type,
+                                  const kata_attribute_value *given, kata_attribute_value *value) {
     *value = (kata_attribute_value){
         .is_set = true, .i = given->i, .f = attribute_number(op, given->f), .n = given->n};
-    if (given->type == KATA_ATTRIBUTE_STRING && given->s != NULL) {
+    if (type == KATA_ATTRIBUTE_STRING && given->s != NULL) {
         value->s = kata__arena_strdup(&graph->arena, given->s);
         return value->s == NULL ? KATA_OUT_OF_MEMORY : KATA_OK;
     }
-    if (given->type == KATA_ATTRIBUTE_INTS) {
+    if (type == KATA_ATTRIBUTE_INTS) {
         int64_t *ints = kata__arena_alloc(&graph->arena, (size_t)given->n + 1, sizeof *ints);
         if (ints == NULL) {
             return KATA_OUT_OF_MEMORY;
@@ -45,7 +45,7 @@ static kata_status copy_attribute(kata_graph *graph, const kata_op *op, const ka
             memcpy(ints, given->ints, (size_t)given->n * sizeof *ints);
         }
         value->ints = ints;
-    } else if (given->type == KATA_ATTRIBUTE_FLOATS) {
+    } else if (type == KATA_ATTRIBUTE_FLOATS) {
         double *floats = kata__arena_alloc(&graph->arena, (size_t)given->n + 1, sizeof *floats);
         if (floats == NULL) {
             return KATA_OUT_OF_MEMORY;
@@ -54,7 +54,7 @@ static kata_status copy_attribute(kata_graph *graph, const kata_op *op, const ka
             floats[i] = attribute_number(op, given->floats[i]);
         }
         value->floats = floats;
-    } else if (given->type == KATA_ATTRIBUTE_TENSOR && given->tensor != NULL) {
+    } else if (type == KATA_ATTRIBUTE_TENSOR && given->tensor != NULL) {
         kata_tensor *tensor = kata__arena_alloc(&graph->arena, 1, sizeof *tensor);
         void *data = kata__arena_alloc(&graph->arena, kata_tensor_bytes(given->tensor) + 1, 1);
         if (tensor == NULL || data == NULL) {
@@ -92,7 +92,14 @@ static kata_status fill_attributes(kata_graph *graph, const kata_op *op,
                              given[i].name, op->name, attribute_type_names[op->attributes[k].type],
                              attribute_type_names[given[i].type]);
         }
-        KATA__TRY(copy_attribute(graph, op, &given[i], &values[k]));
+        const kata_attribute_value value = {.i = given[i].i,
+                                            .f = given[i].f,
+                                            .s = given[i].s,
+                                            .n = given[i].n,
+                                            .ints = given[i].ints,
+                                            .floats = given[i].floats,
+                                            .tensor = given[i].tensor};
+        KATA__TRY(copy_attribute(graph, op, given[i].type, &value, &values[k]));
     }
     for (int i = 0; i < n; i++) {
         if (op->attributes[i].required && !values[i].is_set) {
@@ -149,16 +156,12 @@ static kata_status check_inputs(const kata_graph *graph, const kata_op *op,
     return KATA_OK;
 }
 
-static kata_status node_add(kata_graph *graph, const char *name, const char *op_name,
-                            const kata_value *inputs, int n_inputs, const kata_attribute *given,
-                            int n_given, kata_value *outputs, int n_outputs) {
-    const kata_op *op = kata_op_find(graph->context, op_name);
-    if (op == NULL) {
-        return kata_fail(KATA_NOT_FOUND, "there is no operator %s", op_name);
-    }
-    KATA__TRY(check_inputs(graph, op, inputs, n_inputs, n_outputs));
-    kata__node node = {.op = op, .n_inputs = n_inputs, .n_outputs = n_outputs};
-    KATA__TRY(fill_attributes(graph, op, given, n_given, &node.attributes));
+/* Appends the node; `attributes` lie in the graph's arena. */
+static kata_status node_add(kata_graph *graph, const char *name, const kata_op *op,
+                            const kata_value *inputs, int n_inputs,
+                            kata_attribute_value *attributes, kata_value *outputs, int n_outputs) {
+    kata__node node = {
+        .op = op, .n_inputs = n_inputs, .n_outputs = n_outputs, .attributes = attributes};
     kata_type types[KATA_MAX_OUTPUTS];
     KATA__TRY(kata__node_infer(graph, op, node.attributes, inputs, n_inputs, types, n_outputs));
 
@@ -189,6 +192,54 @@ static kata_status node_add(kata_graph *graph, const char *name, const char *op_
     return KATA_OK;
 }
 
+static kata_status node_new(kata_graph *graph, const char *name, const char *op_name,
+                            const kata_value *inputs, int n_inputs, const kata_attribute *given,
+                            int n_given, kata_value *outputs, int n_outputs) {
+    kata_attribute_value *attributes = NULL;
+    const kata_op *op = kata_op_find(graph->context, op_name);
+    if (op == NULL) {
+        return kata_fail(KATA_NOT_FOUND, "there is no operator %s", op_name);
+    }
+    KATA__TRY(check_inputs(graph, op, inputs, n_inputs, n_outputs));
+    KATA__TRY(fill_attributes(graph, op, given, n_given, &attributes));
+    return node_add(graph, name, op, inputs, n_inputs, attributes, outputs, n_outputs);
+}
+
+static kata_status node_like(kata_graph *graph, const char *name, const kata__node *like,
+                             const kata_value *inputs, kata_value *outputs) {
+    const int n = count_attributes(like->op);
+    KATA__TRY(check_inputs(graph, like->op, inputs, like->n_inputs, like->n_outputs));
+    kata_attribute_value *attributes =
+        kata__arena_alloc(&graph->arena, (size_t)n + 1, sizeof *attributes);
+    if (attributes == NULL) {
+        return KATA_OUT_OF_MEMORY;
+    }
+    for (int i = 0; i < n; i++) {
+        attributes[i] = like->attributes[i];
+        if (attributes[i].is_set) {
+            KATA__TRY(copy_attribute(graph, like->op, like->op->attributes[i].type,
+                                     &like->attributes[i], &attributes[i]));
+        }
+    }
+    return node_add(graph, name, like->op, inputs, like->n_inputs, attributes, outputs,
+                    like->n_outputs);
+}
+
+/* A node was added or not: no half-made outputs, and the graph's sticky fault. */
+static kata_status node_end(kata_graph *graph, const char *name, kata_status status,
+                            kata_value *outputs, int n_outputs) {
+    if (status == KATA_OK) {
+        return KATA_OK;
+    }
+    for (int i = 0; i < n_outputs; i++) {
+        outputs[i] = KATA_NONE;
+    }
+    if (name != NULL || graph->scope != NULL) {
+        kata_fail_in(status, "%s", name != NULL ? name : graph->scope);
+    }
+    return kata__graph_fault(graph, status);
+}
+
 kata_status kata_graph_node_outputs(kata_graph *graph, const char *name, const char *op,
                                     const kata_value *inputs, int n_inputs,
                                     const kata_attribute *attributes, int n_attributes,
@@ -200,17 +251,17 @@ kata_status kata_graph_node_outputs(kata_graph *graph, const char *name, const c
         return graph->status;
     }
     kata_status status =
-        node_add(graph, name, op, inputs, n_inputs, attributes, n_attributes, outputs, n_outputs);
-    if (status != KATA_OK) {
-        for (int i = 0; i < n_outputs; i++) {
-            outputs[i] = KATA_NONE;
-        }
-        if (name != NULL || graph->scope != NULL) {
-            kata_fail_in(status, "%s", name != NULL ? name : graph->scope);
-        }
-        return kata__graph_fault(graph, status);
+        node_new(graph, name, op, inputs, n_inputs, attributes, n_attributes, outputs, n_outputs);
+    return node_end(graph, name, status, outputs, n_outputs);
+}
+
+kata_status kata__node_add_like(kata_graph *graph, const char *name, const kata__node *like,
+                                const kata_value *inputs, kata_value *outputs) {
+    if (graph->status != KATA_OK) {
+        return graph->status;
     }
-    return KATA_OK;
+    kata_status status = node_like(graph, name, like, inputs, outputs);
+    return node_end(graph, name, status, outputs, like->n_outputs);
 }
 
 kata_value kata_graph_node(kata_graph *graph, const char *op, const kata_value *inputs,

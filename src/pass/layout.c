@@ -9,18 +9,19 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "graph/copy.h"
 #include "kernel/winograd.h"
 #include "op/problem.h"
 #include "pass/fuse.h"
 
+/* Beside the NCHW one, which is the copier's. */
 typedef struct twins {
-    kata_value nchw, nhwc;
+    kata_value nhwc;
     kata_value index; /* of a pool's result: the places of the maxima */
 } twins;
 
 typedef struct layout {
-    const kata_graph *from;
-    kata_graph *to;
+    kata__copier copy;
     kata__fusion fusion;
     twins *twins;   /* by value of `from` */
     bool *deferred; /* by node: made only if somebody asks for its result */
@@ -28,7 +29,7 @@ typedef struct layout {
 } layout;
 
 static const kata_type *type_of(const layout *l, kata_value old) {
-    return &l->from->values[old.id].type;
+    return &l->copy.from->values[old.id].type;
 }
 
 /* --- adding nodes ---------------------------------------------------------------------------- */
@@ -36,28 +37,17 @@ static const kata_type *type_of(const layout *l, kata_value old) {
 static kata_status add(layout *l, const char *name, const char *op, const kata_value *inputs,
                        int n_inputs, const kata_attribute *attributes, int n_attributes,
                        kata_value *outputs, int n_outputs) {
-    return kata_graph_node_outputs(l->to, name, op, inputs, n_inputs, attributes, n_attributes,
+    return kata_graph_node_outputs(l->copy.to, name, op, inputs, n_inputs, attributes, n_attributes,
                                    outputs, n_outputs);
 }
 
-static kata_status keep_name(layout *l, kata_value old, kata_value value, const char *suffix) {
-    const kata__value_info *info = kata__graph_info(l->from, old);
-    if (suffix == NULL) {
-        return kata__graph_name_value(l->to, value, info->name, info->named);
-    }
-    char name[256];
-    snprintf(name, sizeof name, "%.200s/%s", info->name, suffix);
-    return kata__graph_name_value(l->to, value, name, false);
-}
-
 static kata_status set_nchw(layout *l, kata_value old, kata_value value) {
-    l->twins[old.id].nchw = value;
-    return keep_name(l, old, value, NULL);
+    return kata__copy_set(&l->copy, old, value);
 }
 
 static kata_status set_nhwc(layout *l, kata_value old, kata_value value) {
     l->twins[old.id].nhwc = value;
-    return keep_name(l, old, value, "nhwc");
+    return kata__copy_name(&l->copy, old, value, "nhwc");
 }
 
 static kata_shape nhwc_shape(const kata_shape *nchw) {
@@ -66,7 +56,7 @@ static kata_shape nhwc_shape(const kata_shape *nchw) {
 
 static kata_status reshape(layout *l, const char *name, kata_value value, const kata_shape *shape,
                            kata_value *out) {
-    kata_value sizes = kata_graph_int64s(l->to, shape->dim, shape->rank);
+    kata_value sizes = kata_graph_int64s(l->copy.to, shape->dim, shape->rank);
     return add(l, name, "Reshape", (kata_value[]){value, sizes}, 2, NULL, 0, out, 1);
 }
 
@@ -77,7 +67,7 @@ static kata_status convert(layout *l, kata_value old, bool to_nhwc, kata_value v
     const kata_shape *nchw = &type_of(l, old)->shape;
     kata_shape shape = to_nhwc ? nhwc_shape(nchw) : *nchw;
     char name[256];
-    snprintf(name, sizeof name, "%.200s/layout", l->from->values[old.id].name);
+    snprintf(name, sizeof name, "%.200s/layout", l->copy.from->values[old.id].name);
     if (nchw->dim[1] == 1 || nchw->dim[2] * nchw->dim[3] == 1) {
         return reshape(l, name, value, &shape, out);
     }
@@ -127,7 +117,7 @@ static kata_status spread(layout *l, kata_value old, kata_value *out) {
     KATA__TRY(as_nhwc(l, group->from, &inputs[0]));
     inputs[1] = l->twins[group->result.id].index;
     char name[256];
-    snprintf(name, sizeof name, "%.160s/gradient/MaxPool", l->from->nodes[group->pool].name);
+    snprintf(name, sizeof name, "%.160s/gradient/MaxPool", l->copy.from->nodes[group->pool].name);
     KATA__TRY(add(l, name, "kata:MaxPoolNhwcGrad", inputs, 2, a.list, a.n, out, 1));
     return set_nhwc(l, old, *out);
 }
@@ -150,28 +140,22 @@ static kata_status as_nhwc(layout *l, kata_value old, kata_value *out) {
 
 static kata_status copy_nchw(layout *l, const kata__node *node);
 
-/* The NCHW twin; none for none. Constants are brought over at their first use. */
+/* The NCHW twin; none for none. */
 static kata_status as_nchw(layout *l, kata_value old, kata_value *out) {
-    *out = KATA_NONE;
-    if (old.id == 0 || l->twins[old.id].nchw.id != 0) {
-        *out = old.id == 0 ? KATA_NONE : l->twins[old.id].nchw;
-        return KATA_OK;
-    }
-    const kata__value_info *info = &l->from->values[old.id];
-    if (info->kind == KATA__VALUE_CONSTANT) {
-        *out = kata_graph_constant(l->to, NULL, &info->constant);
-        KATA__TRY(l->to->status);
-        return set_nchw(l, old, *out);
-    }
+    return kata__copy_value(&l->copy, old, out);
+}
+
+/* An NCHW twin that is not there yet. */
+static kata_status make_nchw(kata__copier *copier, kata_value old) {
+    layout *l = (layout *)copier;
+    const kata__value_info *info = &copier->from->values[old.id];
     if (info->kind == KATA__VALUE_NODE && l->deferred[info->node]) {
-        KATA__TRY(copy_nchw(l, &l->from->nodes[info->node]));
-        *out = l->twins[old.id].nchw;
-        return KATA_OK;
+        return copy_nchw(l, &copier->from->nodes[info->node]);
     }
     kata_value value;
     KATA__TRY(as_nhwc(l, old, &value));
-    KATA__TRY(convert(l, old, false, value, out));
-    return set_nchw(l, old, *out);
+    KATA__TRY(convert(l, old, false, value, &value));
+    return set_nchw(l, old, value);
 }
 
 /* --- convolutions ---------------------------------------------------------------------------- */
@@ -205,12 +189,12 @@ static kata_status packed_weight(layout *l, const kata__node *core, kata_value o
                                  kata_value *out) {
     kata_value weight;
     KATA__TRY(as_nchw(l, old, &weight));
-    kata__value_kind kind = l->from->values[old.id].kind;
+    kata__value_kind kind = l->copy.from->values[old.id].kind;
     if (l->updates || (kind != KATA__VALUE_VARIABLE && kind != KATA__VALUE_CONSTANT)) {
         *out = weight;
         return KATA_OK;
     }
-    int64_t packed = kata__conv_nhwc_numbers(l->to->context, v, algorithm);
+    int64_t packed = kata__conv_nhwc_numbers(l->copy.to->context, v, algorithm);
     conv_attributes a;
     set_conv(&a, v, algorithm);
     a.list[a.n++] = (kata_attribute)KATA_INTS_OF("input", a.input, 4);
@@ -230,7 +214,7 @@ static bool is_wanted_nchw(const layout *l, const kata__group *group,
     bool wanted =
         algorithm == KATA__CONV_DIRECT && shape->dim[1] > 1 && shape->dim[2] * shape->dim[3] > 1;
     for (int32_t i = f->first_use[v]; i < f->first_use[v + 1]; i++) {
-        const kata_op *op = l->from->nodes[f->uses[i]].op;
+        const kata_op *op = l->copy.from->nodes[f->uses[i]].op;
         bool view =
             (op == &kata__op_Flatten || op == &kata__op_Reshape) && !l->deferred[f->uses[i]];
         bool gradient = f->group_of[f->uses[i]] >= 0 && group->pool >= 0 &&
@@ -242,10 +226,10 @@ static bool is_wanted_nchw(const layout *l, const kata__group *group,
 
 /* Conv, or the gradient of one by its input, with all that its group does before it stores. */
 static kata_status copy_conv(layout *l, const kata__group *group) {
-    const kata__node *core = &l->from->nodes[group->core];
+    const kata__node *core = &l->copy.from->nodes[group->core];
     kata_value inputs[5] = {KATA_NONE}, outputs[2];
     kata__conv v, conv;
-    (void)kata__is_picture_conv(l->from, core, &conv);
+    (void)kata__is_picture_conv(l->copy.from, core, &conv);
     bool flipped = core->op == &kata__op_kata_ConvGradInput;
     v = conv;
     if (flipped) {
@@ -279,7 +263,7 @@ static kata_status copy_conv(layout *l, const kata__group *group) {
         add(l, core->name, "kata:ConvNhwc", inputs, n_inputs, a.list, a.n, outputs, n_outputs));
     if (n_outputs > 1) {
         l->twins[group->result.id].index = outputs[1];
-        KATA__TRY(keep_name(l, group->result, outputs[1], "index"));
+        KATA__TRY(kata__copy_name(&l->copy, group->result, outputs[1], "index"));
     }
     return to_nchw ? set_nchw(l, group->result, outputs[0])
                    : set_nhwc(l, group->result, outputs[0]);
@@ -289,8 +273,8 @@ static kata_status copy_conv(layout *l, const kata__group *group) {
 static const kata__node *bias_gradient(const layout *l, kata_value dy) {
     const kata__fusion *f = &l->fusion;
     for (int32_t i = f->first_use[dy.id]; i < f->first_use[dy.id + 1]; i++) {
-        const kata__node *node = &l->from->nodes[f->uses[i]];
-        if (node->op == &kata__op_kata_ConvGradBias && l->twins[node->outputs[0].id].nchw.id == 0) {
+        const kata__node *node = &l->copy.from->nodes[f->uses[i]];
+        if (node->op == &kata__op_kata_ConvGradBias && l->copy.map[node->outputs[0].id].id == 0) {
             return node;
         }
     }
@@ -302,10 +286,10 @@ static const kata__node *bias_gradient(const layout *l, kata_value dy) {
 static bool is_read_nchw(const layout *l, kata_value dy, const kata__group *group,
                          kata__conv_algorithm algorithm, int n_readers) {
     const kata__fusion *f = &l->fusion;
-    const twins *from = &l->twins[group->from.id];
     const kata_shape *shape = &type_of(l, group->from)->shape;
     return algorithm == KATA__CONV_DIRECT && shape->dim[1] > 1 &&
-           shape->dim[2] * shape->dim[3] > 1 && from->nchw.id != 0 && from->nhwc.id == 0 &&
+           shape->dim[2] * shape->dim[3] > 1 && l->copy.map[group->from.id].id != 0 &&
+           l->twins[group->from.id].nhwc.id == 0 &&
            f->first_use[group->from.id + 1] - f->first_use[group->from.id] == 1 &&
            f->first_use[dy.id + 1] - f->first_use[dy.id] == n_readers;
 }
@@ -342,7 +326,7 @@ static kata_status copy_weight_gradient(layout *l, const kata__node *node, const
 /* Has a twin that is NHWC already, and no NCHW one. */
 static bool is_nhwc(const layout *l, kata_value old) {
     const twins *t = &l->twins[old.id];
-    return t->nchw.id == 0 &&
+    return l->copy.map[old.id].id == 0 &&
            (t->nhwc.id != 0 || (old.id != 0 && l->fusion.spread_of[old.id] >= 0));
 }
 
@@ -363,8 +347,9 @@ typedef struct source {
 /* Goes one step up from `value` if its node only reshapes or multiplies by a number, for this one
  * use. */
 static const kata__node *step_up(const layout *l, kata_value value, source *s) {
-    const kata__value_info *info = &l->from->values[value.id];
-    const kata__node *node = info->kind == KATA__VALUE_NODE ? &l->from->nodes[info->node] : NULL;
+    const kata__value_info *info = &l->copy.from->values[value.id];
+    const kata__node *node =
+        info->kind == KATA__VALUE_NODE ? &l->copy.from->nodes[info->node] : NULL;
     if (node == NULL || sole_use(l, value) < 0 || info->type.dtype != KATA_F32) {
         return NULL;
     }
@@ -375,7 +360,7 @@ static const kata__node *step_up(const layout *l, kata_value value, source *s) {
     const kata_tensor *number = NULL;
     int k = 0;
     for (; node->op == &kata__op_Mul && number == NULL && k < 2; k++) {
-        number = kata__graph_constant_of(l->from, node->inputs[1 - k]);
+        number = kata__graph_constant_of(l->copy.from, node->inputs[1 - k]);
     }
     if (number == NULL || kata_tensor_count(number) != 1 ||
         !kata_shape_equal(&type_of(l, node->inputs[k - 1])->shape, &info->type.shape)) {
@@ -393,7 +378,7 @@ static source source_of(layout *l, const kata__node *gemm, bool defer) {
     const kata__node *node;
     while (!l->updates && (node = step_up(l, s.base, &s)) != NULL) {
         if (defer) {
-            l->deferred[node - l->from->nodes] = true;
+            l->deferred[node - l->copy.from->nodes] = true;
         }
     }
     return s;
@@ -423,7 +408,7 @@ static kata_status product_operands(layout *l, const kata__node *gemm, const sou
                                     bool swap_b, kata_value *inputs) {
     const kata_shape *a = &type_of(l, gemm->inputs[0])->shape;
     const kata_shape *base = &type_of(l, s->base)->shape;
-    kata__value_kind kind = l->from->values[gemm->inputs[1].id].kind;
+    kata__value_kind kind = l->copy.from->values[gemm->inputs[1].id].kind;
     bool stands = kind == KATA__VALUE_VARIABLE || kind == KATA__VALUE_CONSTANT;
     bool features = base->rank == 4 && a->dim[0] == base->dim[0] && !swap_a;
     if (stands && features && !l->updates && is_nhwc(l, s->base)) {
@@ -439,7 +424,7 @@ static kata_status product_operands(layout *l, const kata__node *gemm, const sou
 }
 
 static kata_status copy_gemm(layout *l, const kata__group *group) {
-    const kata__node *core = &l->from->nodes[group->core];
+    const kata__node *core = &l->copy.from->nodes[group->core];
     kata_value inputs[4] = {KATA_NONE}, out;
     kata_attribute list[8];
     int n_inputs = 2, n = 0, n_given = kata__node_attributes(core, list);
@@ -488,7 +473,7 @@ static kata_status copy_max_pool(layout *l, const kata__node *node, const kata__
     int32_t result = node->outputs[0].id;
     bool has_gradient = false;
     for (int32_t i = f->first_use[result]; i < f->first_use[result + 1]; i++) {
-        has_gradient = has_gradient || is_max_gradient_of(&l->from->nodes[f->uses[i]], node);
+        has_gradient = has_gradient || is_max_gradient_of(&l->copy.from->nodes[f->uses[i]], node);
     }
     kata_value x, outputs[2];
     pool_attributes a;
@@ -498,7 +483,7 @@ static kata_status copy_max_pool(layout *l, const kata__node *node, const kata__
         add(l, node->name, "kata:MaxPoolNhwc", &x, 1, a.list, a.n, outputs, has_gradient ? 2 : 1));
     if (has_gradient) {
         l->twins[result].index = outputs[1];
-        KATA__TRY(keep_name(l, node->outputs[0], outputs[1], "index"));
+        KATA__TRY(kata__copy_name(&l->copy, node->outputs[0], outputs[1], "index"));
     }
     return set_nhwc(l, node->outputs[0], outputs[0]);
 }
@@ -530,7 +515,7 @@ static kata_status try_pool(layout *l, const kata__node *node, bool *done) {
         type->dtype != KATA_F32 || type->shape.rank != 4 || node->n_outputs != 1) {
         return KATA_OK;
     }
-    kata_call call = kata__node_call(l->from, node, inputs, outputs);
+    kata_call call = kata__node_call(l->copy.from, node, inputs, outputs);
     if (!kata__pool_problem(&call, &v, &count_pad) || v.kh * v.kw > 255) {
         return KATA_OK;
     }
@@ -572,23 +557,10 @@ static kata_status copy_global_pool(layout *l, const kata__node *node) {
 
 /* --- everything else ------------------------------------------------------------------------- */
 
-static void full_name(const kata__node *node, char *name, size_t size) {
-    bool ai_onnx = node->op->domain == NULL || node->op->domain[0] == '\0';
-    snprintf(name, size, "%s%s%s", ai_onnx ? "" : node->op->domain, ai_onnx ? "" : ":",
-             node->op->name);
-}
-
 /* The node itself, on the twins that `inputs` holds. */
 static kata_status add_same(layout *l, const kata__node *node, const kata_value *inputs,
                             kata_value *outputs) {
-    kata_attribute attributes[64];
-    char name[256];
-    full_name(node, name, sizeof name);
-    int n = kata__node_attributes(node, attributes);
-    KATA__TRY(
-        add(l, node->name, name, inputs, node->n_inputs, attributes, n, outputs, node->n_outputs));
-    l->to->nodes[l->to->n_nodes - 1].stream = node->stream;
-    return KATA_OK;
+    return kata__copy_node_on(&l->copy, node, node->name, inputs, outputs);
 }
 
 static kata_status copy_nchw(layout *l, const kata__node *node) {
@@ -673,23 +645,26 @@ static kata_status copy_batch_norm(layout *l, const kata__node *node) {
     return set_nhwc(l, node->outputs[0], y);
 }
 
-static kata_status copy_node(layout *l, int32_t i) {
-    const kata__node *node = &l->from->nodes[i];
+static kata_status copy_node(kata__copier *copier, size_t at) {
+    layout *l = (layout *)copier;
+    const int32_t i = (int32_t)at;
+    const kata__node *node = &l->copy.from->nodes[i];
     kata__conv conv;
     bool done = false;
     int32_t g = l->fusion.group_of[i];
     if (g >= 0) {
         const kata__group *group = &l->fusion.groups[g];
-        bool is_gemm = l->from->nodes[group->core].op == &kata__op_Gemm;
+        bool is_gemm = l->copy.from->nodes[group->core].op == &kata__op_Gemm;
         return group->last != i ? KATA_OK : is_gemm ? copy_gemm(l, group) : copy_conv(l, group);
     }
     if (l->deferred[i]) {
         return KATA_OK;
     }
-    if (node->op == &kata__op_kata_ConvGradWeight && kata__is_picture_conv(l->from, node, &conv)) {
+    if (node->op == &kata__op_kata_ConvGradWeight &&
+        kata__is_picture_conv(l->copy.from, node, &conv)) {
         return copy_weight_gradient(l, node, &conv);
     }
-    if (node->op == &kata__op_kata_ConvGradBias && l->twins[node->outputs[0].id].nchw.id != 0) {
+    if (node->op == &kata__op_kata_ConvGradBias && l->copy.map[node->outputs[0].id].id != 0) {
         return KATA_OK;
     }
     KATA__TRY(try_pool(l, node, &done));
@@ -706,69 +681,41 @@ static kata_status copy_node(layout *l, int32_t i) {
     return runs_nhwc(l, node) ? copy_nhwc(l, node) : copy_nchw(l, node);
 }
 
-/* Inputs and variables come first, so that their names are free. */
-static kata_status begin(layout *l) {
-    for (size_t i = 0; i < l->from->n_inputs; i++) {
-        kata_value old = l->from->inputs[i];
-        const kata__value_info *info = kata__graph_info(l->from, old);
-        l->twins[old.id].nchw =
-            kata_graph_input(l->to, info->name, info->type.dtype, &info->type.shape);
-    }
-    for (size_t i = 1; i < l->from->n_values; i++) {
-        if (l->from->values[i].kind == KATA__VALUE_VARIABLE) {
-            l->twins[i].nchw = kata_graph_use_variable(l->to, l->from->values[i].variable);
-        }
-    }
-    for (size_t i = 0; i < l->from->n_nodes; i++) {
-        const kata__node *node = &l->from->nodes[i];
+/* What is known before anything is copied. */
+static void look(layout *l) {
+    const kata_graph *from = l->copy.from;
+    for (size_t i = 0; i < from->n_nodes; i++) {
+        const kata__node *node = &from->nodes[i];
         l->updates = l->updates || (!node->removed && (node->op->flags & KATA_OP_UPDATE) != 0);
     }
     for (size_t i = 0; i < l->fusion.n_groups; i++) {
-        const kata__node *core = &l->from->nodes[l->fusion.groups[i].core];
+        const kata__node *core = &from->nodes[l->fusion.groups[i].core];
         if (core->op == &kata__op_Gemm) {
             (void)source_of(l, core, true);
         }
     }
-    return l->to->status;
-}
-
-static kata_status copy_all(layout *l) {
-    KATA__TRY(begin(l));
-    for (size_t i = 0; i < l->from->n_nodes; i++) {
-        if (!l->from->nodes[i].removed) {
-            KATA__TRY(copy_node(l, (int32_t)i));
-        }
-    }
-    for (size_t i = 0; i < l->from->n_outputs; i++) {
-        kata_value value;
-        KATA__TRY(as_nchw(l, l->from->outputs[i], &value));
-        KATA__TRY(kata_graph_output(l->to, NULL, value));
-    }
-    l->to->prepares = !l->updates;
-    return l->to->status;
 }
 
 kata_status kata_graph_optimize(kata_graph **out, const kata_graph *graph) {
     if (graph->status != KATA_OK) {
         return kata_fail(graph->status, "%s", kata_graph_message(graph));
     }
-    layout l = {.from = graph};
-    KATA__TRY(kata_graph_new(&l.to, graph->context, graph->name));
+    layout l = {.copy = {.from = graph, .node = copy_node, .make = make_nchw}};
     l.twins = kata__alloc_zero(graph->context, graph->n_values, sizeof *l.twins);
     l.deferred = kata__alloc_zero(graph->context, graph->n_nodes + 1, sizeof *l.deferred);
     kata_status status = l.twins == NULL || l.deferred == NULL
                              ? KATA_OUT_OF_MEMORY
                              : kata__fusion_find(&l.fusion, graph);
     if (status == KATA_OK) {
-        status = copy_all(&l);
+        look(&l);
+        status = kata__copy_graph(&l.copy);
         kata__fusion_free(&l.fusion, graph->context);
     }
     kata__free(graph->context, l.twins);
     kata__free(graph->context, l.deferred);
-    if (status != KATA_OK) {
-        kata_graph_free(l.to);
-        return status;
+    if (status == KATA_OK) {
+        l.copy.to->prepares = !l.updates;
+        *out = l.copy.to;
     }
-    *out = l.to;
-    return KATA_OK;
+    return status;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "graph/copy.h"
 #include "kernel/conv_nhwc_bf16.h"
 #include "op/problem.h"
 #include "pass/pass.h"
@@ -18,14 +19,15 @@
 
 enum { ONNX_FLOAT = 1, ONNX_BFLOAT16 = 16 };
 
+/* Beside the one of the type that the value has in the graph that is read, which is the copier's.
+ */
 typedef struct twins {
-    kata_value full, half; /* full: of whatever type the value has in the graph that is read */
-    int32_t spread;        /* the MaxPoolNhwcGrad that makes it, and no twin yet, + 1; or 0 */
+    kata_value half;
+    int32_t spread; /* the MaxPoolNhwcGrad that makes it, and no twin yet, + 1; or 0 */
 } twins;
 
 typedef struct lowering {
-    const kata_graph *from;
-    kata_graph *to;
+    kata__copier copy;
     twins *twins;     /* by value of `from` */
     bool *wants_half; /* by value: some node reads its bfloat16 twin */
     bool *wants_full; /* some node reads the float32 twin */
@@ -49,12 +51,12 @@ static int64_t integer(const kata__node *node, const char *name, int64_t otherwi
 }
 
 static const kata_type *type_of(const lowering *l, kata_value old) {
-    return &l->from->values[old.id].type;
+    return &l->copy.from->values[old.id].type;
 }
 
 static const kata__node *maker(const lowering *l, kata_value old) {
-    const kata__value_info *info = &l->from->values[old.id];
-    return info->kind == KATA__VALUE_NODE ? &l->from->nodes[info->node] : NULL;
+    const kata__value_info *info = &l->copy.from->values[old.id];
+    return info->kind == KATA__VALUE_NODE ? &l->copy.from->nodes[info->node] : NULL;
 }
 
 static bool is_float(const lowering *l, kata_value old) {
@@ -130,11 +132,11 @@ static unsigned half_inputs(const lowering *l, const kata__node *node) {
 }
 
 static void find_uses(lowering *l) {
-    for (size_t i = 0; i < l->from->n_outputs; i++) {
-        l->wants_full[l->from->outputs[i].id] = true;
+    for (size_t i = 0; i < l->copy.from->n_outputs; i++) {
+        l->wants_full[l->copy.from->outputs[i].id] = true;
     }
-    for (size_t i = l->from->n_nodes; i > 0; i--) {
-        const kata__node *node = &l->from->nodes[i - 1];
+    for (size_t i = l->copy.from->n_nodes; i > 0; i--) {
+        const kata__node *node = &l->copy.from->nodes[i - 1];
         unsigned half = node->removed ? 0 : half_inputs(l, node);
         for (int k = 0; k < node->n_inputs && !node->removed; k++) {
             int32_t id = node->inputs[k].id;
@@ -155,55 +157,46 @@ static void find_uses(lowering *l) {
 static kata_status add(lowering *l, const char *name, const char *op, const kata_value *inputs,
                        int n_inputs, const kata_attribute *attributes, int n_attributes,
                        kata_value *outputs, int n_outputs) {
-    return kata_graph_node_outputs(l->to, name, op, inputs, n_inputs, attributes, n_attributes,
+    return kata_graph_node_outputs(l->copy.to, name, op, inputs, n_inputs, attributes, n_attributes,
                                    outputs, n_outputs);
 }
 
 static kata_status set_full(lowering *l, kata_value old, kata_value value) {
-    const kata__value_info *info = kata__graph_info(l->from, old);
-    l->twins[old.id].full = value;
-    return kata__graph_name_value(l->to, value, info->name, info->named);
+    return kata__copy_set(&l->copy, old, value);
 }
 
 static kata_status set_half(lowering *l, kata_value old, kata_value value) {
-    char name[256];
     l->twins[old.id].half = value;
-    snprintf(name, sizeof name, "%.200s/bfloat16", l->from->values[old.id].name);
-    return kata__graph_name_value(l->to, value, name, false);
+    return kata__copy_name(&l->copy, old, value, "bfloat16");
 }
 
 static kata_status cast(lowering *l, kata_value old, kata_value value, int64_t to,
                         kata_value *out) {
     char name[256];
-    snprintf(name, sizeof name, "%.200s/cast", l->from->values[old.id].name);
+    snprintf(name, sizeof name, "%.200s/cast", l->copy.from->values[old.id].name);
     const kata_attribute attribute_to = KATA_INT("to", to);
     return add(l, name, "Cast", &value, 1, &attribute_to, 1, out, 1);
 }
 
 static kata_status copy_node(lowering *l, const kata__node *node);
 
-/* The twin of the type that the value has; none for none. Constants are brought over at their first
- * use. */
+/* The twin of the type that the value has; none for none. */
 static kata_status full(lowering *l, kata_value old, kata_value *out) {
-    *out = KATA_NONE;
-    if (old.id == 0) {
-        return KATA_OK;
-    }
+    return kata__copy_value(&l->copy, old, out);
+}
+
+/* One that is not there yet. */
+static kata_status make_full(kata__copier *copier, kata_value old) {
+    lowering *l = (lowering *)copier;
     twins *t = &l->twins[old.id];
-    const kata__value_info *info = &l->from->values[old.id];
-    if (t->full.id == 0 && info->kind == KATA__VALUE_CONSTANT) {
-        KATA__TRY(set_full(l, old, kata_graph_constant(l->to, NULL, &info->constant)));
-    } else if (t->full.id == 0 && t->spread != 0) {
-        const kata__node *node = &l->from->nodes[t->spread - 1];
+    if (t->spread != 0) {
+        const kata__node *node = &copier->from->nodes[t->spread - 1];
         t->spread = 0;
-        KATA__TRY(copy_node(l, node));
-    } else if (t->full.id == 0) {
-        kata_value value;
-        KATA__TRY(cast(l, old, t->half, ONNX_FLOAT, &value));
-        KATA__TRY(set_full(l, old, value));
+        return copy_node(l, node);
     }
-    *out = t->full;
-    return l->to->status;
+    kata_value value;
+    KATA__TRY(cast(l, old, t->half, ONNX_FLOAT, &value));
+    return set_full(l, old, value);
 }
 
 static kata_status half(lowering *l, kata_value old, kata_value *out) {
@@ -219,7 +212,7 @@ static kata_status half(lowering *l, kata_value old, kata_value *out) {
         KATA__TRY(set_half(l, old, value));
     }
     *out = t->half;
-    return l->to->status;
+    return KATA_OK;
 }
 
 /* --- convolutions ---------------------------------------------------------------------------- */
@@ -273,8 +266,8 @@ static kata_status conv_input(lowering *l, kata_value old, bool may_spread, kata
                               kata_value *index) {
     const twins *t = &l->twins[old.id];
     *index = KATA_NONE;
-    if (t->spread != 0 && may_spread && t->full.id == 0) {
-        const kata__node *node = &l->from->nodes[t->spread - 1];
+    if (t->spread != 0 && may_spread && l->copy.map[old.id].id == 0) {
+        const kata__node *node = &l->copy.from->nodes[t->spread - 1];
         KATA__TRY(half(l, node->inputs[0], x));
         return full(l, node->inputs[1], index);
     }
@@ -312,14 +305,14 @@ static kata_status lower_conv(lowering *l, const kata__node *node) {
     KATA__TRY(conv_input(l, node->inputs[0], reaches_all(node, x, read), &inputs[0], &inputs[5]));
     const kata__conv conv = problem_of(l, node, read);
     kata__conv_algorithm algorithm = kata__conv_bf16_algorithm(
-        l->to->context, &conv, kata__graph_info(l->to, inputs[0])->type.dtype,
+        l->copy.to->context, &conv, kata__graph_info(l->copy.to, inputs[0])->type.dtype,
         flipped ? KATA__CONV_INPUT : KATA__CONV_FORWARD);
     kata_attribute list[16];
     int n = conv_attributes(node, read, algorithm, list);
     list[n] = (kata_attribute)KATA_INTS_OF("input", x->dim, 4);
     list[n + 1] = (kata_attribute)KATA_INT("flipped", flipped);
     list[n + 2] = (kata_attribute)KATA_INT(
-        "packed", kata__conv_bf16_numbers(l->to->context, &conv, algorithm));
+        "packed", kata__conv_bf16_numbers(l->copy.to->context, &conv, algorithm));
     char name[256];
     snprintf(name, sizeof name, "%.200s/weight", node->name);
     KATA__TRY(full(l, weight, &inputs[1]));
@@ -359,7 +352,8 @@ static kata_status lower_conv_gradient(lowering *l, const kata__node *node) {
     KATA__TRY(conv_input(l, node->inputs[0], false, &inputs[0], &none));
     const kata__conv conv = problem_of(l, node, dw);
     kata__conv_algorithm algorithm = kata__conv_bf16_algorithm(
-        l->to->context, &conv, kata__graph_info(l->to, inputs[0])->type.dtype, KATA__CONV_WEIGHT);
+        l->copy.to->context, &conv, kata__graph_info(l->copy.to, inputs[0])->type.dtype,
+        KATA__CONV_WEIGHT);
     kata_attribute list[16];
     int n = conv_attributes(node, dw, algorithm, list);
     KATA__TRY(half(l, node->inputs[1], &inputs[1]));
@@ -412,21 +406,13 @@ static kata_status lower_product(lowering *l, const kata__node *node) {
 
 static kata_status copy_node(lowering *l, const kata__node *node) {
     kata_value inputs[KATA_MAX_INPUTS], outputs[KATA_MAX_OUTPUTS];
-    kata_attribute attributes[64];
-    char name[256];
     bool is_half = only_moves(node) && l->twins[node->inputs[0].id].half.id != 0 &&
-                   l->twins[node->inputs[0].id].full.id == 0;
+                   l->copy.map[node->inputs[0].id].id == 0;
     for (int k = 0; k < node->n_inputs; k++) {
         KATA__TRY(k == 0 && is_half ? half(l, node->inputs[k], &inputs[k])
                                     : full(l, node->inputs[k], &inputs[k]));
     }
-    bool ai_onnx = node->op->domain == NULL || node->op->domain[0] == '\0';
-    snprintf(name, sizeof name, "%s%s%s", ai_onnx ? "" : node->op->domain, ai_onnx ? "" : ":",
-             node->op->name);
-    int n = kata__node_attributes(node, attributes);
-    KATA__TRY(
-        add(l, node->name, name, inputs, node->n_inputs, attributes, n, outputs, node->n_outputs));
-    l->to->nodes[l->to->n_nodes - 1].stream = node->stream;
+    KATA__TRY(kata__copy_node_on(&l->copy, node, node->name, inputs, outputs));
     for (int k = 0; k < node->n_outputs; k++) {
         KATA__TRY(is_half ? set_half(l, node->outputs[k], outputs[k])
                           : set_full(l, node->outputs[k], outputs[k]));
@@ -434,8 +420,9 @@ static kata_status copy_node(lowering *l, const kata__node *node) {
     return KATA_OK;
 }
 
-static kata_status lower_node(lowering *l, int32_t i) {
-    const kata__node *node = &l->from->nodes[i];
+static kata_status lower_node(kata__copier *copier, size_t i) {
+    lowering *l = (lowering *)copier;
+    const kata__node *node = &copier->from->nodes[i];
     if (is_conv(l, node)) {
         return lower_conv(l, node);
     }
@@ -450,64 +437,27 @@ static kata_status lower_node(lowering *l, int32_t i) {
     }
     if (is_spread(node) && is_float(l, node->outputs[0]) &&
         !l->wants_full[node->outputs[0].id]) { /* made when a node asks for it */
-        l->twins[node->outputs[0].id].spread = i + 1;
+        l->twins[node->outputs[0].id].spread = (int32_t)i + 1;
         return KATA_OK;
     }
     return copy_node(l, node);
 }
 
-/* Inputs and variables come first, so that their names are free. */
-static kata_status begin(lowering *l) {
-    for (size_t i = 0; i < l->from->n_inputs; i++) {
-        kata_value old = l->from->inputs[i];
-        const kata__value_info *info = kata__graph_info(l->from, old);
-        l->twins[old.id].full =
-            kata_graph_input(l->to, info->name, info->type.dtype, &info->type.shape);
-    }
-    for (size_t i = 1; i < l->from->n_values; i++) {
-        if (l->from->values[i].kind == KATA__VALUE_VARIABLE) {
-            l->twins[i].full = kata_graph_use_variable(l->to, l->from->values[i].variable);
-        }
-    }
-    return l->to->status;
-}
-
-static kata_status lower_all(lowering *l) {
-    KATA__TRY(begin(l));
-    find_uses(l);
-    for (size_t i = 0; i < l->from->n_nodes; i++) {
-        if (!l->from->nodes[i].removed) {
-            KATA__TRY(lower_node(l, (int32_t)i));
-        }
-    }
-    for (size_t i = 0; i < l->from->n_outputs; i++) {
-        kata_value value;
-        KATA__TRY(full(l, l->from->outputs[i], &value));
-        KATA__TRY(kata_graph_output(l->to, NULL, value));
-    }
-    l->to->prepares = l->from->prepares;
-    return l->to->status;
-}
-
 kata_status kata_graph_lower_precision(kata_graph **out, const kata_graph *graph) {
-    if (graph->status != KATA_OK) {
-        return kata_fail(graph->status, "%s", kata_graph_message(graph));
-    }
-    lowering l = {.from = graph};
-    KATA__TRY(kata_graph_new(&l.to, graph->context, graph->name));
+    lowering l = {.copy = {.from = graph, .node = lower_node, .make = make_full}};
     l.twins = kata__alloc_zero(graph->context, graph->n_values, sizeof *l.twins);
     l.wants_half = kata__alloc_zero(graph->context, graph->n_values, sizeof *l.wants_half);
     l.wants_full = kata__alloc_zero(graph->context, graph->n_values, sizeof *l.wants_full);
-    kata_status status = l.twins == NULL || l.wants_half == NULL || l.wants_full == NULL
-                             ? KATA_OUT_OF_MEMORY
-                             : lower_all(&l);
+    kata_status status = KATA_OUT_OF_MEMORY;
+    if (l.twins != NULL && l.wants_half != NULL && l.wants_full != NULL) {
+        find_uses(&l);
+        status = kata__copy_graph(&l.copy);
+    }
     kata__free(graph->context, l.twins);
     kata__free(graph->context, l.wants_half);
     kata__free(graph->context, l.wants_full);
-    if (status != KATA_OK) {
-        kata_graph_free(l.to);
-        return status;
+    if (status == KATA_OK) {
+        *out = l.copy.to;
     }
-    *out = l.to;
-    return KATA_OK;
+    return status;
 }

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "graph/copy.h"
 #include "pass/pass.h"
 
 enum {
@@ -238,11 +239,11 @@ static size_t least_limit(recompute *r, size_t all) {
 /* --- the graph that runs nodes again --------------------------------------------------------- */
 
 typedef struct copying {
+    kata__copier copy; /* its map: what the first runs give */
     const recompute *r;
     const int32_t *segment;
-    kata_graph *to;
-    kata_value *first, *second; /* by value: what its first and its second run give in `to` */
-    bool *wanted;               /* by node: is about to run again */
+    kata_value *second; /* by value: what its second run gives */
+    bool *wanted;       /* by node: is about to run again */
 } copying;
 
 /* A view that the backward pass makes of a forward value is not made again. */
@@ -252,42 +253,26 @@ static bool runs_again(const copying *c, kata_value value) {
            (size_t)c->r->graph->values[value.id].node < c->r->n_forward;
 }
 
-/* What a node reads for `old`; constants are brought over at their first use. */
-static kata_status twin(copying *c, kata_value old, bool second, kata_value *out) {
-    const kata__value_info *info = kata__graph_info(c->r->graph, old);
-    kata_value *place = second && runs_again(c, old) ? &c->second[old.id] : &c->first[old.id];
-    if (info != NULL && place->id == 0 && info->kind == KATA__VALUE_CONSTANT) {
-        *place = kata_graph_constant(c->to, NULL, &info->constant);
-        KATA__TRY(c->to->status);
-        KATA__TRY(kata__graph_name_value(c->to, *place, info->name, info->named));
-    }
-    *out = info != NULL ? *place : KATA_NONE;
-    return KATA_OK;
-}
-
 /* Adds node i, on second runs where there are some if it reads `second`; its own second run if
  * `again`. */
 static kata_status add(copying *c, size_t i, bool second, bool again) {
     const kata__node *node = &c->r->graph->nodes[i];
     kata_value inputs[KATA_MAX_INPUTS], outputs[KATA_MAX_OUTPUTS];
-    kata_attribute attributes[64];
-    char op[256], name[256];
-    bool ai_onnx = node->op->domain == NULL || node->op->domain[0] == '\0';
-    snprintf(op, sizeof op, "%s%s%s", ai_onnx ? "" : node->op->domain, ai_onnx ? "" : ":",
-             node->op->name);
+    char name[256];
     snprintf(name, sizeof name, "%.240s/again", node->name);
     for (int k = 0; k < node->n_inputs; k++) {
-        KATA__TRY(twin(c, node->inputs[k], second, &inputs[k]));
+        if (second && runs_again(c, node->inputs[k])) {
+            inputs[k] = c->second[node->inputs[k].id];
+        } else {
+            KATA__TRY(kata__copy_value(&c->copy, node->inputs[k], &inputs[k]));
+        }
     }
-    int n = kata__node_attributes(node, attributes);
-    KATA__TRY(kata_graph_node_outputs(c->to, again ? name : node->name, op, inputs, node->n_inputs,
-                                      attributes, n, outputs, node->n_outputs));
-    c->to->nodes[c->to->n_nodes - 1].stream = node->stream;
+    KATA__TRY(kata__copy_node_on(&c->copy, node, again ? name : node->name, inputs, outputs));
     for (int k = 0; k < node->n_outputs; k++) {
-        const kata__value_info *info = kata__graph_info(c->r->graph, node->outputs[k]);
-        (again ? c->second : c->first)[node->outputs[k].id] = outputs[k];
-        if (!again) {
-            KATA__TRY(kata__graph_name_value(c->to, outputs[k], info->name, info->named));
+        if (again) {
+            c->second[node->outputs[k].id] = outputs[k];
+        } else {
+            KATA__TRY(kata__copy_set(&c->copy, node->outputs[k], outputs[k]));
         }
     }
     return KATA_OK;
@@ -326,69 +311,38 @@ static kata_status run_again(copying *c, const kata__node *node) {
     return KATA_OK;
 }
 
-static kata_status copy_nodes(copying *c) {
+static kata_status copy_node(kata__copier *copier, size_t i) {
+    copying *c = (copying *)copier;
     const recompute *r = c->r;
-    for (size_t i = 0; i < r->graph->n_nodes; i++) {
-        const kata__node *node = &r->graph->nodes[i];
-        bool behind = i >= r->n_forward && !is_update(node);
-        if (node->removed || r->put_off[i]) {
-            continue;
-        }
-        if (behind) {
-            KATA__TRY(run_again(c, node));
-        }
-        for (size_t k = 0; k < i && i == r->last; k++) {
-            if (r->put_off[k]) {
-                KATA__TRY(add(c, k, false, false));
-            }
-        }
-        KATA__TRY(add(c, i, behind, false));
+    const kata__node *node = &r->graph->nodes[i];
+    bool behind = i >= r->n_forward && !is_update(node);
+    if (r->put_off[i]) {
+        return KATA_OK;
     }
-    return KATA_OK;
-}
-
-/* Inputs and variables come first, so that their names are free. */
-static kata_status copy_all(copying *c) {
-    const kata_graph *from = c->r->graph;
-    for (size_t i = 0; i < from->n_inputs; i++) {
-        const kata__value_info *info = kata__graph_info(from, from->inputs[i]);
-        c->first[from->inputs[i].id] =
-            kata_graph_input(c->to, info->name, info->type.dtype, &info->type.shape);
+    if (behind) {
+        KATA__TRY(run_again(c, node));
     }
-    for (size_t i = 1; i < from->n_values; i++) {
-        if (from->values[i].kind == KATA__VALUE_VARIABLE) {
-            c->first[i] = kata_graph_use_variable(c->to, from->values[i].variable);
+    for (size_t k = 0; k < i && i == r->last; k++) {
+        if (r->put_off[k]) {
+            KATA__TRY(add(c, k, false, false));
         }
     }
-    KATA__TRY(c->to->status);
-    KATA__TRY(copy_nodes(c));
-    for (size_t i = 0; i < from->n_outputs; i++) {
-        kata_value value;
-        KATA__TRY(twin(c, from->outputs[i], false, &value));
-        KATA__TRY(kata_graph_output(c->to, NULL, value));
-    }
-    c->to->prepares = from->prepares;
-    return c->to->status;
+    return add(c, i, behind, false);
 }
 
 static kata_status copy(const recompute *r, const int32_t *segment, kata_graph **out) {
     kata_context *context = r->graph->context;
-    copying c = {.r = r, .segment = segment};
-    KATA__TRY(kata_graph_new(&c.to, context, r->graph->name));
-    c.first = kata__alloc_zero(context, r->graph->n_values, sizeof *c.first);
+    copying c = {.copy = {.from = r->graph, .node = copy_node}, .r = r, .segment = segment};
     c.second = kata__alloc_zero(context, r->graph->n_values, sizeof *c.second);
     c.wanted = kata__alloc_zero(context, r->graph->n_nodes, sizeof *c.wanted);
     kata_status status =
-        c.first == NULL || c.second == NULL || c.wanted == NULL ? KATA_OUT_OF_MEMORY : copy_all(&c);
-    kata__free(context, c.first);
+        c.second == NULL || c.wanted == NULL ? KATA_OUT_OF_MEMORY : kata__copy_graph(&c.copy);
     kata__free(context, c.second);
     kata__free(context, c.wanted);
-    if (status != KATA_OK) {
-        kata_graph_free(c.to);
-        return status;
+    if (status == KATA_OK) {
+        *out = c.copy.to;
     }
-    *out = c.to;
-    return KATA_OK;
+    return status;
 }
 
 /* --- search ---------------------------------------------------------------------------------- */
