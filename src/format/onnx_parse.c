@@ -808,10 +808,14 @@ static kata_status read_opset(kata__onnx_model *model, const kata__proto_field *
         return kata_fail(KATA_FORMAT, "operator set \"%.200s\" has the impossible version %lld",
                          opset->domain, (long long)opset->version);
     }
-    if (kata__onnx_opset_of(model, opset->domain) != 0) {
-        return kata_fail(KATA_FORMAT, "operator set \"%.200s\" is imported twice", opset->domain);
+    int64_t before = kata__onnx_opset_of(model, opset->domain);
+    if (before != 0 && before != opset->version) {
+        return kata_fail(
+            KATA_FORMAT,
+            "operator set \"%.200s\" is imported twice, with the versions %lld and %lld",
+            opset->domain, (long long)before, (long long)opset->version);
     }
-    model->n_opsets++;
+    model->n_opsets += before == 0; /* some exporters say the same one twice */
     return KATA_OK;
 }
 

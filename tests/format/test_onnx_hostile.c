@@ -140,7 +140,13 @@ static void versions(void **state) {
     put_x();
     craft_model(&model_bytes, g, 8, 17);
     craft_opset(&model_bytes, "ai.onnx", 18);
-    expect_model(KATA_FORMAT, "imported twice");
+    expect_model(KATA_FORMAT, "imported twice, with the versions 17 and 18");
+    put_x();
+    craft_node(g, "Relu", "", "x", "y");
+    put_y();
+    craft_model(&model_bytes, g, 8, 17);
+    craft_opset(&model_bytes, "", 17); /* as skl2onnx writes */
+    expect_model(KATA_OK, "");
     put_x();
     kata__proto_put_varint(&model_bytes, KATA__MODEL_IR_VERSION, 8);
     kata__proto_put_bytes(&model_bytes, KATA__MODEL_GRAPH, g->data, g->size);
