@@ -37,6 +37,14 @@ KATA_API kata_status kata_dataset_set_weights(kata_dataset *dataset, const kata_
 /* Copies the names; NULL makes "0", "1", ... */
 KATA_API kata_status kata_dataset_set_classes(kata_dataset *dataset, int n_classes,
                                               const char *const *names);
+/* What the first target means. The number of classes that whole numbers 0, 1, ..., one a sample and
+ * of any dtype, would be: 1 + the greatest; 0 where they are no such numbers. */
+KATA_API int kata_dataset_count_classes(const kata_dataset *dataset);
+/* Makes them classes: int64 (n), at least `n_classes` of them. KATA_INVALID if they are no such
+ * numbers. */
+KATA_API kata_status kata_dataset_targets_as_classes(kata_dataset *dataset, int n_classes);
+/* Makes class numbers quantities: float32 (n,1), and the set is no classification any more. */
+KATA_API kata_status kata_dataset_targets_as_numbers(kata_dataset *dataset);
 /* The samples index[0..n-1] as a new data set. */
 KATA_API kata_status kata_dataset_take(kata_dataset **out, const kata_dataset *dataset,
                                        const int64_t *index, int64_t n);

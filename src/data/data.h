@@ -19,6 +19,14 @@ typedef struct kata__readers {
 } kata__readers;
 extern kata__readers kata__reader_hooks;
 
+/* KATA_NON_FINITE with the place ("input 0 of sample 5, column 3 is nan") if a tensor of samples
+ * (n, ...) holds a number that is not finite in float32. `name` is the data's, `what` is "input" or
+ * "target". Looks at all numbers once; allocates nothing. */
+kata_status kata__check_finite(kata_context *context, const kata_tensor *tensor, const char *name,
+                               const char *what, int number);
+/* The same for all inputs and targets of a data set. */
+kata_status kata__dataset_check_finite(const kata_dataset *dataset);
+
 /* Puts samples order[first .. first+n) of input or target `k` into `out`, a contiguous tensor
  * (n, ...) of a float or integer dtype with the same element count a sample; uint8 becomes the same
  * number. Then all numbers are multiplied by `scale`. Parallel; allocates nothing. `augment` may be

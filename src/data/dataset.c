@@ -25,7 +25,7 @@ kata_status kata_dataset_new(kata_dataset **out, kata_context *context, const ch
     return KATA_OK;
 }
 
-static void free_class_names(kata_dataset *dataset) {
+void kata__dataset_clear_classes(kata_dataset *dataset) {
     if (dataset->class_names != NULL) {
         for (int i = 0; i < dataset->n_classes; i++) {
             kata__free(dataset->context, dataset->class_names[i]);
@@ -47,7 +47,7 @@ void kata_dataset_free(kata_dataset *dataset) {
         kata_tensor_release(&dataset->targets[k]);
     }
     kata_tensor_release(&dataset->weights);
-    free_class_names(dataset);
+    kata__dataset_clear_classes(dataset);
     kata__free(dataset->context, dataset->name);
     kata__free(dataset->context, dataset);
 }
@@ -232,7 +232,7 @@ kata_status kata_dataset_set_classes(kata_dataset *dataset, int n_classes,
             return KATA_OUT_OF_MEMORY;
         }
     }
-    free_class_names(dataset);
+    kata__dataset_clear_classes(dataset);
     dataset->class_names = copies;
     dataset->n_classes = n_classes;
     return KATA_OK;

@@ -16,6 +16,9 @@ kata_status kata__dataset_adopt_target(kata_dataset *dataset, kata_tensor *tenso
 kata_status kata__dataset_of(kata_dataset **out, kata_context *context, const char *argument,
                              const char *part, kata_tensor *input, kata_tensor *target);
 
+/* Forgets the classes and their names. */
+void kata__dataset_clear_classes(kata_dataset *dataset);
+
 /* 1 + the greatest label of class targets, 0 where there is no sample or the target is no class. */
 int64_t kata__dataset_class_count(const kata_dataset *dataset);
 

@@ -91,9 +91,7 @@ static int interrupted(const kata__job *job) {
 static int failed(const kata__job *job, kata_status status) {
     const kata__tool *tool = job->tool;
     int code = kata__tool_status(tool, status);
-    if (status == KATA_NON_FINITE) {
-        fprintf(stderr, "Try a smaller --lr, --clip-norm 1, or look at the data.\n");
-    } else if (status == KATA_IO && kata__file_exists(job->run.checkpoint)) {
+    if (status == KATA_IO && kata__file_exists(job->run.checkpoint)) {
         fprintf(stderr,
                 "The last checkpoint is whole; when the cause is gone, go on with:\n"
                 "  kata train --resume %s\n",

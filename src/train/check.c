@@ -1,5 +1,6 @@
 /* Does a data set fit a model? */
 #include <inttypes.h>
+#include <math.h>
 
 #include "base/check.h"
 #include "train/trainer.h"
@@ -31,6 +32,13 @@ static kata_status check_input(const kata_graph *graph, const kata_dataset *data
                      kata_shape_text(&model, want), dataset->name, kata_shape_text(&shown, have));
 }
 
+bool kata__target_is_class(const struct kata__trainer *trainer, const kata_dataset *dataset,
+                           int k) {
+    const kata_tensor *target = &dataset->targets[k];
+    return trainer->options.loss == KATA_SOFTMAX_CROSS_ENTROPY &&
+           kata_tensor_count(target) == dataset->n;
+}
+
 static kata_status check_target(const struct kata__trainer *trainer, const kata_dataset *dataset,
                                 int k) {
     const kata_graph *graph = trainer->model->graph;
@@ -45,7 +53,15 @@ static kata_status check_target(const struct kata__trainer *trainer, const kata_
         n_target *= target->shape.dim[i];
     }
     bool numbers = kata_dtype_is_float(target->dtype);
-    if (trainer->options.loss == KATA_SOFTMAX_CROSS_ENTROPY && !numbers) {
+    if (trainer->options.loss == KATA_SOFTMAX_CROSS_ENTROPY && n_out == 1) {
+        return kata_fail(KATA_INVALID,
+                         "output %d of model %s has one number a sample, of which "
+                         "softmax-cross-entropy always makes probability 1: for classes give the "
+                         "model as many outputs as classes (two or more), for yes or no take "
+                         "sigmoid-cross-entropy, for numbers mean-squared-error",
+                         k, graph->name);
+    }
+    if (kata__target_is_class(trainer, dataset, k)) {
         if (dataset->n_classes > n_out) {
             return kata_fail(KATA_SHAPE,
                              "%s has %d classes, but model %s has %" PRId64
@@ -54,10 +70,12 @@ static kata_status check_target(const struct kata__trainer *trainer, const kata_
         }
         for (int64_t i = 0; i < dataset->n; i++) {
             double label = kata_load(target->dtype, target->data, i);
-            if (label < 0 || label >= (double)n_out) {
+            if (!(label >= 0 && label < (double)n_out && label == floor(label))) {
                 return kata_fail(KATA_INVALID,
                                  "%s: the label of sample %" PRId64
-                                 " is %g; labels must be 0 to %" PRId64,
+                                 " is %g; labels must be 0 to %" PRId64
+                                 " for softmax-cross-entropy (for numbers take "
+                                 "mean-squared-error)",
                                  dataset->name, i, label, n_out - 1);
             }
         }

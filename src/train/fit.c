@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/random.h"
+#include "data/data.h"
 #include "train/run.h"
 
 #define HISTORY_MAXIMUM ((size_t)64 << 20)
@@ -70,66 +71,6 @@ static double figure_sum(kata_loss loss, const kata_tensor *output, const kata_t
     return sum;
 }
 
-/* --- warnings --------------------------------------------------------------------------------- */
-
-/* Inputs such as raw 0..255 pixels or yen slow learning or stop it; a model that scales them first
- * is fine. */
-static void warn_unscaled(const kata__run *run) {
-    const kata_graph *graph = run->trainer->model->graph;
-    for (int k = 0; k < run->train->n_inputs; k++) {
-        bool scaled = false;
-        for (size_t i = 0; i < graph->n_nodes; i++) {
-            const kata__node *node = &graph->nodes[i];
-            const char *op = node->op->name;
-            for (int j = 0; j < node->n_inputs && !node->removed; j++) {
-                scaled =
-                    scaled || (node->inputs[j].id == graph->inputs[k].id &&
-                               (strcmp(op, "Mul") == 0 || strcmp(op, "Div") == 0 ||
-                                strcmp(op, "Sub") == 0 || strcmp(op, "Gather") == 0 ||
-                                strcmp(op, "BatchNormalization") == 0 || strcmp(op, "Cast") == 0));
-            }
-        }
-        const kata_tensor *x = &run->train->inputs[k];
-        int64_t n = kata_tensor_count(x), step = n > 100000 ? n / 100000 : 1;
-        double largest = 0;
-        for (int64_t i = 0; i < n && !scaled; i += step) {
-            largest = fmax(largest, fabs(kata_load(x->dtype, x->data, i)));
-        }
-        if (largest > 20) {
-            kata_log(run->trainer->model->context, KATA_LOG_WARNING,
-                     "the inputs look unscaled (numbers up to %g); learning may be slow or fail: "
-                     "scale them to about -1..1 (kata_rescale, or --normalize)",
-                     largest);
-        }
-    }
-}
-
-/* A classifier whose loss after an epoch is that of always answering with the classes' shares has
- * learnt nothing: entropy of the shares = -sum p log p. */
-static void warn_constant(const kata__run *run, double loss) {
-    const kata_dataset *d = run->train;
-    if (run->trainer->options.loss != KATA_SOFTMAX_CROSS_ENTROPY || d->n_classes < 2 ||
-        d->n_classes > 4096 || kata_dtype_is_float(d->targets[0].dtype) ||
-        run->trainer->options.label_smoothing > 0 || run->trainer->options.n_class_weights > 0) {
-        return;
-    }
-    double entropy = 0;
-    for (int c = 0; c < d->n_classes; c++) {
-        int64_t count = 0;
-        for (int64_t i = 0; i < d->n; i++) {
-            count += kata_load(d->targets[0].dtype, d->targets[0].data, i) == (double)c;
-        }
-        double p = (double)count / (double)d->n;
-        entropy -= p > 0 ? p * log(p) : 0;
-    }
-    if (fabs(loss - entropy) < 0.01 * entropy) {
-        kata_log(run->trainer->model->context, KATA_LOG_WARNING,
-                 "epoch %" PRId64 ": the loss %.4f is that of always answering with the classes' "
-                 "shares (%.4f): nothing was learnt; try another learning rate or initial weights",
-                 run->epoch, loss, entropy);
-    }
-}
-
 /* --- one step -----------------------------------------------------------------------------------
  */
 
@@ -138,6 +79,20 @@ static double learning_rate(const kata__run *run) {
     double lr = kata_schedule_rate(schedule, run->trainer->options.optimizer.lr, run->step,
                                    run->batches, run->epochs);
     return schedule->kind == KATA_SCHEDULE_PLATEAU ? lr * run->plateau_factor : lr;
+}
+
+/* The data were looked at before, so a number that is not finite is the training's own. */
+static kata_status step_failed(const kata__run *run, kata_status status) {
+    if (status == KATA_NON_FINITE) {
+        char text[1024];
+        snprintf(text, sizeof text, "%s", kata_error_message());
+        kata_fail(status,
+                  "%s; all data are finite: try a smaller learning rate, clip_norm 1, or inputs "
+                  "and targets scaled to about -1..1",
+                  text);
+    }
+    return kata_fail_in(status, "epoch %" PRId64 ", batch %" PRId64, run->epoch + 1,
+                        run->batch_done + 1);
 }
 
 static kata_status train_batch(kata__run *run, const int64_t *order) {
@@ -157,8 +112,7 @@ static kata_status train_batch(kata__run *run, const int64_t *order) {
     *(float *)kata_session_input(program->session, n_inputs - 1).data = (float)(run->step + 1);
     kata_status status = kata_session_run(program->session, options->seed, (uint64_t)run->step);
     if (status != KATA_OK) {
-        return kata_fail_in(status, "epoch %" PRId64 ", batch %" PRId64, run->epoch + 1,
-                            run->batch_done + 1);
+        return step_failed(run, status);
     }
     kata_tensor output = kata_session_output(program->session, 1);
     kata_tensor target = kata_session_input(program->session, run->train->n_inputs);
@@ -251,6 +205,20 @@ static void watch(kata__run *run, double loss) {
     }
 }
 
+/* A loss that is no number can be watched by nobody: the run ends here, and says so. */
+static kata_status check_losses(const kata__run *run, const kata_history_row *row) {
+    const bool validation = isfinite(row->loss);
+    const double loss = validation ? row->val_loss : row->loss;
+    if (isfinite(loss) || (validation && run->validation == NULL)) {
+        return KATA_OK;
+    }
+    return kata_fail(KATA_NON_FINITE,
+                     "epoch %" PRId64 ": the %s loss is %g although all data are finite: the "
+                     "model's outputs or the targets are too large for float32; try a smaller "
+                     "learning rate, or targets scaled to about -1..1",
+                     row->epoch, validation ? "validation" : "training", loss);
+}
+
 static kata_status end_epoch(kata__run *run, double seconds, kata_history_row *row) {
     double lr = learning_rate(run);
     run->epoch++;
@@ -266,9 +234,10 @@ static kata_status end_epoch(kata__run *run, double seconds, kata_history_row *r
     if (run->validation != NULL) {
         KATA__TRY(validate(run, row));
     }
+    KATA__TRY(check_losses(run, row));
     if (!run->warned_constant && run->step >= FAIR_CHANCE) {
         run->warned_constant = true;
-        warn_constant(run, row->loss);
+        kata__warn_constant(run, row->loss);
     }
     watch(run, run->validation != NULL ? row->val_loss : row->loss);
     run->batch_done = run->seen = 0;
@@ -384,7 +353,9 @@ static kata_status run_all(kata__run *run, int64_t *order) {
             run->finished = options->steps > 0 && run->step >= options->steps;
         }
     }
-    warn_unscaled(run);
+    KATA__TRY(kata__check_batch_norm(run));
+    kata__warn_unscaled(run);
+    kata__warn_one_class(run);
     while (!run->finished && run->epoch < run->epochs) {
         KATA__TRY(train_epoch(run, order));
     }
@@ -410,8 +381,10 @@ static kata_status fit(struct kata__trainer *trainer, const kata_dataset *train,
                        const kata_dataset *validation, const kata_fit_options *options) {
     kata_context *context = trainer->model->context;
     KATA__TRY(kata__check_dataset(trainer, train));
+    KATA__TRY(kata__dataset_check_finite(train));
     if (validation != NULL) {
         KATA__TRY(kata__check_dataset(trainer, validation));
+        KATA__TRY(kata__dataset_check_finite(validation));
     }
     kata__run run = {.trainer = trainer,
                      .options = options,

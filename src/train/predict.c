@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "data/data.h"
 #include "exec/session.h"
 #include "train/trainer.h"
 
@@ -181,6 +182,7 @@ kata_status kata_evaluate(kata_model *model, const kata_dataset *dataset, kata_e
                          model->graph->name);
     }
     KATA__TRY(kata__check_dataset(trainer, dataset));
+    KATA__TRY(kata__dataset_check_finite(dataset));
     kata_status status = evaluate(trainer, dataset, &e);
     if (status != KATA_OK) {
         kata_evaluation_free(&e);

@@ -70,7 +70,7 @@ static void target_forms(const struct kata__trainer *trainer, kata__program_kind
          k++) {
         forms[k].classes = trainer->options.loss == KATA_SOFTMAX_CROSS_ENTROPY &&
                            trainer->options.label_smoothing == 0 &&
-                           (dataset == NULL || !kata_dtype_is_float(dataset->targets[k].dtype));
+                           (dataset == NULL || kata__target_is_class(trainer, dataset, k));
     }
 }
 

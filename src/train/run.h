@@ -32,4 +32,12 @@ kata_status kata__checkpoint_write(kata__run *run, const char *path);
 /* Reads it back into the model and the run; every mismatch is an error that says what differs. */
 kata_status kata__checkpoint_read(kata__run *run, const char *path);
 
+/* Before training (warn.c): KATA_INVALID for what cannot learn, else a line in the log for what is
+ * likely a mistake. */
+kata_status kata__check_batch_norm(const kata__run *run);
+void kata__warn_unscaled(const kata__run *run);
+void kata__warn_one_class(const kata__run *run);
+/* After an epoch with this loss. */
+void kata__warn_constant(const kata__run *run, double loss);
+
 #endif

@@ -74,6 +74,9 @@ void kata__programs_free(struct kata__trainer *trainer);
 void kata__program_fill(const kata__program *program, const kata_dataset *dataset,
                         const int64_t *order, int64_t first, const kata_augment *augment,
                         uint64_t seed, uint64_t epoch);
+/* Whether target k is a class number a sample: whole numbers of any dtype, where the loss wants
+ * classes. */
+bool kata__target_is_class(const struct kata__trainer *trainer, const kata_dataset *dataset, int k);
 /* KATA_SHAPE etc. with a clear sentence if the data set does not fit the model. */
 kata_status kata__check_dataset(struct kata__trainer *trainer, const kata_dataset *dataset);
 
