@@ -1,8 +1,9 @@
 # examples/ in the build (target `examples`), each one a test; the list of operators in docs/; the test of
 # what `cmake --install` leaves.
-set(KATA_EXAMPLES digits perceptron two_layer_net functional own_layer own_operator regression multi_label transfer
-  predict)
-foreach(example IN LISTS KATA_EXAMPLES)
+file(GLOB sources CONFIGURE_DEPENDS examples/*.c)
+foreach(source IN LISTS sources)
+  get_filename_component(example ${source} NAME_WE)
+  list(APPEND KATA_EXAMPLES ${example})
   add_executable(example_${example} EXCLUDE_FROM_ALL examples/${example}.c)
   set_target_properties(example_${example} PROPERTIES OUTPUT_NAME ${example}
     RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/examples)
