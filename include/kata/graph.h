@@ -83,6 +83,8 @@ typedef struct kata_attribute {
     const double *floats;
     int n;
     const kata_tensor *tensor;
+    const char *const *strings;
+    kata_graph *graph;
 } kata_attribute;
 #define KATA_INT(attribute, value)                                                                 \
     { .name = (attribute), .type = KATA_ATTRIBUTE_INT, .i = (value) }
@@ -97,6 +99,11 @@ typedef struct kata_attribute {
     }
 #define KATA_INTS_OF(attribute, values, count)                                                     \
     { .name = (attribute), .type = KATA_ATTRIBUTE_INTS, .ints = (values), .n = (count) }
+
+#define KATA_STRINGS_OF(attribute, values, count)                                                  \
+    { .name = (attribute), .type = KATA_ATTRIBUTE_STRINGS, .strings = (values), .n = (count) }
+#define KATA_GRAPH(attribute, subgraph)                                                            \
+    { .name = (attribute), .type = KATA_ATTRIBUTE_GRAPH, .graph = (subgraph) }
 
 #define KATA_INPUTS(...)                                                                           \
     (const kata_value[]){__VA_ARGS__},                                                             \
@@ -119,6 +126,20 @@ KATA_API kata_status kata_graph_node_outputs(kata_graph *graph, const char *name
                                              const kata_value *inputs, int n_inputs,
                                              const kata_attribute *attributes, int n_attributes,
                                              kata_value *outputs, int n_outputs);
+
+/* A graph within `graph`, for an attribute of one node of `graph` (KATA_GRAPH). It is built like
+ * any other, before that node; it belongs to `graph`, is freed with it, and its faults become those
+ * of the node. It has no variables of its own: it captures those of the graph around it. At most
+ * KATA_MAX_DEPTH graphs are within one another. */
+#define KATA_MAX_DEPTH 16
+KATA_API kata_status kata_graph_subgraph(kata_graph **out, kata_graph *graph, const char *name);
+/* The value of a subgraph that stands for a value of the graph around it. Asking again gives the
+ * same. Not possible any more once the subgraph is a node's. */
+KATA_API kata_value kata_graph_capture(kata_graph *subgraph, kata_value outer);
+/* What a subgraph captures: *inside is its value, the result tells which of the node's inputs
+ * that is (call->inputs, infer->inputs), -1 as long as the subgraph is no node's. */
+KATA_API int kata_graph_n_captures(const kata_graph *subgraph);
+KATA_API int kata_graph_capture_at(const kata_graph *subgraph, int i, kata_value *inside);
 
 /* Names a value as an output of the graph. A name given here replaces the value's made-up name. */
 KATA_API kata_status kata_graph_output(kata_graph *graph, const char *name, kata_value value);

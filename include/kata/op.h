@@ -25,7 +25,9 @@ typedef enum kata_attribute_type {
     KATA_ATTRIBUTE_STRING,
     KATA_ATTRIBUTE_INTS,
     KATA_ATTRIBUTE_FLOATS,
-    KATA_ATTRIBUTE_TENSOR
+    KATA_ATTRIBUTE_TENSOR,
+    KATA_ATTRIBUTE_STRINGS,
+    KATA_ATTRIBUTE_GRAPH /* a subgraph: see kata_graph_subgraph */
 } kata_attribute_type;
 
 /* An attribute that a row declares. A list of them ends with a zeroed one. The value of attribute k
@@ -46,16 +48,26 @@ typedef struct kata_attribute_value {
     int64_t i;
     double f;
     const char *s; /* NULL if absent */
-    int n;         /* of ints or floats; 0 if absent */
+    int n;         /* of ints, floats or strings; 0 if absent */
     const int64_t *ints;
     const double *floats;
     const kata_tensor *tensor;
+    const char *const *strings;
+    const kata_graph *graph; /* NULL if absent */
 } kata_attribute_value;
 
 typedef struct kata_type {
     kata_dtype dtype; /* KATA_NO_DTYPE: an absent optional input */
     kata_shape shape; /* sizes may be KATA_UNKNOWN_DIM */
 } kata_type;
+
+/* Subgraphs (If, Loop, Scan). A node holds them as attributes: attributes[k].graph. Such a graph
+ * has inputs and outputs, which the operator's meaning fills and reads, and may use values of the
+ * graph around it. These are captured: the node lists them behind its own inputs, each once for all
+ * its subgraphs, so that whatever looks at a node sees all that it reads. In kata_infer, kata_call
+ * and kata_gradient they are the last n_captured of n_inputs. Which of them a subgraph reads, and
+ * as which of its values, is asked with kata_graph_n_captures and kata_graph_capture_at
+ * (kata/graph.h). */
 
 /* What a shape rule sees, and where it writes outputs[0..n_outputs-1]. */
 typedef struct kata_infer {
@@ -66,6 +78,7 @@ typedef struct kata_infer {
     const kata_tensor *const *constants; /* constants[i]: the value of input i where it is known
                                             (a constant of the graph), else NULL */
     kata_type *outputs;
+    int n_captured; /* of the inputs, the last ones: read by the node's subgraphs alone */
 } kata_infer;
 
 /* What a kernel sees. All tensors are contiguous in row-major order; an absent optional input has
@@ -84,6 +97,7 @@ typedef struct kata_call {
                                    per_thread_step bytes on */
     size_t per_thread_step;
     const void *random; /* kata_call_random: for nodes that draw random numbers */
+    int n_captured;     /* of the inputs, the last ones: read by the node's subgraphs alone */
 } kata_call;
 
 /* Where a random node stands: (seed, step) of the run and the node's own stream. */
@@ -106,6 +120,7 @@ typedef struct kata_gradient {
     const struct kata_value *output_gradients; /* none: that output does not reach the loss */
     const bool *needed;
     struct kata_value *input_gradients;
+    int n_captured; /* of the inputs, the last ones: read by the node's subgraphs alone */
 } kata_gradient;
 
 enum kata_op_flags {
@@ -141,6 +156,11 @@ struct kata_op {
     uint32_t in_place; /* bit i: output 0 may be written over input i if sizes and dtypes agree */
     double tolerance;  /* relative, float32 kernel against reference */
     const char *doc;
+    /* Of rows with subgraphs: the types of the inputs of the one that is attribute `attribute`,
+     * from those of the node. infer->outputs[0..n_outputs-1] are these types, as the subgraph has
+     * declared them. Asked before the node is there (attributes of kind GRAPH are still absent),
+     * when a file is read and when a graph is copied. NULL: as declared. */
+    kata_status (*infer_subgraph)(kata_infer *infer, int attribute);
 };
 
 /* Adds a row of your own to a context. The row must outlive the context. KATA_INVALID if the name

@@ -196,6 +196,7 @@ static size_t workspace_of(const kata_graph *graph, const kata__node *node, size
                       .context = graph->context,
                       .attributes = node->attributes,
                       .n_inputs = node->n_inputs,
+                      .n_captured = node->n_captured,
                       .n_outputs = node->n_outputs,
                       .inputs = inputs,
                       .outputs = outputs};

@@ -78,6 +78,7 @@ static kata_tensor *add_steps(kata_session *session, kata_tensor *operand, bool 
             (kata_call){.op = node->op,
                         .context = session->context,
                         .attributes = node->attributes,
+                        .n_captured = node->n_captured,
                         .n_inputs = node->n_inputs,
                         .n_outputs = node->n_outputs,
                         .inputs = operand,

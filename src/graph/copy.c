@@ -37,9 +37,46 @@ kata_status kata__copy_value(kata__copier *copier, kata_value old, kata_value *o
     return KATA_OK;
 }
 
+/* Copies of the node's subgraphs, by attribute, on the inputs of the node's copy. */
+static kata_status copy_subgraphs(kata__copier *copier, const kata__node *node,
+                                  const kata_value *inputs, kata_graph **subgraphs) {
+    for (int k = 0; node->op->attributes[k].name != NULL; k++) {
+        subgraphs[k] = NULL;
+        if (node->op->attributes[k].type != KATA_ATTRIBUTE_GRAPH ||
+            node->attributes[k].graph == NULL) {
+            continue;
+        }
+        kata__copier inner = {
+            .from = node->attributes[k].graph, .holder = node, .attribute = k, .inputs = inputs};
+        KATA__TRY(kata_graph_subgraph(&inner.to, copier->to, inner.from->name));
+        subgraphs[k] = inner.to;
+        KATA__TRY(copier->within != NULL ? copier->within(copier, &inner)
+                                         : kata__copy_within(&inner));
+    }
+    return KATA_OK;
+}
+
+static kata_status copy_holder(kata__copier *copier, const kata__node *node, const char *name,
+                               const kata_value *inputs, kata_value *outputs) {
+    int n = 0;
+    while (node->op->attributes[n].name != NULL) {
+        n++;
+    }
+    kata_graph **subgraphs = kata__alloc(copier->to->context, (size_t)n, sizeof *subgraphs);
+    kata_status status =
+        subgraphs == NULL ? KATA_OUT_OF_MEMORY : copy_subgraphs(copier, node, inputs, subgraphs);
+    if (status == KATA_OK) {
+        status = kata__node_add_like(copier->to, name, node, inputs, subgraphs, outputs);
+    }
+    kata__free(copier->to->context, subgraphs);
+    return status;
+}
+
 kata_status kata__copy_node_on(kata__copier *copier, const kata__node *node, const char *name,
                                const kata_value *inputs, kata_value *outputs) {
-    KATA__TRY(kata__node_add_like(copier->to, name, node, inputs, outputs));
+    KATA__TRY(node->has_subgraphs
+                  ? copy_holder(copier, node, name, inputs, outputs)
+                  : kata__node_add_like(copier->to, name, node, inputs, NULL, outputs));
     copier->to->nodes[copier->to->n_nodes - 1].stream = node->stream;
     return KATA_OK;
 }
@@ -96,10 +133,8 @@ static kata_status copy_variables(kata__copier *copier) {
     return KATA_OK;
 }
 
-static kata_status copy_all(kata__copier *copier) {
+static kata_status copy_nodes(kata__copier *copier) {
     const kata_graph *from = copier->from;
-    KATA__TRY(copy_inputs(copier));
-    KATA__TRY(copy_variables(copier));
     for (size_t i = 0; i < from->n_nodes; i++) {
         if (!from->nodes[i].removed) {
             KATA__TRY(copier->node != NULL ? copier->node(copier, i) : kata__copy_node(copier, i));
@@ -110,8 +145,58 @@ static kata_status copy_all(kata__copier *copier) {
         KATA__TRY(kata__copy_value(copier, from->outputs[i], &value));
         KATA__TRY(kata_graph_output(copier->to, NULL, value));
     }
-    copier->to->prepares = from->prepares;
     return KATA_OK;
+}
+
+static kata_status copy_all(kata__copier *copier) {
+    KATA__TRY(copy_inputs(copier));
+    KATA__TRY(copy_variables(copier));
+    copier->to->prepares = copier->from->prepares;
+    return copy_nodes(copier);
+}
+
+/* The inputs of a subgraph, of types that the holder's row gives them. */
+static kata_status copy_inner_inputs(kata__copier *inner) {
+    const kata_graph *from = inner->from, *around = inner->to->outer;
+    const kata__node *holder = inner->holder;
+    kata_type types[KATA_MAX_INPUTS];
+    if (from->n_inputs > KATA_MAX_INPUTS) {
+        return kata_fail(KATA_LIMIT, "subgraph %s has more than %d inputs", from->name,
+                         KATA_MAX_INPUTS);
+    }
+    for (size_t i = 0; i < from->n_inputs; i++) {
+        types[i] = from->values[from->inputs[i].id].type;
+        if (inner->input != NULL) {
+            KATA__TRY(inner->input(inner, from->inputs[i], &types[i]));
+        }
+    }
+    KATA__TRY(kata__node_infer_subgraph(around, holder->op, holder->attributes, inner->inputs,
+                                        holder->n_inputs - holder->n_captured, inner->attribute,
+                                        types, (int)from->n_inputs));
+    for (size_t i = 0; i < from->n_inputs; i++) {
+        inner->map[from->inputs[i].id] = kata_graph_input(
+            inner->to, from->values[from->inputs[i].id].name, types[i].dtype, &types[i].shape);
+    }
+    return inner->to->status;
+}
+
+static kata_status copy_inner(kata__copier *inner) {
+    const kata_graph *from = inner->from;
+    KATA__TRY(copy_inner_inputs(inner));
+    for (size_t i = 0; i < from->n_captures; i++) {
+        inner->map[from->captures[i].inside.id] =
+            kata_graph_capture(inner->to, inner->inputs[from->captures[i].input]);
+        KATA__TRY(inner->to->status);
+    }
+    return copy_nodes(inner);
+}
+
+kata_status kata__copy_within(kata__copier *inner) {
+    inner->map = kata__alloc_zero(inner->to->context, inner->from->n_values, sizeof *inner->map);
+    kata_status status = inner->map == NULL ? KATA_OUT_OF_MEMORY : copy_inner(inner);
+    kata__free(inner->to->context, inner->map);
+    inner->map = NULL;
+    return status;
 }
 
 kata_status kata__copy_graph(kata__copier *copier) {

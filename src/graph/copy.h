@@ -20,10 +20,21 @@ struct kata__copier {
     /* Makes the copy of a node's value that has been asked for and is not there: sets map[old.id].
      * NULL: nodes are copied in order, so that it is always there. */
     kata_status (*make)(kata__copier *copier, kata_value old);
+    /* Copies a subgraph of a node, for which `inner` is prepared, by kata__copy_within: with a
+     * struct and functions of the pass's own; NULL: as it is. */
+    kata_status (*within)(kata__copier *copier, kata__copier *inner);
+    /* Of a subgraph: the node that is to hold the copy, and its inputs in the graph around it. */
+    const kata__node *holder;
+    int attribute; /* of the holder */
+    const kata_value *inputs;
 };
 
 /* The whole copy. On success copier->to is the caller's; on failure it is freed and NULL. */
 kata_status kata__copy_graph(kata__copier *copier);
+
+/* The copy of a subgraph: to `to`, which is empty, with types of inputs that the holder's row gives
+ * from those of the holder's inputs. */
+kata_status kata__copy_within(kata__copier *inner);
 
 /* The copy of a value, none for none. Constants are brought over at their first use. */
 kata_status kata__copy_value(kata__copier *copier, kata_value old, kata_value *out);

@@ -18,37 +18,59 @@ static void write_value(kata__buffer *out, const kata_graph *graph, kata_value v
                         kata_shape_text(&info->type.shape, shape));
 }
 
-static void write_attributes(kata__buffer *out, const kata__node *node) {
-    for (int i = 0; node->op->attributes != NULL && node->op->attributes[i].name != NULL; i++) {
-        const kata_attribute_spec *spec = &node->op->attributes[i];
-        const kata_attribute_value *value = &node->attributes[i];
-        if (!value->is_set) {
-            continue;
+static void write_graph(kata__buffer *out, const kata_graph *graph, int indent);
+
+static void write_attribute(kata__buffer *out, kata_attribute_type type,
+                            const kata_attribute_value *value) {
+    switch (type) {
+    case KATA_ATTRIBUTE_INT:
+        kata__buffer_printf(out, "%lld", (long long)value->i);
+        break;
+    case KATA_ATTRIBUTE_FLOAT:
+        kata__buffer_printf(out, "%g", value->f);
+        break;
+    case KATA_ATTRIBUTE_STRING:
+        kata__buffer_text(out, value->s != NULL ? value->s : "");
+        break;
+    case KATA_ATTRIBUTE_INTS:
+        for (int k = 0; k < value->n; k++) {
+            kata__buffer_printf(out, "%s%lld", k > 0 ? "," : "", (long long)value->ints[k]);
         }
-        kata__buffer_printf(out, " %s=", spec->name);
-        switch (spec->type) {
-        case KATA_ATTRIBUTE_INT:
-            kata__buffer_printf(out, "%lld", (long long)value->i);
-            break;
-        case KATA_ATTRIBUTE_FLOAT:
-            kata__buffer_printf(out, "%g", value->f);
-            break;
-        case KATA_ATTRIBUTE_STRING:
-            kata__buffer_text(out, value->s != NULL ? value->s : "");
-            break;
-        case KATA_ATTRIBUTE_INTS:
-            for (int k = 0; k < value->n; k++) {
-                kata__buffer_printf(out, "%s%lld", k > 0 ? "," : "", (long long)value->ints[k]);
-            }
-            break;
-        case KATA_ATTRIBUTE_FLOATS:
-            for (int k = 0; k < value->n; k++) {
-                kata__buffer_printf(out, "%s%g", k > 0 ? "," : "", value->floats[k]);
-            }
-            break;
-        default:
-            kata__buffer_text(out, "(tensor)");
-            break;
+        break;
+    case KATA_ATTRIBUTE_FLOATS:
+        for (int k = 0; k < value->n; k++) {
+            kata__buffer_printf(out, "%s%g", k > 0 ? "," : "", value->floats[k]);
+        }
+        break;
+    case KATA_ATTRIBUTE_STRINGS:
+        for (int k = 0; k < value->n; k++) {
+            kata__buffer_text(out, k > 0 ? "," : "");
+            kata__buffer_json_string(out, value->strings[k]);
+        }
+        break;
+    case KATA_ATTRIBUTE_GRAPH:
+        kata__buffer_text(out, value->graph->name);
+        break;
+    default:
+        kata__buffer_text(out, "(tensor)");
+        break;
+    }
+}
+
+/* Attributes in the node's line, its subgraphs below it. */
+static void write_attributes(kata__buffer *out, const kata__node *node, int indent) {
+    const kata_attribute_spec *specs = node->op->attributes;
+    for (int i = 0; specs != NULL && specs[i].name != NULL; i++) {
+        if (node->attributes[i].is_set) {
+            kata__buffer_printf(out, " %s=", specs[i].name);
+            write_attribute(out, specs[i].type, &node->attributes[i]);
+        }
+    }
+    kata__buffer_text(out, "\n");
+    for (int i = 0; node->has_subgraphs && specs[i].name != NULL; i++) {
+        if (specs[i].type == KATA_ATTRIBUTE_GRAPH && node->attributes[i].graph != NULL) {
+            kata__buffer_printf(out, "%*s%s: ", indent + 2, "", specs[i].name);
+            write_graph(out, node->attributes[i].graph, indent + 2);
         }
     }
 }
@@ -63,47 +85,62 @@ static kata_status finish(kata__buffer *out, char **text) {
     return KATA_OK;
 }
 
-kata_status kata_graph_text(char **text, const kata_graph *graph) {
-    kata__buffer out;
-    kata__buffer_init(&out, graph->context, DUMP_MAXIMUM);
-    kata__buffer_printf(&out, "graph %s\n", graph->name);
-    for (size_t i = 0; i < graph->n_inputs; i++) {
-        kata__buffer_text(&out, "  input    ");
-        write_value(&out, graph, graph->inputs[i]);
-        kata__buffer_text(&out, "\n");
+static void write_line(kata__buffer *out, const kata_graph *graph, int indent, const char *what,
+                       kata_value value, const char *end) {
+    kata__buffer_printf(out, "%*s%s", indent, "", what);
+    write_value(out, graph, value);
+    kata__buffer_text(out, end);
+}
+
+/* A captured value is shown with the name that it has in the graph around. */
+static void write_captures(kata__buffer *out, const kata_graph *graph, int indent) {
+    for (size_t i = 0; i < graph->n_captures; i++) {
+        const kata__value_info *info = kata__graph_info(graph, graph->captures[i].inside);
+        const char *outer = kata_value_name(graph->outer, kata__graph_captured(graph, info));
+        write_line(out, graph, indent, "capture  ", graph->captures[i].inside, "");
+        kata__buffer_printf(out, strcmp(outer, info->name) != 0 ? " of %s\n" : "\n", outer);
     }
+}
+
+static void write_graph(kata__buffer *out, const kata_graph *graph, int indent) {
+    kata__buffer_printf(out, "graph %s\n", graph->name);
+    indent += 2;
+    for (size_t i = 0; i < graph->n_inputs; i++) {
+        write_line(out, graph, indent, "input    ", graph->inputs[i], "\n");
+    }
+    write_captures(out, graph, indent);
     for (size_t i = 1; i < graph->n_values; i++) {
         if (graph->values[i].kind == KATA__VALUE_VARIABLE) {
-            kata__buffer_text(&out, "  variable ");
-            write_value(&out, graph, (kata_value){(int32_t)i});
-            kata__buffer_text(&out, graph->values[i].variable->trainable ? "\n" : " (state)\n");
+            write_line(out, graph, indent, "variable ", (kata_value){(int32_t)i},
+                       graph->values[i].variable->trainable ? "\n" : " (state)\n");
         }
     }
-    for (size_t i = 0; i < graph->n_nodes; i++) {
+    for (size_t i = 0; i < graph->n_nodes && out->status == KATA_OK; i++) {
         const kata__node *node = &graph->nodes[i];
         if (node->removed) {
             continue;
         }
-        kata__buffer_text(&out, "  ");
         for (int k = 0; k < node->n_outputs; k++) {
-            kata__buffer_text(&out, k > 0 ? ", " : "");
-            write_value(&out, graph, node->outputs[k]);
+            write_line(out, graph, k > 0 ? 0 : indent, k > 0 ? ", " : "", node->outputs[k], "");
         }
-        kata__buffer_printf(&out, " = %s(", node->op->name);
-        for (int k = 0; k < node->n_inputs; k++) {
-            kata__buffer_printf(&out, "%s%s", k > 0 ? ", " : "",
+        kata__buffer_printf(out, " = %s(", node->op->name);
+        for (int k = 0; k < node->n_inputs - node->n_captured; k++) {
+            kata__buffer_printf(out, "%s%s", k > 0 ? ", " : "",
                                 node->inputs[k].id != 0 ? kata_value_name(graph, node->inputs[k])
                                                         : "-");
         }
-        kata__buffer_text(&out, ")");
-        write_attributes(&out, node);
-        kata__buffer_text(&out, "\n");
+        kata__buffer_text(out, ")");
+        write_attributes(out, node, indent);
     }
     for (size_t i = 0; i < graph->n_outputs; i++) {
-        kata__buffer_text(&out, "  output   ");
-        write_value(&out, graph, graph->outputs[i]);
-        kata__buffer_text(&out, "\n");
+        write_line(out, graph, indent, "output   ", graph->outputs[i], "\n");
     }
+}
+
+kata_status kata_graph_text(char **text, const kata_graph *graph) {
+    kata__buffer out;
+    kata__buffer_init(&out, graph->context, DUMP_MAXIMUM);
+    write_graph(&out, graph, 0);
     return finish(&out, text);
 }
 

@@ -14,6 +14,7 @@ kata_status kata_graph_new(kata_graph **out, kata_context *context, const char *
         return KATA_OUT_OF_MEMORY;
     }
     graph->context = context;
+    graph->holder = -1;
     graph->arena.context = context;
     graph->name = kata__arena_strdup(&graph->arena, name != NULL ? name : "graph");
     kata_status status = graph->name == NULL
@@ -35,6 +36,9 @@ void kata_graph_free(kata_graph *graph) {
         return;
     }
     kata_context *context = graph->context;
+    for (size_t i = 0; i < graph->n_subgraphs; i++) {
+        kata_graph_free(graph->subgraphs[i]);
+    }
     for (size_t i = 0; i < graph->n_values; i++) {
         kata_tensor_release(&graph->values[i].constant);
     }
@@ -51,6 +55,8 @@ void kata_graph_free(kata_graph *graph) {
     kata__free(context, graph->metadata);
     kata__free(context, graph->variables);
     kata__free(context, graph->owned);
+    kata__free(context, graph->subgraphs);
+    kata__free(context, graph->captures);
     kata__free(context, graph->inputs);
     kata__free(context, graph->outputs);
     kata__free(context, graph->nodes);
@@ -111,13 +117,26 @@ const kata__value_info *kata__graph_info(const kata_graph *graph, kata_value val
 
 const kata_tensor *kata__graph_constant_of(const kata_graph *graph, kata_value value) {
     const kata__value_info *info = kata__graph_info(graph, value);
+    while (info != NULL && info->kind == KATA__VALUE_CAPTURE) {
+        value = kata__graph_captured(graph, info);
+        graph = graph->outer;
+        info = kata__graph_info(graph, value);
+    }
     return info != NULL && info->kind == KATA__VALUE_CONSTANT ? &info->constant : NULL;
+}
+
+/* A made-up name hides none of the graphs around. */
+static bool is_free_name(const kata_graph *graph, const char *name) {
+    while (graph != NULL && kata_graph_find_value(graph, name).id == 0) {
+        graph = graph->outer;
+    }
+    return graph == NULL;
 }
 
 /* Appends a value; the name, if the user's, must be new. */
 static kata_status value_add(kata_graph *graph, kata__value_info info, const char *name,
                              const char *made_up, kata_value *out) {
-    char text[96];
+    char text[192];
     if (name != NULL && name[0] != '\0') {
         if (kata_graph_find_value(graph, name).id != 0) {
             return kata_fail(KATA_INVALID, "the name %s is taken in graph %s", name, graph->name);
@@ -126,8 +145,9 @@ static kata_status value_add(kata_graph *graph, kata__value_info info, const cha
     } else {
         size_t number = graph->n_values;
         do {
-            snprintf(text, sizeof text, "%.64s_%zu", made_up, number++);
-        } while (kata_graph_find_value(graph, text).id != 0);
+            snprintf(text, sizeof text, "%.64s%s%.64s_%zu", graph->outer != NULL ? graph->name : "",
+                     graph->outer != NULL ? "/" : "", made_up, number++);
+        } while (!is_free_name(graph, text));
         name = text;
     }
     KATA__TRY(kata__grow(graph->context, (void **)&graph->values, &graph->values_capacity,
@@ -139,6 +159,11 @@ static kata_status value_add(kata_graph *graph, kata__value_info info, const cha
     graph->n_values++;
     *out = value;
     return KATA_OK;
+}
+
+kata_status kata__graph_add_value(kata_graph *graph, const kata__value_info *info, const char *name,
+                                  const char *made_up, kata_value *out) {
+    return value_add(graph, *info, name, made_up, out);
 }
 
 kata_status kata__graph_node_value(kata_graph *graph, const char *made_up, int32_t node, int output,
@@ -193,6 +218,12 @@ kata_value kata_graph_input(kata_graph *graph, const char *name, kata_dtype dtyp
 
 /* Makes room for one more variable in both arrays. */
 static kata_status variables_grow(kata_graph *graph) {
+    if (graph->outer != NULL) {
+        return kata_fail(KATA_INVALID,
+                         "subgraph %s has no variables of its own; make it in the outermost graph "
+                         "and capture it",
+                         graph->name);
+    }
     KATA__TRY(kata__grow(graph->context, (void **)&graph->variables, &graph->variables_capacity,
                          graph->n_variables + 1, sizeof *graph->variables, KATA__MAX_VALUES));
     return kata__grow(graph->context, (void **)&graph->owned, &graph->owned_capacity,

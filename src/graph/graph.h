@@ -12,7 +12,8 @@ typedef enum kata__value_kind {
     KATA__VALUE_INPUT,
     KATA__VALUE_VARIABLE,
     KATA__VALUE_CONSTANT,
-    KATA__VALUE_NODE
+    KATA__VALUE_NODE,
+    KATA__VALUE_CAPTURE /* of a subgraph: a value of the graph around it */
 } kata__value_kind;
 
 typedef struct kata__value_info {
@@ -23,18 +24,27 @@ typedef struct kata__value_info {
     kata_variable *variable; /* VARIABLE */
     kata_tensor constant;    /* CONSTANT; owned by the graph */
     int32_t node, output;    /* NODE: which output of which node */
+    int32_t capture;         /* CAPTURE: which of the subgraph's captures */
 } kata__value_info;
 
 typedef struct kata__node {
     const kata_op *op;
     const char *name;
     int n_inputs, n_outputs;
+    int n_captured; /* of the inputs, the last ones: captured by subgraphs among the attributes */
+    bool has_subgraphs;
     kata_value *inputs, *outputs;
     kata_attribute_value *attributes; /* as many as op->attributes lists */
     uint32_t
         stream; /* of random nodes: the number of the node in the model graph, kept by copies */
     bool removed;
 } kata__node;
+
+/* A value of the graph around that a subgraph uses. */
+typedef struct kata__capture {
+    kata_value inside, outer; /* outer: as long as no node holds the subgraph */
+    int32_t input;            /* then: which of the node's inputs it is */
+} kata__capture;
 
 struct kata_graph {
     kata_context *context;
@@ -58,6 +68,14 @@ struct kata_graph {
                       with every run (kata_graph_optimize) */
     char **metadata; /* key, value, key, value, ... */
     size_t n_metadata, metadata_capacity;
+    size_t n_all_nodes;     /* of the outermost graph: nodes added to it and to all within it */
+    kata_graph **subgraphs; /* owned: graphs whose `outer` is this one */
+    size_t n_subgraphs, subgraphs_capacity;
+    kata_graph *outer;       /* the graph around a subgraph */
+    int depth;               /* of a subgraph: how many graphs are around it */
+    int32_t holder;          /* of a subgraph: the node of `outer` that holds it, -1: none yet */
+    kata__capture *captures; /* subgraph.c */
+    size_t n_captures, captures_capacity;
 };
 
 /* Info of a value; NULL for none or a bad id. Adding values moves the array: do not keep it. */
@@ -69,6 +87,9 @@ kata_status kata__graph_name_value(kata_graph *graph, kata_value value, const ch
                                    bool by_user);
 /* Sets the sticky fault from kata_fail's message and returns the status. */
 kata_status kata__graph_fault(kata_graph *graph, kata_status status);
+/* Appends a value that is no node's, under a made-up name if `name` is NULL. */
+kata_status kata__graph_add_value(kata_graph *graph, const kata__value_info *info, const char *name,
+                                  const char *made_up, kata_value *out);
 /* Appends the value of a node's output, named MADE_UP_<id> (node.c). */
 kata_status kata__graph_node_value(kata_graph *graph, const char *made_up, int32_t node, int output,
                                    kata_type type, kata_value *out);
@@ -78,11 +99,29 @@ int kata__op_attribute(const kata_op *op, const char *name);
  */
 kata_status kata__node_infer(const kata_graph *graph, const kata_op *op,
                              const kata_attribute_value *attributes, const kata_value *inputs,
-                             int n_inputs, kata_type *outputs, int n_outputs);
+                             int n_inputs, int n_captured, kata_type *outputs, int n_outputs);
 /* Adds a node with the operator and the attributes of `like`, which may be another graph's, and
- * like->n_inputs inputs; fills like->n_outputs outputs. */
+ * its own inputs, without those captured; fills like->n_outputs outputs. subgraphs[k]: of `graph`,
+ * the one for attribute k; NULL if `like` has none. */
 kata_status kata__node_add_like(kata_graph *graph, const char *name, const kata__node *like,
-                                const kata_value *inputs, kata_value *outputs);
+                                const kata_value *inputs, kata_graph *const *subgraphs,
+                                kata_value *outputs);
+/* The types of the inputs of a subgraph of a node that is to be added to `graph`: `types` are n,
+ * as they are declared, and are replaced where the row says more. `attributes`: in the order of
+ * the row's list. */
+kata_status kata__node_infer_subgraph(const kata_graph *graph, const kata_op *op,
+                                      const kata_attribute_value *attributes,
+                                      const kata_value *inputs, int n_inputs, int attribute,
+                                      kata_type *types, int n);
+/* The outermost graph around a graph, itself if it is no subgraph. */
+kata_graph *kata__graph_root(const kata_graph *graph);
+/* Looks at the subgraphs of a node that is about to be added, attributes in the order of the row's
+ * list, and appends what they capture to its inputs. */
+kata_status kata__graph_hold(kata_graph *graph, const kata_op *op,
+                             const kata_attribute_value *attributes, kata_value *inputs,
+                             int *n_inputs);
+/* The value of the graph around that a captured value of a subgraph stands for. */
+kata_value kata__graph_captured(const kata_graph *subgraph, const kata__value_info *info);
 /* Copies a node's attributes into `attributes` for kata_graph_node_outputs (only those set).
  * Returns how many. `attributes` must hold as many as the row lists. */
 int kata__node_attributes(const kata__node *node, kata_attribute *attributes);

@@ -11,7 +11,9 @@ static const char *const attribute_type_names[] = {[KATA_ATTRIBUTE_INT] = "an in
                                                    [KATA_ATTRIBUTE_STRING] = "a text",
                                                    [KATA_ATTRIBUTE_INTS] = "a list of integers",
                                                    [KATA_ATTRIBUTE_FLOATS] = "a list of numbers",
-                                                   [KATA_ATTRIBUTE_TENSOR] = "a tensor"};
+                                                   [KATA_ATTRIBUTE_TENSOR] = "a tensor",
+                                                   [KATA_ATTRIBUTE_STRINGS] = "a list of texts",
+                                                   [KATA_ATTRIBUTE_GRAPH] = "a graph"};
 
 static int count_attributes(const kata_op *op) {
     int n = 0;
@@ -63,6 +65,20 @@ static kata_status copy_attribute(kata_graph *graph, const kata_op *op, kata_att
         *tensor = kata_tensor_view(data, given->tensor->dtype, &given->tensor->shape);
         value->tensor = tensor;
         return kata_tensor_copy(tensor, given->tensor);
+    } else if (type == KATA_ATTRIBUTE_STRINGS) {
+        const char **strings =
+            kata__arena_alloc(&graph->arena, (size_t)given->n + 1, sizeof *strings);
+        for (int i = 0; strings != NULL && i < given->n; i++) {
+            strings[i] = kata__arena_strdup(&graph->arena, given->strings[i]);
+            if (strings[i] == NULL) {
+                return KATA_OUT_OF_MEMORY;
+            }
+        }
+        value->strings = strings;
+        return strings == NULL ? KATA_OUT_OF_MEMORY : KATA_OK;
+    } else if (type == KATA_ATTRIBUTE_GRAPH) {
+        value->graph = given->graph;
+        value->is_set = given->graph != NULL;
     }
     return KATA_OK;
 }
@@ -98,7 +114,9 @@ static kata_status fill_attributes(kata_graph *graph, const kata_op *op,
                                             .n = given[i].n,
                                             .ints = given[i].ints,
                                             .floats = given[i].floats,
-                                            .tensor = given[i].tensor};
+                                            .tensor = given[i].tensor,
+                                            .strings = given[i].strings,
+                                            .graph = given[i].graph};
         KATA__TRY(copy_attribute(graph, op, given[i].type, &value, &values[k]));
     }
     for (int i = 0; i < n; i++) {
@@ -111,27 +129,54 @@ static kata_status fill_attributes(kata_graph *graph, const kata_op *op,
     return KATA_OK;
 }
 
-kata_status kata__node_infer(const kata_graph *graph, const kata_op *op,
-                             const kata_attribute_value *attributes, const kata_value *inputs,
-                             int n_inputs, kata_type *outputs, int n_outputs) {
-    kata_type types[KATA_MAX_INPUTS];
-    const kata_tensor *constants[KATA_MAX_INPUTS];
+/* Types of inputs and, where they are known, what is in them. */
+static void look_at_inputs(const kata_graph *graph, const kata_value *inputs, int n_inputs,
+                           kata_type *types, const kata_tensor **constants) {
     for (int i = 0; i < n_inputs; i++) {
         const kata__value_info *info = kata__graph_info(graph, inputs[i]);
         types[i] = info != NULL ? info->type : (kata_type){.dtype = KATA_NO_DTYPE};
         constants[i] = kata__graph_constant_of(graph, inputs[i]);
     }
+}
+
+kata_status kata__node_infer(const kata_graph *graph, const kata_op *op,
+                             const kata_attribute_value *attributes, const kata_value *inputs,
+                             int n_inputs, int n_captured, kata_type *outputs, int n_outputs) {
+    kata_type types[KATA_MAX_INPUTS];
+    const kata_tensor *constants[KATA_MAX_INPUTS];
+    look_at_inputs(graph, inputs, n_inputs, types, constants);
     kata_infer infer = {.op = op,
                         .attributes = attributes,
                         .n_inputs = n_inputs,
                         .n_outputs = n_outputs,
                         .inputs = types,
                         .constants = constants,
-                        .outputs = outputs};
+                        .outputs = outputs,
+                        .n_captured = n_captured};
     for (int i = 0; i < n_outputs; i++) {
         outputs[i] = (kata_type){.dtype = KATA_NO_DTYPE};
     }
     return op->infer(&infer);
+}
+
+kata_status kata__node_infer_subgraph(const kata_graph *graph, const kata_op *op,
+                                      const kata_attribute_value *attributes,
+                                      const kata_value *inputs, int n_inputs, int attribute,
+                                      kata_type *types, int n) {
+    kata_type input_types[KATA_MAX_INPUTS];
+    const kata_tensor *constants[KATA_MAX_INPUTS];
+    if (op->infer_subgraph == NULL) {
+        return KATA_OK;
+    }
+    look_at_inputs(graph, inputs, n_inputs, input_types, constants);
+    kata_infer infer = {.op = op,
+                        .attributes = attributes,
+                        .n_inputs = n_inputs,
+                        .n_outputs = n,
+                        .inputs = input_types,
+                        .constants = constants,
+                        .outputs = types};
+    return op->infer_subgraph(&infer, attribute);
 }
 
 static kata_status check_inputs(const kata_graph *graph, const kata_op *op,
@@ -158,12 +203,31 @@ static kata_status check_inputs(const kata_graph *graph, const kata_op *op,
 
 /* Appends the node; `attributes` lie in the graph's arena. */
 static kata_status node_add(kata_graph *graph, const char *name, const kata_op *op,
-                            const kata_value *inputs, int n_inputs,
+                            const kata_value *own_inputs, int n_own,
                             kata_attribute_value *attributes, kata_value *outputs, int n_outputs) {
-    kata__node node = {
-        .op = op, .n_inputs = n_inputs, .n_outputs = n_outputs, .attributes = attributes};
+    kata__node node = {.op = op, .n_outputs = n_outputs, .attributes = attributes};
+    kata_graph *root = kata__graph_root(graph);
     kata_type types[KATA_MAX_OUTPUTS];
-    KATA__TRY(kata__node_infer(graph, op, node.attributes, inputs, n_inputs, types, n_outputs));
+    kata_value inputs[KATA_MAX_INPUTS];
+    int n_inputs = n_own;
+    if (root->n_all_nodes >= KATA__MAX_NODES) {
+        return kata_fail(KATA_LIMIT,
+                         "graph %s and those within it have %zu nodes; that is the most",
+                         root->name, root->n_all_nodes);
+    }
+    if (n_own > 0) {
+        memcpy(inputs, own_inputs, (size_t)n_own * sizeof *inputs);
+    }
+    for (int i = 0; i < count_attributes(op); i++) {
+        node.has_subgraphs |= op->attributes[i].type == KATA_ATTRIBUTE_GRAPH;
+    }
+    if (node.has_subgraphs) {
+        KATA__TRY(kata__graph_hold(graph, op, attributes, inputs, &n_inputs));
+    }
+    node.n_inputs = n_inputs;
+    node.n_captured = n_inputs - n_own;
+    KATA__TRY(kata__node_infer(graph, op, node.attributes, inputs, n_inputs, node.n_captured, types,
+                               n_outputs));
 
     KATA__TRY(kata__grow(graph->context, (void **)&graph->nodes, &graph->nodes_capacity,
                          graph->n_nodes + 1, sizeof *graph->nodes, KATA__MAX_NODES));
@@ -182,13 +246,19 @@ static kata_status node_add(kata_graph *graph, const char *name, const kata_op *
     if (n_inputs > 0) {
         memcpy(node.inputs, inputs, (size_t)n_inputs * sizeof *inputs);
     }
-    node.stream = KATA__STREAM_DROPOUT + (uint32_t)graph->n_nodes;
+    node.stream = KATA__STREAM_DROPOUT + (uint32_t)root->n_all_nodes;
     for (int i = 0; i < n_outputs; i++) {
         KATA__TRY(kata__graph_node_value(graph, op->name, (int32_t)graph->n_nodes, i, types[i],
                                          &node.outputs[i]));
         outputs[i] = node.outputs[i];
     }
+    for (int i = 0; i < count_attributes(op); i++) {
+        if (node.has_subgraphs && attributes[i].graph != NULL) {
+            ((kata_graph *)(uintptr_t)attributes[i].graph)->holder = (int32_t)graph->n_nodes;
+        }
+    }
     graph->nodes[graph->n_nodes++] = node;
+    root->n_all_nodes++;
     return KATA_OK;
 }
 
@@ -206,9 +276,10 @@ static kata_status node_new(kata_graph *graph, const char *name, const char *op_
 }
 
 static kata_status node_like(kata_graph *graph, const char *name, const kata__node *like,
-                             const kata_value *inputs, kata_value *outputs) {
-    const int n = count_attributes(like->op);
-    KATA__TRY(check_inputs(graph, like->op, inputs, like->n_inputs, like->n_outputs));
+                             const kata_value *inputs, kata_graph *const *subgraphs,
+                             kata_value *outputs) {
+    const int n = count_attributes(like->op), n_own = like->n_inputs - like->n_captured;
+    KATA__TRY(check_inputs(graph, like->op, inputs, n_own, like->n_outputs));
     kata_attribute_value *attributes =
         kata__arena_alloc(&graph->arena, (size_t)n + 1, sizeof *attributes);
     if (attributes == NULL) {
@@ -220,9 +291,9 @@ static kata_status node_like(kata_graph *graph, const char *name, const kata__no
             KATA__TRY(copy_attribute(graph, like->op, like->op->attributes[i].type,
                                      &like->attributes[i], &attributes[i]));
         }
+        attributes[i].graph = subgraphs != NULL ? subgraphs[i] : NULL;
     }
-    return node_add(graph, name, like->op, inputs, like->n_inputs, attributes, outputs,
-                    like->n_outputs);
+    return node_add(graph, name, like->op, inputs, n_own, attributes, outputs, like->n_outputs);
 }
 
 /* A node was added or not: no half-made outputs, and the graph's sticky fault. */
@@ -256,11 +327,12 @@ kata_status kata_graph_node_outputs(kata_graph *graph, const char *name, const c
 }
 
 kata_status kata__node_add_like(kata_graph *graph, const char *name, const kata__node *like,
-                                const kata_value *inputs, kata_value *outputs) {
+                                const kata_value *inputs, kata_graph *const *subgraphs,
+                                kata_value *outputs) {
     if (graph->status != KATA_OK) {
         return graph->status;
     }
-    kata_status status = node_like(graph, name, like, inputs, outputs);
+    kata_status status = node_like(graph, name, like, inputs, subgraphs, outputs);
     return node_end(graph, name, status, outputs, like->n_outputs);
 }
 
@@ -287,7 +359,9 @@ int kata__node_attributes(const kata__node *node, kata_attribute *attributes) {
                                                .ints = value->ints,
                                                .floats = value->floats,
                                                .n = value->n,
-                                               .tensor = value->tensor};
+                                               .tensor = value->tensor,
+                                               .strings = value->strings,
+                                               .graph = (kata_graph *)(uintptr_t)value->graph};
         }
     }
     return n;

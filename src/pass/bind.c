@@ -85,15 +85,26 @@ static kata_status bind_node(kata__copier *copier, size_t i) {
     return KATA_OK;
 }
 
+/* The same in subgraphs. */
+static kata_status bind_within(kata__copier *copier, kata__copier *inner) {
+    binding b = *(const binding *)copier;
+    b.copy = *inner;
+    b.copy.input = bind_input;
+    b.copy.node = bind_node;
+    b.copy.within = bind_within;
+    return kata__copy_within(&b.copy);
+}
+
 kata_status kata_graph_bind(kata_graph **out, const kata_graph *graph, int64_t batch,
                             bool training) {
     if (batch < 0) {
         return kata_fail(KATA_INVALID, "the batch size must not be negative, got %lld",
                          (long long)batch);
     }
-    binding b = {.copy = {.from = graph, .input = bind_input, .node = bind_node},
-                 .batch = batch,
-                 .training = training};
+    binding b = {
+        .copy = {.from = graph, .input = bind_input, .node = bind_node, .within = bind_within},
+        .batch = batch,
+        .training = training};
     KATA__TRY(kata__copy_graph(&b.copy));
     *out = b.copy.to;
     return KATA_OK;

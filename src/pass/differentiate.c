@@ -109,6 +109,7 @@ static kata_status apply_rule(differentiation *d, size_t index) {
     kata_gradient gradient = {.graph = graph,
                               .op = node.op,
                               .attributes = node.attributes,
+                              .n_captured = node.n_captured,
                               .n_inputs = node.n_inputs,
                               .n_outputs = node.n_outputs,
                               .inputs = node.inputs,

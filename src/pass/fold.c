@@ -8,7 +8,8 @@
 #define FOLD_MAXIMUM ((int64_t)1 << 20)
 
 bool kata__can_fold(const kata_graph *graph, const kata__node *node) {
-    if ((node->op->flags & (KATA_OP_RANDOM | KATA_OP_UPDATE)) != 0 || node->removed) {
+    if ((node->op->flags & (KATA_OP_RANDOM | KATA_OP_UPDATE)) != 0 || node->removed ||
+        node->has_subgraphs) {
         return false;
     }
     for (int i = 0; i < node->n_inputs; i++) {

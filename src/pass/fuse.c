@@ -29,6 +29,7 @@ kata_call kata__node_call(const kata_graph *graph, const kata__node *node, kata_
                        .context = graph->context,
                        .attributes = node->attributes,
                        .n_inputs = node->n_inputs,
+                       .n_captured = node->n_captured,
                        .n_outputs = node->n_outputs,
                        .inputs = inputs,
                        .outputs = outputs};
