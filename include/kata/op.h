@@ -123,6 +123,22 @@ typedef struct kata_gradient {
     int n_captured; /* of the inputs, the last ones: read by the node's subgraphs alone */
 } kata_gradient;
 
+/* What a row says about the samples of a batch: the batch axis of a value is the axis that carries
+ * them. It has `size` equal blocks, and block i is a function of sample i alone, the same function
+ * for each i; then a batch may be run in parts, filled up and cut. All shapes are concrete. */
+#define KATA_BATCH_NONE (-1)  /* the same for all samples: made of weights and constants alone */
+#define KATA_BATCH_MIXED (-2) /* samples mix, or nothing is known */
+typedef struct kata_batch {
+    const kata_op *op;
+    const kata_attribute_value *attributes;
+    int n_inputs, n_outputs;
+    const kata_type *inputs, *outputs;
+    const kata_tensor *const *constants; /* as in kata_infer */
+    int64_t size;                        /* samples in the batch, at least 2 */
+    const int *input_axes;               /* an axis or KATA_BATCH_NONE; at least one is an axis */
+    int *output_axes;                    /* to be written; KATA_BATCH_MIXED before the call */
+} kata_batch;
+
 enum kata_op_flags {
     KATA_OP_ELEMENTWISE = 1, /* output element i depends on input elements i alone (broadcast) */
     KATA_OP_VIEW = 2,        /* output 0 is input 0's memory with another shape; never executed */
@@ -161,6 +177,9 @@ struct kata_op {
      * declared them. Asked before the node is there (attributes of kind GRAPH are still absent),
      * when a file is read and when a graph is copied. NULL: as declared. */
     kata_status (*infer_subgraph)(kata_infer *infer, int attribute);
+    /* Where the batch axis of each output is; NULL: ELEMENTWISE and VIEW rows by what these flags
+     * promise, others mix samples. */
+    void (*batch)(kata_batch *batch);
 };
 
 /* Adds a row of your own to a context. The row must outlive the context. KATA_INVALID if the name

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "op/batch.h"
 #include "op/gradient.h"
 #include "op/infer.h"
 #include "op/loops.h"
@@ -312,8 +313,8 @@ static kata_status CenterCropPad_gradient(kata_gradient *g) {
 
 /* --- rows ------------------------------------------------------------------------------------ */
 
-#define ROW(SYMBOL, NAME, DOMAIN, SINCE, MIN_INPUTS, MAX_INPUTS, LIST, INFER, REFERENCE, GRADIENT, \
-            FLAGS, DOC)                                                                            \
+#define ROW(SYMBOL, NAME, DOMAIN, SINCE, MIN_INPUTS, MAX_INPUTS, LIST, INFER, BATCH, REFERENCE,    \
+            GRADIENT, FLAGS, DOC)                                                                  \
     const kata_op kata__op_##SYMBOL = {.name = NAME,                                               \
                                        .domain = DOMAIN,                                           \
                                        .since = SINCE,                                             \
@@ -323,6 +324,7 @@ static kata_status CenterCropPad_gradient(kata_gradient *g) {
                                        .max_outputs = 1,                                           \
                                        .attributes = LIST,                                         \
                                        .infer = INFER,                                             \
+                                       .batch = BATCH,                                             \
                                        .reference = REFERENCE,                                     \
                                        .gradient = GRADIENT,                                       \
                                        .flops = kata__flops_none,                                  \
@@ -353,16 +355,18 @@ static const kata_attribute_spec crop_list[] = {
     {.name = "axes", .type = KATA_ATTRIBUTE_INTS, .doc = "the axes; none: all"}, {.name = NULL}};
 
 ROW(DepthToSpace, "DepthToSpace", "", 11, 1, 1, block_mode_list, DepthToSpace_infer,
-    DepthToSpace_reference, DepthToSpace_gradient, 0, "Blocks of channels spread over the picture.")
-ROW(SpaceToDepth, "SpaceToDepth", "", 13, 1, 1, block_list, SpaceToDepth_only, SpaceToDepth_run,
-    SpaceToDepth_gradient, 0, "Blocks of the picture as channels.")
+    kata__batch_first, DepthToSpace_reference, DepthToSpace_gradient, 0,
+    "Blocks of channels spread over the picture.")
+ROW(SpaceToDepth, "SpaceToDepth", "", 13, 1, 1, block_list, SpaceToDepth_only, kata__batch_first,
+    SpaceToDepth_run, SpaceToDepth_gradient, 0, "Blocks of the picture as channels.")
 ROW(kata_DepthToSpaceGrad, "DepthToSpaceGrad", "kata", 1, 1, 1, block_mode_list, SpaceToDepth_infer,
-    SpaceToDepth_reference, NULL, KATA_OP_INTERNAL, "Gradient of DepthToSpace: the way back.")
-ROW(Trilu, "Trilu", "", 14, 1, 2, upper_list, Trilu_infer, Trilu_reference, Trilu_gradient, 0,
+    NULL, SpaceToDepth_reference, NULL, KATA_OP_INTERNAL, "Gradient of DepthToSpace: the way back.")
+ROW(Trilu, "Trilu", "", 14, 1, 2, upper_list, Trilu_infer, kata__batch_Trilu, Trilu_reference,
+    Trilu_gradient, 0,
     "The upper or lower triangle of matrices from diagonal k (input 1) on, 0 elsewhere.")
 ROW(ReverseSequence, "ReverseSequence", "", 10, 2, 2, sequence_list, ReverseSequence_infer,
-    ReverseSequence_reference, ReverseSequence_gradient, 0,
+    kata__batch_ReverseSequence, ReverseSequence_reference, ReverseSequence_gradient, 0,
     "The first steps of each sequence, as many as input 1 says, in reverse order.")
 ROW(CenterCropPad, "CenterCropPad", "", 18, 2, 2, crop_list, CenterCropPad_infer,
-    CenterCropPad_reference, CenterCropPad_gradient, 0,
+    kata__batch_CenterCropPad, CenterCropPad_reference, CenterCropPad_gradient, 0,
     "x cut or padded with 0 to the sizes of input 1, its centre in the centre.")

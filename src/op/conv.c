@@ -1,4 +1,5 @@
 /* Convolution (cross-correlation), transposed convolution and their gradients. */
+#include "op/batch.h"
 #include "op/gradient.h"
 #include "op/infer.h"
 
@@ -339,6 +340,7 @@ const kata_op kata__op_Conv = {
     .max_outputs = 1,
     .attributes = conv_attributes,
     .infer = conv_infer,
+    .batch = kata__batch_first,
     .workspace = conv_workspace,
     .reference = conv_reference,
     .choose = conv_choose,
@@ -837,6 +839,7 @@ const kata_op kata__op_ConvTranspose = {
     .max_outputs = 1,
     .attributes = up_attributes,
     .infer = up_infer,
+    .batch = kata__batch_first,
     .workspace = up_workspace,
     .reference = up_reference,
     .choose = up_choose,

@@ -1,5 +1,6 @@
 /* Dropout: while training, numbers are dropped at random and the others scaled up ("inverted", book
  * L5116-5118), so that inference needs nothing. */
+#include "op/batch.h"
 #include "op/gradient.h"
 #include "op/infer.h"
 
@@ -153,6 +154,7 @@ const kata_op kata__op_Dropout = {
     .max_outputs = 2,
     .attributes = dropout_attributes,
     .infer = dropout_infer,
+    .batch = kata__batch_Dropout,
     .workspace = dropout_workspace,
     .reference = dropout_reference,
     .choose = dropout_choose,

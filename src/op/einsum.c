@@ -212,6 +212,43 @@ static kata_status Einsum_infer(kata_infer *infer) {
     return kata__infer_fits(infer);
 }
 
+/* The samples must be on one loop: of each operand that has them, and of the output. */
+static void Einsum_batch(kata_batch *batch) {
+    equation e;
+    int loop = -1;
+    const kata_shape *shapes[MOST_TERMS];
+    for (int k = 0; k < batch->n_inputs && k < MOST_TERMS; k++) {
+        shapes[k] = &batch->inputs[k].shape;
+    }
+    if (read_equation(&e, batch->attributes[0].s, shapes, batch->n_inputs) != KATA_OK) {
+        return;
+    }
+    for (int k = 0; k < e.n_terms; k++) {
+        if (batch->input_axes[k] >= 0) {
+            const int here = e.terms[k].loop[batch->input_axes[k]];
+            if (loop >= 0 && loop != here) {
+                return;
+            }
+            loop = here;
+        }
+    }
+    for (int k = 0; k < e.n_terms; k++) {
+        for (int i = 0; i < e.terms[k].rank; i++) { /* once where it is, and with all blocks */
+            const bool is_samples = i == batch->input_axes[k];
+            const bool on_loop = e.terms[k].loop[i] == loop;
+            if (is_samples ? shapes[k]->dim[i] != e.size[loop]
+                           : on_loop && shapes[k]->dim[i] != 1) {
+                return;
+            }
+        }
+    }
+    for (int i = 0; i < e.terms[e.n_terms].rank; i++) {
+        if (e.terms[e.n_terms].loop[i] == loop) {
+            batch->output_axes[0] = i;
+        }
+    }
+}
+
 /* --- the sum --------------------------------------------------------------------------------- */
 
 /* The stride of each loop in a tensor; an index that comes twice is a diagonal, a size of 1 stays
@@ -406,6 +443,7 @@ const kata_op kata__op_Einsum = {
     .max_outputs = 1,
     .attributes = (const kata_attribute_spec[]){EQUATION, {.name = NULL}},
     .infer = Einsum_infer,
+    .batch = Einsum_batch,
     .reference = Einsum_reference,
     .gradient = Einsum_gradient,
     .flops = einsum_flops,

@@ -4,13 +4,14 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "op/batch.h"
 #include "op/gradient.h"
 #include "op/infer.h"
 #include "op/loops.h"
 
 #define ATTRIBUTES(...) ((const kata_attribute_spec[]){__VA_ARGS__, {.name = NULL}})
 
-#define ROW(NAME, SINCE, MIN_INPUTS, MAX_INPUTS, LIST, GRADIENT, DOC)                              \
+#define ROW(NAME, SINCE, MIN_INPUTS, MAX_INPUTS, LIST, BATCH, GRADIENT, DOC)                       \
     const kata_op kata__op_##NAME = {.name = #NAME,                                                \
                                      .domain = "",                                                 \
                                      .since = SINCE,                                               \
@@ -20,6 +21,7 @@
                                      .max_outputs = 1,                                             \
                                      .attributes = LIST,                                           \
                                      .infer = NAME##_infer,                                        \
+                                     .batch = BATCH,                                               \
                                      .reference = NAME##_reference,                                \
                                      .gradient = GRADIENT,                                         \
                                      .tolerance = 1e-6,                                            \
@@ -95,7 +97,7 @@ ROW(Constant, 13, 0, 0,
                [VALUE_INTS] = {.name = "value_ints",
                                .type = KATA_ATTRIBUTE_INTS,
                                .doc = "a list of int64"}),
-    kata__gradient_zero, "A constant, given by one of its attributes.")
+    NULL, kata__gradient_zero, "A constant, given by one of its attributes.")
 
 /* --- ConstantOfShape ------------------------------------------------------------------------- */
 
@@ -137,7 +139,7 @@ ROW(ConstantOfShape, 9, 1, 1,
     ATTRIBUTES({.name = "value",
                 .type = KATA_ATTRIBUTE_TENSOR,
                 .doc = "one element, repeated; absent: float32 0"}),
-    kata__gradient_zero, "A tensor of the shape given as input, all of one value.")
+    NULL, kata__gradient_zero, "A tensor of the shape given as input, all of one value.")
 
 /* --- Range ----------------------------------------------------------------------------------- */
 
@@ -188,7 +190,7 @@ static kata_status Range_reference(const kata_call *call) {
     return KATA_OK;
 }
 
-ROW(Range, 11, 3, 3, NULL, kata__gradient_zero,
+ROW(Range, 11, 3, 3, NULL, NULL, kata__gradient_zero,
     "Numbers from input 0 up to but without input 1, by input 2; the inputs are constants.")
 
 /* --- OneHot ---------------------------------------------------------------------------------- */
@@ -265,7 +267,7 @@ ROW(OneHot, 11, 3, 3,
                 .type = KATA_ATTRIBUTE_INT,
                 .default_int = -1,
                 .doc = "where the new axis stands, counted in the output"}),
-    one_hot_gradient,
+    kata__batch_OneHot, one_hot_gradient,
     "Indices as rows of input 1 (depth) numbers: input 2 is (off, on), on where the index is.")
 
 /* --- CumSum ---------------------------------------------------------------------------------- */
@@ -331,4 +333,4 @@ ROW(CumSum, 14, 2, 2,
                 .type = KATA_ATTRIBUTE_INT,
                 .doc = "1: an element is the sum of those before it, without itself"},
                {.name = "reverse", .type = KATA_ATTRIBUTE_INT, .doc = "1: from the last element"}),
-    cum_sum_gradient, "Running sum along the axis of input 1.")
+    kata__batch_CumSum, cum_sum_gradient, "Running sum along the axis of input 1.")

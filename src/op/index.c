@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "op/batch.h"
 #include "op/gradient.h"
 #include "op/infer.h"
 #include "op/loops.h"
@@ -501,6 +502,7 @@ static kata_status ScatterND_gradient(kata_gradient *g) {
                                      .max_outputs = 1,                                             \
                                      .attributes = LIST,                                           \
                                      .infer = NAME##_infer,                                        \
+                                     .batch = kata__batch_##NAME,                                  \
                                      .reference = NAME##_reference,                                \
                                      .gradient = NAME##_gradient,                                  \
                                      .flops = kata__flops_none,                                    \

@@ -1,5 +1,6 @@
 /* Local response normalisation across channels (AlexNet, Krizhevsky et al. 2012) and its gradient.
  */
+#include "op/batch.h"
 #include "op/gradient.h"
 #include "op/infer.h"
 
@@ -252,6 +253,7 @@ const kata_op kata__op_LRN = {
     .max_outputs = 1,
     .attributes = lrn_attributes,
     .infer = lrn_infer,
+    .batch = kata__batch_first,
     .reference = lrn_reference,
     .choose = lrn_choose,
     .gradient = lrn_gradient,

@@ -1,4 +1,5 @@
 /* Matrix products: MatMul, Gemm and kata:MatMulTransposed, the product of MatMul's gradient. */
+#include "op/batch.h"
 #include "op/gradient.h"
 #include "op/infer.h"
 
@@ -278,6 +279,7 @@ const kata_op kata__op_MatMul = {
     .min_outputs = 1,
     .max_outputs = 1,
     .infer = matmul_infer,
+    .batch = kata__batch_MatMul,
     .workspace = matmul_workspace,
     .per_thread_workspace = matmul_per_thread_workspace,
     .reference = matmul_reference,
@@ -521,6 +523,7 @@ const kata_op kata__op_Gemm = {
     .max_outputs = 1,
     .attributes = gemm_attributes,
     .infer = gemm_infer,
+    .batch = kata__batch_Gemm,
     .workspace = gemm_workspace,
     .per_thread_workspace = gemm_per_thread_workspace,
     .reference = gemm_reference,

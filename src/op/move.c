@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "kernel/move.h"
+#include "op/batch.h"
 #include "op/gradient.h"
 #include "op/infer.h"
 #include "op/loops.h"
@@ -21,6 +22,7 @@
                                      .max_outputs = 1,                                             \
                                      .attributes = LIST,                                           \
                                      .infer = NAME##_infer,                                        \
+                                     .batch = kata__batch_##NAME,                                  \
                                      .reference = NAME##_reference,                                \
                                      .gradient = NAME##_gradient,                                  \
                                      .flops = kata__flops_none,                                    \
@@ -179,6 +181,7 @@ const kata_op kata__op_Transpose = {
                     .type = KATA_ATTRIBUTE_INTS,
                     .doc = "axis i of the output is axis perm[i] of x; absent: reversed"}),
     .infer = Transpose_infer,
+    .batch = kata__batch_Transpose,
     .reference = Transpose_reference,
     .choose = Transpose_choose,
     .gradient = Transpose_gradient,
@@ -370,6 +373,7 @@ const kata_op kata__op_Split = {
                     .type = KATA_ATTRIBUTE_INT,
                     .doc = "number of parts (opset 18); the last may be smaller"}),
     .infer = Split_infer,
+    .batch = kata__batch_along,
     .reference = Split_reference,
     .gradient = Split_gradient,
     .flops = kata__flops_none,

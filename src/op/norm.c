@@ -1,4 +1,5 @@
 /* Normalisation by the statistics of a batch, a layer or an instance, and the gradients. */
+#include "op/batch.h"
 #include "op/gradient.h"
 #include "op/infer.h"
 
@@ -302,6 +303,7 @@ const kata_op kata__op_BatchNormalization = {
     .max_outputs = 5,
     .attributes = batch_attributes,
     .infer = batch_infer,
+    .batch = kata__batch_BatchNormalization,
     .workspace = batch_workspace,
     .reference = batch_reference,
     .choose = batch_choose,
@@ -626,6 +628,7 @@ const kata_op kata__op_LayerNormalization = {
     .max_outputs = 3,
     .attributes = layer_attributes,
     .infer = layer_infer,
+    .batch = kata__batch_LayerNormalization,
     .workspace = layer_workspace,
     .reference = layer_reference,
     .choose = layer_choose,
@@ -893,6 +896,7 @@ const kata_op kata__op_InstanceNormalization = {
     .max_outputs = 1,
     .attributes = instance_attributes,
     .infer = instance_infer,
+    .batch = kata__batch_first,
     .workspace = instance_workspace,
     .reference = instance_reference,
     .choose = instance_choose,

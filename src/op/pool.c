@@ -1,4 +1,5 @@
 /* Pooling: the largest or the mean of a sliding window or of a whole plane, and the gradients. */
+#include "op/batch.h"
 #include "op/gradient.h"
 #include "op/infer.h"
 
@@ -250,6 +251,7 @@ const kata_op kata__op_MaxPool = {
     .max_outputs = 2,
     .attributes = max_attributes,
     .infer = max_infer,
+    .batch = kata__batch_first,
     .workspace = max_workspace,
     .reference = max_reference,
     .choose = max_choose,
@@ -643,6 +645,7 @@ const kata_op kata__op_AveragePool = {
     .max_outputs = 1,
     .attributes = average_attributes,
     .infer = average_infer,
+    .batch = kata__batch_first,
     .reference = average_reference,
     .choose = average_choose,
     .gradient = average_gradient,
@@ -885,6 +888,7 @@ const kata_op kata__op_GlobalAveragePool = {
     .min_outputs = 1,
     .max_outputs = 1,
     .infer = global_infer,
+    .batch = kata__batch_first,
     .reference = global_average_reference,
     .choose = global_average_choose,
     .gradient = global_average_gradient,
@@ -902,6 +906,7 @@ const kata_op kata__op_GlobalMaxPool = {
     .min_outputs = 1,
     .max_outputs = 1,
     .infer = global_infer,
+    .batch = kata__batch_first,
     .reference = global_max_reference,
     .choose = global_max_choose,
     .gradient = global_max_gradient,

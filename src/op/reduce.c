@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "kernel/elementwise.h"
+#include "op/batch.h"
 #include "op/gradient.h"
 #include "op/infer.h"
 #include "op/loops.h"
@@ -257,6 +258,7 @@ static rule rule_start(const kata_gradient *g) {
                                      .max_outputs = 1,                                             \
                                      .attributes = reduce_attributes,                              \
                                      .infer = reduce_infer,                                        \
+                                     .batch = kata__batch_Reduce,                                  \
                                      .reference = NAME##_reference,                                \
                                      .choose = CHOOSE,                                             \
                                      .gradient = NAME##_gradient,                                  \
@@ -507,6 +509,7 @@ static kata_status arg_reference(const kata_call *call, int sign) {
                                      .max_outputs = 1,                                             \
                                      .attributes = arg_attributes,                                 \
                                      .infer = arg_infer,                                           \
+                                     .batch = kata__batch_Arg,                                     \
                                      .reference = NAME##_reference,                                \
                                      .gradient = kata__gradient_zero,                              \
                                      .flops = kata__flops_input,                                   \

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "op/batch.h"
 #include "op/gradient.h"
 #include "op/infer.h"
 #include "op/loops.h"
@@ -545,6 +546,7 @@ const kata_op kata__op_Resize = {
     .max_outputs = 1,
     .attributes = (const kata_attribute_spec[]){ATTRIBUTES, {.name = NULL}},
     .infer = Resize_infer,
+    .batch = kata__batch_Resize,
     .workspace = Resize_workspace,
     .reference = Resize_reference,
     .gradient = Resize_gradient,

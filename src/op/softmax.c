@@ -1,4 +1,5 @@
 /* Softmax and its logarithm along one axis, and the gradients (book 5.6.3, appendix A). */
+#include "op/batch.h"
 #include "op/gradient.h"
 #include "op/infer.h"
 
@@ -178,6 +179,7 @@ const kata_op kata__op_Softmax = {
     .max_outputs = 1,
     .attributes = softmax_attributes,
     .infer = softmax_infer,
+    .batch = kata__batch_along,
     .reference = softmax_reference,
     .choose = softmax_choose,
     .gradient = softmax_gradient,
@@ -196,6 +198,7 @@ const kata_op kata__op_LogSoftmax = {
     .max_outputs = 1,
     .attributes = softmax_attributes,
     .infer = softmax_infer,
+    .batch = kata__batch_along,
     .reference = log_softmax_reference,
     .choose = log_softmax_choose,
     .gradient = log_softmax_gradient,

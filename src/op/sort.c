@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "op/batch.h"
 #include "op/gradient.h"
 #include "op/infer.h"
 #include "op/loops.h"
@@ -169,6 +170,7 @@ const kata_op kata__op_TopK = {
                                                   .doc = "they are in order with 0 too"},
                                       {.name = NULL}},
     .infer = TopK_infer,
+    .batch = kata__batch_along,
     .workspace = TopK_workspace,
     .reference = TopK_reference,
     .gradient = TopK_gradient,

@@ -12,6 +12,11 @@ bool kata__can_fold(const kata_graph *graph, const kata__node *node);
  * the node is marked removed. */
 kata_status kata__fold(kata_graph *graph, kata__node *node);
 
+/* Where the samples are in the outputs of a bound graph whose inputs have `size` >= 2 of them on
+ * their first axes: axes[i] of output i is an axis, KATA_BATCH_NONE or KATA_BATCH_MIXED
+ * (kata/op.h). If all are 0, the graph does the same to each sample by itself. */
+kata_status kata__graph_batch_axes(const kata_graph *graph, int64_t size, int *axes);
+
 /* The bytes that the memory plan of a graph takes (the exec room is after this one). */
 typedef kata_status (*kata__arena_of)(size_t *n_bytes, const kata_graph *graph);
 /* Recomputation: where that makes the arena smaller, *graph is freed and replaced by a graph in
