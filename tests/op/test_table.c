@@ -7,6 +7,7 @@
 #include "op/cases_index.h"
 #include "op/cases_integer.h"
 #include "op/cases_nhwc.h"
+#include "op/cases_recurrent.h"
 #include "op/cases_resize.h"
 #include "op/cases_sort.h"
 #if __has_include("op/cases_b.h")
@@ -21,10 +22,10 @@ typedef struct list {
 #define LIST(cases)                                                                                \
     { cases, sizeof(cases) / sizeof(cases)[0] }
 static const list lists[] = {
-    LIST(cases_math),   LIST(cases_arithmetic), LIST(cases_logic),    LIST(cases_reduce),
-    LIST(cases_shape),  LIST(cases_move),       LIST(cases_generate), LIST(cases_nhwc),
-    LIST(cases_index),  LIST(cases_integer),    LIST(cases_sort),     LIST(cases_resize),
-    LIST(cases_einsum), LIST(cases_arrange),
+    LIST(cases_math),      LIST(cases_arithmetic), LIST(cases_logic),    LIST(cases_reduce),
+    LIST(cases_shape),     LIST(cases_move),       LIST(cases_generate), LIST(cases_nhwc),
+    LIST(cases_index),     LIST(cases_integer),    LIST(cases_sort),     LIST(cases_resize),
+    LIST(cases_recurrent), LIST(cases_einsum),     LIST(cases_arrange),
 #if __has_include("op/cases_b.h")
     LIST(cases_b),
 #endif
