@@ -8,8 +8,10 @@
 extern "C" {
 #endif
 
-/* X(name, text, bytes, ONNX TensorProto.DataType code). F16 and BF16 are storage types: they are
- * converted to float32 to compute. */
+/* X(name, text, bytes of an element in memory, ONNX TensorProto.DataType code). F16, BF16 and the
+ * 8-bit floats are storage types: they are converted to float32 to compute. I4 and U4 take a byte
+ * each in memory, so that every element has an address; files pack two into one. An element of
+ * STRING is a kata_string. */
 #define KATA_DTYPE_LIST(X)                                                                         \
     X(F32, "float32", 4, 1)                                                                        \
     X(F64, "float64", 8, 11)                                                                       \
@@ -19,7 +21,18 @@ extern "C" {
     X(I32, "int32", 4, 6)                                                                          \
     X(I64, "int64", 8, 7)                                                                          \
     X(U8, "uint8", 1, 2)                                                                           \
-    X(BOOL, "bool", 1, 9)
+    X(BOOL, "bool", 1, 9)                                                                          \
+    X(I16, "int16", 2, 5)                                                                          \
+    X(U16, "uint16", 2, 4)                                                                         \
+    X(U32, "uint32", 4, 12)                                                                        \
+    X(U64, "uint64", 8, 13)                                                                        \
+    X(I4, "int4", 1, 22)                                                                           \
+    X(U4, "uint4", 1, 21)                                                                          \
+    X(F8E4M3FN, "float8e4m3fn", 1, 17)                                                             \
+    X(F8E4M3FNUZ, "float8e4m3fnuz", 1, 18)                                                         \
+    X(F8E5M2, "float8e5m2", 1, 19)                                                                 \
+    X(F8E5M2FNUZ, "float8e5m2fnuz", 1, 20)                                                         \
+    X(STRING, "string", 16, 8)
 
 typedef enum kata_dtype {
     KATA_NO_DTYPE = 0,
@@ -29,9 +42,16 @@ typedef enum kata_dtype {
         KATA_DTYPE_COUNT
 } kata_dtype;
 
+/* An element of a string tensor: UTF-8, not ended by a zero byte; zeroed it is the empty text. The
+ * element shows the bytes and does not own them. */
+typedef struct kata_string {
+    const char *data;
+    int64_t n_bytes;
+} kata_string;
+
 KATA_API size_t kata_dtype_size(kata_dtype dtype);
 KATA_API const char *kata_dtype_name(kata_dtype dtype); /* "float32", "?" if unknown */
-KATA_API bool kata_dtype_is_float(kata_dtype dtype);
+KATA_API bool kata_dtype_is_float(kata_dtype dtype);    /* of any width */
 
 #define KATA_MAX_RANK 8
 #define KATA_UNKNOWN_DIM (-1) /* a size that is known only when a graph is bound: the batch */
@@ -77,6 +97,10 @@ typedef struct kata_tensor {
 KATA_API kata_status kata_tensor_new(kata_tensor *out, kata_context *context, kata_dtype dtype,
                                      const kata_shape *shape);
 KATA_API void kata_tensor_release(kata_tensor *tensor);
+/* A new contiguous tensor with the elements of `from`, which may be any view. Of strings the bytes
+ * are copied too, into the same block, and are checked: KATA_FORMAT if one is not UTF-8. */
+KATA_API kata_status kata_tensor_clone(kata_tensor *out, kata_context *context,
+                                       const kata_tensor *from);
 
 /* A contiguous row-major view of the caller's memory. */
 KATA_API kata_tensor kata_tensor_view(void *data, kata_dtype dtype, const kata_shape *shape);
@@ -98,8 +122,9 @@ KATA_API kata_status kata_tensor_reshape(kata_tensor *out, const kata_tensor *te
 KATA_API kata_status kata_tensor_broadcast(kata_tensor *out, const kata_tensor *tensor,
                                            const kata_shape *shape);
 
-/* One element as a double, at multi-index `index` (rank numbers). Any dtype; integers above 2^53
- * lose bits. Outside the shape get gives NaN and set does nothing; both set the error sentence. */
+/* One element as a double, at multi-index `index` (rank numbers). Any dtype but strings, whose
+ * elements read as NaN and are not set; integers above 2^53 lose bits. Outside the shape get gives
+ * NaN and set does nothing; both set the error sentence. */
 KATA_API double kata_tensor_get(const kata_tensor *tensor, const int64_t *index);
 KATA_API void kata_tensor_set(const kata_tensor *tensor, const int64_t *index, double value);
 
@@ -108,8 +133,9 @@ KATA_API void kata_tensor_set(const kata_tensor *tensor, const int64_t *index, d
 KATA_API double kata_load(kata_dtype dtype, const void *data, int64_t i);
 KATA_API void kata_store(kata_dtype dtype, void *data, int64_t i, double value);
 
-/* Copies with conversion (as ONNX Cast: float to integer truncates, NaN to bool is true) and
- * strides on either side. Shapes must be equal. */
+/* Copies with conversion (as ONNX Cast: float to integer truncates, NaN to bool is true, an 8-bit
+ * float takes its largest number for what is beyond it) and strides on either side. Shapes must be
+ * equal. Strings go to strings alone; what is copied shows the same bytes. */
 KATA_API kata_status kata_tensor_copy(const kata_tensor *to, const kata_tensor *from);
 
 KATA_API float kata_f16_to_f32(uint16_t bits);

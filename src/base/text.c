@@ -1,6 +1,7 @@
-/* Distance of names (Damerau 1964, Levenshtein 1966), three rows of the table at a time. */
+/* UTF-8; distance of names (Damerau 1964, Levenshtein 1966), three rows of the table at a time. */
 #include "base/text.h"
 
+#include <stdint.h>
 #include <string.h>
 
 enum { LONGEST = KATA__TEXT_DISTANCE_LONGEST };
@@ -46,4 +47,39 @@ const char *kata__text_nearest(const char *text, const char *const *names, size_
         }
     }
     return nearest;
+}
+
+bool kata__text_is_utf8(const void *bytes, size_t n_bytes) {
+    if (n_bytes == 0) {
+        return true;
+    }
+    const uint8_t *at = bytes, *end = at + n_bytes;
+    while (at < end) {
+        uint8_t lead = *at++, low = 0x80, high = 0xBF;
+        int n_more;
+        if (lead < 0x80) {
+            continue;
+        } else if (lead >= 0xC2 && lead <= 0xDF) {
+            n_more = 1;
+        } else if (lead >= 0xE0 && lead <= 0xEF) {
+            n_more = 2;
+            low = lead == 0xE0 ? 0xA0 : low;   /* no overlong forms */
+            high = lead == 0xED ? 0x9F : high; /* no surrogates */
+        } else if (lead >= 0xF0 && lead <= 0xF4) {
+            n_more = 3;
+            low = lead == 0xF0 ? 0x90 : low;
+            high = lead == 0xF4 ? 0x8F : high; /* nothing above U+10FFFF */
+        } else {
+            return false;
+        }
+        for (; n_more > 0; n_more--) {
+            if (at == end || *at < low || *at > high) {
+                return false;
+            }
+            at++;
+            low = 0x80;
+            high = 0xBF;
+        }
+    }
+    return true;
 }

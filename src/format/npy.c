@@ -24,6 +24,7 @@ static const struct {
 } dtype_codes[] = {
     {"f4", KATA_F32}, {"f8", KATA_F64}, {"f2", KATA_F16}, {"i1", KATA_I8},
     {"i4", KATA_I32}, {"i8", KATA_I64}, {"u1", KATA_U8},  {"b1", KATA_BOOL},
+    {"i2", KATA_I16}, {"u2", KATA_U16}, {"u4", KATA_U32}, {"u8", KATA_U64},
 };
 
 /* --- writing --------------------------------------------------------------------------------- */

@@ -105,7 +105,7 @@ typedef struct kata__onnx_tensor {
     const char *name; /* "" if none */
     kata_dtype dtype;
     kata_shape shape;          /* no unknown sizes, the product does not overflow */
-    size_t n_bytes;            /* of the decoded data */
+    size_t n_bytes;            /* of the decoded data; of strings, the elements and their bytes */
     kata__proto_reader fields; /* the TensorProto, checked; decoded by kata__onnx_tensor_decode */
     const uint8_t *raw;        /* raw_data, NULL if the data is in a typed field */
     uint32_t data_field;       /* that typed field; 0 if the tensor has no elements */
@@ -172,6 +172,9 @@ void *kata__onnx_with_room(kata__arena *arena, void *array, size_t n, size_t ele
 
 /* Writes the tensor's n_bytes to `out` (aligned for its dtype). */
 kata_status kata__onnx_tensor_decode(const kata__onnx_tensor *tensor, void *out);
+/* The same into a new tensor. */
+kata_status kata__onnx_tensor_new(kata_tensor *out, kata_context *context,
+                                  const kata__onnx_tensor *tensor);
 
 /* The version that the model imports of a domain, 0 if it does not. */
 int64_t kata__onnx_opset_of(const kata__onnx_model *model, const char *domain);

@@ -74,7 +74,6 @@ static const struct {
 } without_meaning[] = {
     {"BatchNormalization", "spatial", 1}, /* until 8; the only behaviour since */
     {"Cast", "round_mode", ANY},          /* of 8-bit floats */
-    {"Cast", "saturate", ANY},            /* of 8-bit floats */
 };
 
 static int first_same(const kata_op *row) {

@@ -4,6 +4,7 @@
  */
 #include "format/onnx.h"
 #include "base/check.h"
+#include "base/text.h"
 #include "graph/graph.h"
 
 #include <stdio.h>
@@ -96,6 +97,12 @@ static uint32_t data_field_of(kata_dtype dtype, kata__wire_type *type) {
         return KATA__TENSOR_DOUBLE_DATA;
     case KATA_I64:
         return KATA__TENSOR_INT64_DATA;
+    case KATA_U32:
+    case KATA_U64:
+        return KATA__TENSOR_UINT64_DATA;
+    case KATA_STRING:
+        *type = KATA__WIRE_BYTES;
+        return KATA__TENSOR_STRING_DATA;
     default:
         return KATA__TENSOR_INT32_DATA;
     }
@@ -127,9 +134,25 @@ static kata_status read_dims(kata__onnx_tensor *tensor, const kata__proto_field 
     }
 }
 
-/* The number of elements in the typed field; another one with data is an error. */
-static kata_status count_elements(const kata__onnx_tensor *tensor, uint32_t number,
-                                  kata__wire_type type, size_t *n) {
+/* Two elements of these share a byte in a file, the first of them in its lower half. */
+static bool is_packed(kata_dtype dtype) {
+    return dtype == KATA_I4 || dtype == KATA_U4;
+}
+
+/* One element of a string tensor's field; *n_bytes grows by its length. */
+static kata_status count_string(const kata__proto_field *field, size_t *n, size_t *n_bytes) {
+    if (field->type != KATA__WIRE_BYTES || !kata__text_is_utf8(field->bytes, field->n_bytes)) {
+        return kata_fail(KATA_FORMAT, "element %zu is no UTF-8 text", *n);
+    }
+    *n += 1;
+    *n_bytes += field->n_bytes;
+    return KATA_OK;
+}
+
+/* The number of elements in the typed field; another one with data is an error. The bytes of
+ * strings are added to tensor->n_bytes. */
+static kata_status count_elements(kata__onnx_tensor *tensor, uint32_t number, kata__wire_type type,
+                                  size_t *n) {
     kata__proto_reader reader = tensor->fields;
     kata__proto_field field;
     bool more;
@@ -139,7 +162,9 @@ static kata_status count_elements(const kata__onnx_tensor *tensor, uint32_t numb
         if (!more) {
             return KATA_OK;
         }
-        if (field.number == number) {
+        if (field.number == number && tensor->dtype == KATA_STRING) {
+            KATA__TRY(count_string(&field, n, &tensor->n_bytes));
+        } else if (field.number == number) {
             kata__proto_list list;
             size_t n_more;
             KATA__TRY(kata__proto_list_open(&list, &field, type, "the data of a tensor"));
@@ -176,7 +201,13 @@ static kata_status check_tensor(kata__onnx_tensor *tensor, int64_t code, size_t 
     if (tensor->raw != NULL && n_typed > 0) {
         return kata_fail(KATA_FORMAT, "it has its data twice, raw and typed");
     }
-    if (tensor->raw != NULL ? n_raw != tensor->n_bytes : n_typed != (uint64_t)count) {
+    if (tensor->raw != NULL && tensor->dtype == KATA_STRING) {
+        return kata_fail(KATA_FORMAT, "its strings are raw data, which ONNX does not allow");
+    }
+    if (is_packed(tensor->dtype)) {
+        count = n_bytes = count / 2 + count % 2;
+    }
+    if (tensor->raw != NULL ? n_raw != (uint64_t)n_bytes : n_typed != (uint64_t)count) {
         return kata_fail(KATA_FORMAT, "its shape %s of %s needs %lld %s, but %zu are there",
                          kata_shape_text(&tensor->shape, text), kata_dtype_name(tensor->dtype),
                          (long long)(tensor->raw != NULL ? n_bytes : count),
@@ -263,6 +294,7 @@ static bool store_element(kata_dtype dtype, void *out, size_t i, uint64_t value)
         return true;
     case KATA_F64:
     case KATA_I64:
+    case KATA_U64:
         memcpy((uint64_t *)out + i, &value, sizeof value);
         return true;
     case KATA_I32:
@@ -277,16 +309,84 @@ static bool store_element(kata_dtype dtype, void *out, size_t i, uint64_t value)
     case KATA_BOOL:
         ((uint8_t *)out)[i] = number != 0;
         return number == 0 || number == 1;
-    default: /* F16, BF16: their bits */
+    case KATA_I16:
+        ((int16_t *)out)[i] = (int16_t)number;
+        return number >= INT16_MIN && number <= INT16_MAX;
+    case KATA_U32:
+        ((uint32_t *)out)[i] = bits32;
+        return value <= UINT32_MAX;
+    case KATA_I4: /* two elements each; they are taken apart at the end */
+    case KATA_U4:
+    case KATA_F8E4M3FN:
+    case KATA_F8E4M3FNUZ:
+    case KATA_F8E5M2:
+    case KATA_F8E5M2FNUZ:
+        ((uint8_t *)out)[i] = (uint8_t)number;
+        return number >= (is_packed(dtype) ? INT8_MIN : 0) && number <= UINT8_MAX;
+    default: /* U16; F16, BF16: their bits */
         ((uint16_t *)out)[i] = (uint16_t)number;
         return number >= 0 && number <= UINT16_MAX;
     }
 }
 
+/* Two elements a byte to one a byte, in place: from the end, so that none is overwritten. */
+static void unpack(kata_dtype dtype, uint8_t *bytes, size_t count) {
+    for (size_t i = count; i-- > 0;) {
+        const uint8_t half = bytes[i / 2] >> (i % 2 * 4) & 15;
+        bytes[i] = dtype == KATA_U4 ? half : (uint8_t)((half ^ 8) - 8);
+    }
+}
+
+static kata_status decode_strings(const kata__onnx_tensor *tensor, kata_string *out) {
+    kata__proto_reader reader = tensor->fields;
+    kata__proto_field field;
+    bool more = true;
+    const int64_t count = kata_shape_count(&tensor->shape);
+    char *bytes = (char *)(out + count);
+    for (int64_t n = 0; n < count;) {
+        KATA__TRY(kata__proto_next(&reader, &field, &more));
+        if (!more) {
+            break; /* not possible: they were counted */
+        }
+        if (field.number == tensor->data_field) {
+            out[n++] = (kata_string){bytes, (int64_t)field.n_bytes};
+            if (field.n_bytes > 0) {
+                memcpy(bytes, field.bytes, field.n_bytes);
+                bytes += field.n_bytes;
+            }
+        }
+    }
+    return KATA_OK;
+}
+
+kata_status kata__onnx_tensor_new(kata_tensor *out, kata_context *context,
+                                  const kata__onnx_tensor *tensor) {
+    void *block = kata__alloc(context, tensor->n_bytes, 1);
+    if (block == NULL) {
+        return KATA_OUT_OF_MEMORY;
+    }
+    kata_status status = kata__onnx_tensor_decode(tensor, block);
+    if (status != KATA_OK) {
+        kata__free(context, block);
+        return status;
+    }
+    *out = kata_tensor_view(block, tensor->dtype, &tensor->shape);
+    out->owner = context;
+    return KATA_OK;
+}
+
 kata_status kata__onnx_tensor_decode(const kata__onnx_tensor *tensor, void *out) {
+    size_t count = (size_t)kata_shape_count(&tensor->shape);
+    if (tensor->dtype == KATA_STRING) {
+        return decode_strings(tensor, out);
+    }
     if (tensor->raw != NULL) {
         if (tensor->n_bytes > 0) {
-            memcpy(out, tensor->raw, tensor->n_bytes);
+            memcpy(out, tensor->raw,
+                   is_packed(tensor->dtype) ? tensor->n_bytes - count / 2 : tensor->n_bytes);
+        }
+        if (is_packed(tensor->dtype)) {
+            unpack(tensor->dtype, out, count);
         }
         for (size_t i = 0; tensor->dtype == KATA_BOOL && i < tensor->n_bytes; i++) {
             ((uint8_t *)out)[i] = ((uint8_t *)out)[i] != 0;
@@ -297,7 +397,9 @@ kata_status kata__onnx_tensor_decode(const kata__onnx_tensor *tensor, void *out)
     kata__proto_field field;
     kata__wire_type type;
     data_field_of(tensor->dtype, &type);
-    size_t n = 0, count = tensor->n_bytes / kata_dtype_size(tensor->dtype);
+    const size_t n_elements = count;
+    count = is_packed(tensor->dtype) ? count - count / 2 : count;
+    size_t n = 0;
     bool more = true;
     while (n < count) {
         KATA__TRY(kata__proto_next(&reader, &field, &more));
@@ -321,6 +423,9 @@ kata_status kata__onnx_tensor_decode(const kata__onnx_tensor *tensor, void *out)
             }
             n++;
         }
+    }
+    if (is_packed(tensor->dtype)) {
+        unpack(tensor->dtype, out, n_elements);
     }
     return KATA_OK;
 }

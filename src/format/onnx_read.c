@@ -372,14 +372,10 @@ static kata_status graph_status(const builder *b) {
 static kata_status add_constant(builder *b, const char *name, const kata__onnx_tensor *tensor,
                                 kata_value *out) {
     kata_tensor decoded = {0};
-    KATA__TRY(kata_tensor_new(&decoded, b->context, tensor->dtype, &tensor->shape));
-    kata_status status = kata__onnx_tensor_decode(tensor, decoded.data);
-    if (status == KATA_OK) {
-        *out = kata_graph_constant(b->graph, name, &decoded);
-        status = graph_status(b);
-    }
+    KATA__TRY(kata__onnx_tensor_new(&decoded, b->context, tensor));
+    *out = kata_graph_constant(b->graph, name, &decoded);
     kata_tensor_release(&decoded);
-    return status;
+    return graph_status(b);
 }
 
 static kata_status add_initializers(builder *b) {

@@ -9,12 +9,7 @@ static kata_status read_tensor(kata_tensor *out, kata__onnx_model *model, const 
                                size_t n_bytes) {
     kata__onnx_tensor tensor;
     KATA__TRY(kata__onnx_parse_tensor(model, data, n_bytes, &tensor));
-    KATA__TRY(kata_tensor_new(out, model->arena.context, tensor.dtype, &tensor.shape));
-    kata_status status = kata__onnx_tensor_decode(&tensor, out->data);
-    if (status != KATA_OK) {
-        kata_tensor_release(out);
-    }
-    return status;
+    return kata__onnx_tensor_new(out, model->arena.context, &tensor);
 }
 
 kata_status kata_onnx_tensor_read_memory(kata_tensor *out, kata_context *context, const void *data,

@@ -63,6 +63,9 @@ static int64_t opset_of_form(const kata_graph *graph, const kata__node *node) {
     if (is_standard(node, "Split")) {
         return attribute_of(node, "num_outputs") != NULL ? 18 : 0;
     }
+    if (is_standard(node, "Cast")) {
+        return attribute_of(node, "saturate") != NULL ? 19 : 0;
+    }
     if (is_standard(node, "AveragePool")) {
         const kata_attribute_value *dilations = attribute_of(node, "dilations");
         return dilations != NULL && !are_ones(dilations) ? 19 : 0;
@@ -222,6 +225,28 @@ static kata_status check_metadata(const kata_graph *graph) {
 
 /* --- parts ----------------------------------------------------------------------------------- */
 
+static void put_elements(kata__buffer *out, const kata_tensor *tensor) {
+    const int64_t count = kata_tensor_count(tensor);
+    if (tensor->dtype == KATA_STRING) {
+        const kata_string *elements = tensor->data;
+        for (int64_t i = 0; i < count; i++) {
+            kata__proto_put_bytes(out, KATA__TENSOR_STRING_DATA, elements[i].data,
+                                  (size_t)elements[i].n_bytes);
+        }
+    } else if (tensor->dtype == KATA_I4 || tensor->dtype == KATA_U4) {
+        const uint8_t *elements = tensor->data; /* two to a byte, the first in the lower half */
+        size_t begun = kata__proto_begin(out, KATA__TENSOR_RAW_DATA);
+        for (int64_t i = 0; i < count; i += 2) {
+            int high = i + 1 < count ? elements[i + 1] & 15 : 0;
+            uint8_t byte = (uint8_t)((elements[i] & 15) | high << 4);
+            kata__buffer_append(out, &byte, 1);
+        }
+        kata__proto_end(out, begun);
+    } else {
+        kata__proto_put_bytes(out, KATA__TENSOR_RAW_DATA, tensor->data, kata_tensor_bytes(tensor));
+    }
+}
+
 static void put_tensor(kata__buffer *out, uint32_t field, const char *name,
                        const kata_tensor *tensor) {
     size_t begun = kata__proto_begin(out, field);
@@ -232,7 +257,7 @@ static void put_tensor(kata__buffer *out, uint32_t field, const char *name,
     if (name != NULL) {
         kata__proto_put_text(out, KATA__TENSOR_NAME, name);
     }
-    kata__proto_put_bytes(out, KATA__TENSOR_RAW_DATA, tensor->data, kata_tensor_bytes(tensor));
+    put_elements(out, tensor);
     kata__proto_end(out, begun);
 }
 

@@ -34,12 +34,12 @@ static const struct {
     {"I64", KATA_I64},
     {"U8", KATA_U8},
     {"BOOL", KATA_BOOL},
-    {"I16", KATA_NO_DTYPE},
-    {"U16", KATA_NO_DTYPE},
-    {"U32", KATA_NO_DTYPE},
-    {"U64", KATA_NO_DTYPE},
-    {"F8_E4M3", KATA_NO_DTYPE},
-    {"F8_E5M2", KATA_NO_DTYPE},
+    {"I16", KATA_I16},
+    {"U16", KATA_U16},
+    {"U32", KATA_U32},
+    {"U64", KATA_U64},
+    {"F8_E4M3", KATA_F8E4M3FN},
+    {"F8_E5M2", KATA_F8E5M2},
     {"C64", KATA_NO_DTYPE},
     {"F8_E8M0", KATA_NO_DTYPE},
     {"F6_E2M3", KATA_NO_DTYPE},
@@ -53,7 +53,7 @@ static const char *dtype_text(kata_dtype dtype) {
             return dtype_names[i].text;
         }
     }
-    return "?";
+    return NULL;
 }
 
 /* --- writing --------------------------------------------------------------------------------- */
@@ -97,6 +97,11 @@ static kata_status check_entries(kata__arena *arena, const kata_named_tensor *te
             (tensor->data == NULL && kata_tensor_count(tensor) > 0)) {
             return kata_fail(KATA_INVALID, "tensor %.200s must be contiguous and have a data type",
                              tensors[i].name);
+        }
+        if (dtype_text(tensor->dtype) == NULL) {
+            return kata_fail(KATA_UNSUPPORTED,
+                             "tensor %.200s is %s, which safetensors has no name for",
+                             tensors[i].name, kata_dtype_name(tensor->dtype));
         }
         names[i] = tensors[i].name;
     }

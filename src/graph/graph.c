@@ -239,6 +239,9 @@ static kata_status variable_add(kata_graph *graph, const char *name, kata_dtype 
         name = made_up;
     }
     KATA__TRY(check_type("variable", name, dtype, shape, false));
+    if (dtype == KATA_STRING) {
+        return kata_fail(KATA_DTYPE, "variable %s cannot hold strings; make it a constant", name);
+    }
     KATA__TRY(variables_grow(graph));
     kata_variable *variable = kata__alloc_zero(graph->context, 1, sizeof *variable);
     if (variable == NULL) {
@@ -324,10 +327,7 @@ kata_value kata_graph_constant(kata_graph *graph, const char *name, const kata_t
     kata_status status = check_type("constant", name != NULL ? name : "(unnamed)", tensor->dtype,
                                     &tensor->shape, false);
     if (status == KATA_OK) {
-        status = kata_tensor_new(&copy, graph->context, tensor->dtype, &tensor->shape);
-    }
-    if (status == KATA_OK) {
-        status = kata_tensor_copy(&copy, tensor);
+        status = kata_tensor_clone(&copy, graph->context, tensor);
     }
     if (status == KATA_OK) {
         kata__value_info info = {
@@ -343,7 +343,7 @@ kata_value kata_graph_constant(kata_graph *graph, const char *name, const kata_t
 }
 
 kata_value kata_graph_scalar(kata_graph *graph, kata_dtype dtype, double value) {
-    uint8_t bytes[8] = {0};
+    kata_string element = {0}; /* the largest of all */
     kata_shape shape = {.rank = 0};
     if (graph->status != KATA_OK) {
         return KATA_NONE;
@@ -352,8 +352,8 @@ kata_value kata_graph_scalar(kata_graph *graph, kata_dtype dtype, double value) 
         kata__graph_fault(graph, kata_fail(KATA_DTYPE, "a scalar needs a data type"));
         return KATA_NONE;
     }
-    kata_store(dtype, bytes, 0, value);
-    kata_tensor view = kata_tensor_view(bytes, dtype, &shape);
+    kata_store(dtype, &element, 0, value);
+    kata_tensor view = kata_tensor_view(&element, dtype, &shape);
     return kata_graph_constant(graph, NULL, &view);
 }
 

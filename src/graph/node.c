@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/random.h"
 #include "graph/graph.h"
+#include "tensor/dtype.h"
 
 static const char *const attribute_type_names[] = {[KATA_ATTRIBUTE_INT] = "an integer",
                                                    [KATA_ATTRIBUTE_FLOAT] = "a number",
@@ -58,13 +59,14 @@ static kata_status copy_attribute(kata_graph *graph, const kata_op *op, kata_att
         value->floats = floats;
     } else if (type == KATA_ATTRIBUTE_TENSOR && given->tensor != NULL) {
         kata_tensor *tensor = kata__arena_alloc(&graph->arena, 1, sizeof *tensor);
-        void *data = kata__arena_alloc(&graph->arena, kata_tensor_bytes(given->tensor) + 1, 1);
+        size_t n_bytes;
+        KATA__TRY(kata__tensor_packed_bytes(&n_bytes, given->tensor));
+        void *data = kata__arena_alloc(&graph->arena, n_bytes + 1, 1);
         if (tensor == NULL || data == NULL) {
             return KATA_OUT_OF_MEMORY;
         }
-        *tensor = kata_tensor_view(data, given->tensor->dtype, &given->tensor->shape);
         value->tensor = tensor;
-        return kata_tensor_copy(tensor, given->tensor);
+        return kata__tensor_pack(tensor, data, given->tensor);
     } else if (type == KATA_ATTRIBUTE_STRINGS) {
         const char **strings =
             kata__arena_alloc(&graph->arena, (size_t)given->n + 1, sizeof *strings);

@@ -26,7 +26,7 @@ kata_status kata__infer_dtype(const kata_infer *infer, int i, unsigned dtypes) {
     if (dtypes & 1u << got && got != KATA_NO_DTYPE) {
         return KATA_OK;
     }
-    char list[128] = "";
+    char list[384] = "";
     size_t length = 0;
     unsigned left = dtypes;
     for (int d = KATA_NO_DTYPE + 1; d < KATA_DTYPE_COUNT; d++) {

@@ -14,7 +14,12 @@
 #define KATA__NUMBERS (KATA__SIGNED | KATA__UNSIGNED)
 #define KATA__INTEGERS (KATA__NUMBERS & ~KATA__ALL_FLOATS)
 #define KATA__BOOLS KATA__DTYPE(BOOL)
-#define KATA__ANY (KATA__NUMBERS | KATA__BOOLS)
+#define KATA__STORED                                                                               \
+    (KATA__DTYPE(I16) | KATA__DTYPE(U16) | KATA__DTYPE(U32) | KATA__DTYPE(U64) | KATA__DTYPE(I4) | \
+     KATA__DTYPE(U4) | KATA__DTYPE(F8E4M3FN) | KATA__DTYPE(F8E4M3FNUZ) | KATA__DTYPE(F8E5M2) |     \
+     KATA__DTYPE(F8E5M2FNUZ)) /* converted and moved, not computed in */
+#define KATA__STRINGS KATA__DTYPE(STRING)
+#define KATA__ANY (KATA__NUMBERS | KATA__BOOLS | KATA__STORED)
 
 /* outputs[0] = type of inputs[0]. */
 kata_status kata__infer_same(kata_infer *infer);

@@ -7,6 +7,7 @@
 #include "op/gradient.h"
 #include "op/infer.h"
 #include "op/loops.h"
+#include "tensor/dtype.h"
 
 /* --- comparisons and logic: two operands, a bool ---------------------------------------------- */
 
@@ -195,8 +196,11 @@ static kata_status where_reference(const kata_call *call) {
     case 4:
         WHERE_LOOP(uint32_t);
         break;
-    default:
+    case 8:
         WHERE_LOOP(uint64_t);
+        break;
+    default:
+        WHERE_LOOP(kata_string);
         break;
     }
     return KATA_OK;
@@ -246,11 +250,13 @@ static kata_dtype dtype_of_onnx(int64_t code) {
     }
 }
 
+enum { TO, SATURATE };
+
 static kata_status cast_infer(kata_infer *infer) {
     KATA__TRY(kata__infer_dtype(infer, 0, KATA__ANY));
-    int64_t code = infer->attributes[0].i;
+    int64_t code = infer->attributes[TO].i;
     kata_dtype to = dtype_of_onnx(code);
-    if (to == KATA_NO_DTYPE) {
+    if (to == KATA_NO_DTYPE || to == KATA_STRING) {
         return kata_fail(
             KATA_UNSUPPORTED,
             "Cast: the data type to = %lld is not supported; 1 is float32, 11 float64, "
@@ -262,6 +268,15 @@ static kata_status cast_infer(kata_infer *infer) {
 }
 
 static kata_status cast_reference(const kata_call *call) {
+    const kata_tensor *x = &call->inputs[0], *y = &call->outputs[0];
+    if (kata__dtype_is_f8(y->dtype) && call->attributes[SATURATE].i == 0) {
+        const int64_t count = kata_tensor_count(x);
+        uint8_t *to = y->data;
+        for (int64_t i = 0; i < count; i++) {
+            to[i] = kata__f64_to_f8(y->dtype, kata_load(x->dtype, x->data, i), false);
+        }
+        return KATA_OK;
+    }
     return kata_tensor_copy(&call->outputs[0], &call->inputs[0]);
 }
 
@@ -306,6 +321,11 @@ const kata_op kata__op_Cast = {
                                                  .type = KATA_ATTRIBUTE_INT,
                                                  .required = true,
                                                  .doc = "TensorProto.DataType code"},
+                                                {.name = "saturate",
+                                                 .type = KATA_ATTRIBUTE_INT,
+                                                 .default_int = 1,
+                                                 .doc = "0: what is beyond an 8-bit float is "
+                                                        "infinity or NaN, not its largest number"},
                                                 {.name = NULL}},
     .infer = cast_infer,
     .reference = cast_reference,

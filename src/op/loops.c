@@ -134,6 +134,7 @@ COPY_ROWS(uint8_t)
 COPY_ROWS(uint16_t)
 COPY_ROWS(uint32_t)
 COPY_ROWS(uint64_t)
+COPY_ROWS(kata_string)
 
 static void copy_band(const strided *s, int64_t n, char *to, const char *from) {
     if (s->to_step == 1 && s->from_step == 1) {
@@ -152,6 +153,10 @@ static void copy_band(const strided *s, int64_t n, char *to, const char *from) {
         break;
     case 4:
         copy_rows_uint32_t(s, n, (uint32_t *)(void *)to, (const uint32_t *)(const void *)from);
+        break;
+    case sizeof(kata_string):
+        copy_rows_kata_string(s, n, (kata_string *)(void *)to,
+                              (const kata_string *)(const void *)from);
         break;
     default:
         copy_rows_uint64_t(s, n, (uint64_t *)(void *)to, (const uint64_t *)(const void *)from);

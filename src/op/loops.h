@@ -12,7 +12,16 @@ static inline int64_t kata__load_int(kata_dtype dtype, const void *data, int64_t
     case KATA_I32:
         return ((const int32_t *)data)[i];
     case KATA_I8:
+    case KATA_I4:
         return ((const int8_t *)data)[i];
+    case KATA_I16:
+        return ((const int16_t *)data)[i];
+    case KATA_U16:
+        return ((const uint16_t *)data)[i];
+    case KATA_U32:
+        return ((const uint32_t *)data)[i];
+    case KATA_U64: /* the same bits */
+        return (int64_t)((const uint64_t *)data)[i];
     default:
         return ((const uint8_t *)data)[i];
     }
@@ -32,6 +41,16 @@ static inline void kata__store_int(kata_dtype dtype, void *data, int64_t i, int6
         break;
     case KATA_U8:
         ((uint8_t *)data)[i] = (uint8_t)(uint64_t)value;
+        break;
+    case KATA_I16:
+    case KATA_U16:
+        ((uint16_t *)data)[i] = (uint16_t)(uint64_t)value;
+        break;
+    case KATA_U32:
+        ((uint32_t *)data)[i] = (uint32_t)(uint64_t)value;
+        break;
+    case KATA_U64:
+        ((uint64_t *)data)[i] = (uint64_t)value;
         break;
     default:
         ((uint8_t *)data)[i] = value != 0;
@@ -79,9 +98,9 @@ void kata__walk_next(kata__walk *walk);
 void kata__walk_call(kata__walk *walk, const kata_call *call, int first, int n_inputs);
 
 /* to[i * to_stride] = from[i * from_stride] for each multi-index i: transpose, slice, expand, tile,
- * concat. Elements of 1, 2, 4 or 8 bytes; strides in elements, `from` ones may be 0 or negative;
- * `to` ones must not make two elements share a place. Runs become memcpy, transposes are blocked,
- * large ones use the context's threads. */
+ * concat. Elements of 1, 2, 4, 8 or 16 bytes; strides in elements, `from` ones may be 0 or
+ * negative; `to` ones must not make two elements share a place. Runs become memcpy, transposes are
+ * blocked, large ones use the context's threads. */
 void kata__copy_strided(kata_context *context, size_t element_size, int rank, const int64_t *dim,
                         void *to, const int64_t *to_stride, const void *from,
                         const int64_t *from_stride);

@@ -43,11 +43,17 @@ static void read_floats(kata_dtype dtype, double *out, const char *from, int64_t
         READ_LOOP(uint16_t, (double)kata_f16_to_f32(value));
     case KATA_BF16:
         READ_LOOP(uint16_t, (double)kata_bf16_to_f32(value));
+    case KATA_F8E4M3FN:
+    case KATA_F8E4M3FNUZ:
+    case KATA_F8E5M2:
+    case KATA_F8E5M2FNUZ:
+        READ_LOOP(uint8_t, kata__f8_to_f64(dtype, value));
     default:
         break;
     }
 }
 
+/* uint64 numbers from 2^63 on become the int64 of the same bits. */
 static void read_integers(kata_dtype dtype, int64_t *out, const char *from, int64_t step,
                           int64_t n) {
     switch (dtype) {
@@ -61,8 +67,27 @@ static void read_integers(kata_dtype dtype, int64_t *out, const char *from, int6
         READ_LOOP(uint8_t, value);
     case KATA_BOOL:
         READ_LOOP(uint8_t, value != 0);
+    case KATA_I16:
+        READ_LOOP(int16_t, value);
+    case KATA_U16:
+        READ_LOOP(uint16_t, value);
+    case KATA_U32:
+        READ_LOOP(uint32_t, value);
+    case KATA_U64:
+        READ_LOOP(uint64_t, (int64_t)value);
+    case KATA_I4:
+        READ_LOOP(int8_t, value);
+    case KATA_U4:
+        READ_LOOP(uint8_t, value);
     default:
         break;
+    }
+}
+
+/* uint64 as doubles: as int64 the larger half would be negative. */
+static void read_large(double *out, const char *from, int64_t step, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        out[i] = kata_load(KATA_U64, from + i * step, 0);
     }
 }
 
@@ -87,6 +112,23 @@ static void write_from_floats(kata_dtype dtype, const double *in, char *to, int6
         WRITE_LOOP(uint8_t, kata__f64_to_integer(in[i], 0, UINT8_MAX));
     case KATA_BOOL:
         WRITE_LOOP(uint8_t, in[i] != 0);
+    case KATA_I16:
+        WRITE_LOOP(int16_t, kata__f64_to_integer(in[i], INT16_MIN, INT16_MAX));
+    case KATA_U16:
+        WRITE_LOOP(uint16_t, kata__f64_to_integer(in[i], 0, UINT16_MAX));
+    case KATA_U32:
+        WRITE_LOOP(uint32_t, kata__f64_to_integer(in[i], 0, UINT32_MAX));
+    case KATA_U64:
+        WRITE_LOOP(uint64_t, kata__f64_to_unsigned(in[i]));
+    case KATA_I4:
+        WRITE_LOOP(int8_t, kata__to_i4(kata__f64_to_integer(in[i], INT64_MIN, INT64_MAX)));
+    case KATA_U4:
+        WRITE_LOOP(uint8_t, kata__to_u4(kata__f64_to_integer(in[i], INT64_MIN, INT64_MAX)));
+    case KATA_F8E4M3FN:
+    case KATA_F8E4M3FNUZ:
+    case KATA_F8E5M2:
+    case KATA_F8E5M2FNUZ:
+        WRITE_LOOP(uint8_t, kata__f64_to_f8(dtype, in[i], true));
     default:
         break;
     }
@@ -104,13 +146,27 @@ static void write_from_integers(kata_dtype dtype, const int64_t *in, char *to, i
         WRITE_LOOP(uint16_t, kata__f64_to_f16((double)in[i]));
     case KATA_BF16:
         WRITE_LOOP(uint16_t, kata__f64_to_bf16((double)in[i]));
+    case KATA_F8E4M3FN:
+    case KATA_F8E4M3FNUZ:
+    case KATA_F8E5M2:
+    case KATA_F8E5M2FNUZ:
+        WRITE_LOOP(uint8_t, kata__f64_to_f8(dtype, (double)in[i], true));
     case KATA_I8:
     case KATA_U8:
         WRITE_LOOP(uint8_t, (uint64_t)in[i]);
+    case KATA_I16:
+    case KATA_U16:
+        WRITE_LOOP(uint16_t, (uint64_t)in[i]);
     case KATA_I32:
+    case KATA_U32:
         WRITE_LOOP(uint32_t, (uint64_t)in[i]);
     case KATA_I64:
+    case KATA_U64:
         WRITE_LOOP(int64_t, in[i]);
+    case KATA_I4:
+        WRITE_LOOP(int8_t, kata__to_i4(in[i]));
+    case KATA_U4:
+        WRITE_LOOP(uint8_t, kata__to_u4(in[i]));
     case KATA_BOOL:
         WRITE_LOOP(uint8_t, in[i] != 0);
     default:
@@ -124,9 +180,14 @@ static void convert_row(kata_dtype to_dtype, char *to, int64_t to_step, kata_dty
         int64_t part = n - start < BLOCK ? n - start : BLOCK;
         char *put = to + start * to_step;
         const char *get = from + start * from_step;
-        if (kata_dtype_is_float(from_dtype)) {
+        bool large = from_dtype == KATA_U64 && kata_dtype_is_float(to_dtype);
+        if (kata_dtype_is_float(from_dtype) || large) {
             double block[BLOCK];
-            read_floats(from_dtype, block, get, from_step, part);
+            if (large) {
+                read_large(block, get, from_step, part);
+            } else {
+                read_floats(from_dtype, block, get, from_step, part);
+            }
             write_from_floats(to_dtype, block, put, to_step, part);
         } else {
             int64_t block[BLOCK];
@@ -155,8 +216,10 @@ static void move_row(size_t size, char *to, int64_t to_step, const char *from, i
         MOVE_LOOP(2);
     case 4:
         MOVE_LOOP(4);
-    default:
+    case 8:
         MOVE_LOOP(8);
+    default:
+        MOVE_LOOP(sizeof(kata_string));
     }
 }
 
@@ -189,6 +252,10 @@ static int make_walk(const kata_tensor *to, const kata_tensor *from, struct axis
 static kata_status check(const kata_tensor *to, const kata_tensor *from) {
     KATA__TRY(kata__dtype_check(to->dtype, "copy to"));
     KATA__TRY(kata__dtype_check(from->dtype, "copy from"));
+    if ((to->dtype == KATA_STRING) != (from->dtype == KATA_STRING)) {
+        return kata_fail(KATA_DTYPE, "copy: %s elements do not fit a tensor of %s",
+                         kata_dtype_name(from->dtype), kata_dtype_name(to->dtype));
+    }
     KATA__TRY(kata__shape_check(&to->shape, false, "copy"));
     char text_to[KATA_SHAPE_TEXT_SIZE], text_from[KATA_SHAPE_TEXT_SIZE];
     if (!kata_shape_equal(&to->shape, &from->shape)) {

@@ -2,6 +2,7 @@
  * their conversions are exact or round to nearest even. */
 #include "tensor/dtype.h"
 
+#include <math.h>
 #include <string.h>
 
 size_t kata_dtype_size(kata_dtype dtype) {
@@ -32,8 +33,13 @@ const char *kata_dtype_name(kata_dtype dtype) {
     return "?";
 }
 
+bool kata__dtype_is_f8(kata_dtype dtype) {
+    return dtype >= KATA_F8E4M3FN && dtype <= KATA_F8E5M2FNUZ;
+}
+
 bool kata_dtype_is_float(kata_dtype dtype) {
-    return dtype == KATA_F32 || dtype == KATA_F64 || dtype == KATA_F16 || dtype == KATA_BF16;
+    return dtype == KATA_F32 || dtype == KATA_F64 || dtype == KATA_F16 || dtype == KATA_BF16 ||
+           kata__dtype_is_f8(dtype);
 }
 
 static inline uint32_t bits_of(float value) {
@@ -110,6 +116,71 @@ uint16_t kata__f64_to_bf16(double value) {
     return kata_f32_to_bf16(round_to_odd(value));
 }
 
+/* float8: 1 sign, 4 or 5 exponent and 3 or 2 fraction bits (Micikevicius et al. 2022; the types
+ * "UZ": Noune et al. 2022). E5M2 is the upper half of a float16. E4M3FN has NaN only where all bits
+ * but the sign are set; the types "UZ" have one NaN, 0x80, in the place of -0. */
+typedef struct f8_format {
+    int fraction, bias; /* bits; of the exponent */
+    uint8_t largest;    /* the bits of the largest number */
+    bool is_uz, has_infinity;
+} f8_format;
+
+static f8_format f8_format_of(kata_dtype dtype) {
+    switch (dtype) {
+    case KATA_F8E4M3FN:
+        return (f8_format){.fraction = 3, .bias = 7, .largest = 0x7E};
+    case KATA_F8E4M3FNUZ:
+        return (f8_format){.fraction = 3, .bias = 8, .largest = 0x7F, .is_uz = true};
+    case KATA_F8E5M2:
+        return (f8_format){.fraction = 2, .bias = 15, .largest = 0x7B, .has_infinity = true};
+    default: /* KATA_F8E5M2FNUZ */
+        return (f8_format){.fraction = 2, .bias = 16, .largest = 0x7F, .is_uz = true};
+    }
+}
+
+double kata__f8_to_f64(kata_dtype dtype, uint8_t bits) {
+    const f8_format f = f8_format_of(dtype);
+    const int rest = bits & 0x7F, exponent = rest >> f.fraction;
+    double size = rest & ((1 << f.fraction) - 1); /* in units of the last place */
+    if (f.is_uz ? bits == 0x80 : rest > f.largest) {
+        bool infinite = f.has_infinity && size == 0;
+        size = infinite ? (double)INFINITY : (double)NAN;
+    } else {
+        size += exponent > 0 ? 1 << f.fraction : 0;
+        size = ldexp(size, (exponent > 0 ? exponent : 1) - f.bias - f.fraction);
+    }
+    return (bits & 0x80) != 0 ? -size : size;
+}
+
+uint8_t kata__f64_to_f8(kata_dtype dtype, double value, bool saturate) {
+    const f8_format f = f8_format_of(dtype);
+    const uint8_t sign = signbit(value) ? 0x80 : 0;
+    const double size = fabs(value);
+    if (value != value) {
+        return f.is_uz ? 0x80 : sign | 0x7F;
+    }
+    int exponent = 0;
+    frexp(size, &exponent); /* size < 2^exponent */
+    exponent = exponent - 1 < 1 - f.bias ? 1 - f.bias : exponent - 1;
+    /* In units of the last place: below 2^(fraction + 1), so that nearbyint rounds once. */
+    const double units = isinf(size) ? 0 : nearbyint(ldexp(size, f.fraction - exponent));
+    int bits = (int)units;
+    if (bits >= 1 << f.fraction) { /* normal: the leading bit counts as one exponent */
+        bits += (exponent + f.bias - 1) << f.fraction;
+    }
+    if (isinf(size) || bits > f.largest) {
+        if (!saturate && f.is_uz) {
+            return 0x80;
+        }
+        bits = saturate ? f.largest : f.has_infinity ? f.largest + 1 : 0x7F;
+    }
+    return f.is_uz && bits == 0 ? 0 : (uint8_t)(sign | bits);
+}
+
+uint64_t kata__f64_to_unsigned(double value) {
+    return !(value >= 1) ? 0 : value >= 0x1p64 ? UINT64_MAX : (uint64_t)value;
+}
+
 int64_t kata__f64_to_integer(double value, int64_t low, int64_t high) {
     if (value != value) {
         return 0;
@@ -164,6 +235,39 @@ double kata_load(kata_dtype dtype, const void *data, int64_t i) {
         LOAD(uint8_t, value);
         return value != 0;
     }
+    case KATA_I16: {
+        LOAD(int16_t, value);
+        return value;
+    }
+    case KATA_U16: {
+        LOAD(uint16_t, value);
+        return value;
+    }
+    case KATA_U32: {
+        LOAD(uint32_t, value);
+        return value;
+    }
+    case KATA_U64: {
+        LOAD(uint64_t, value);
+        return (double)value;
+    }
+    case KATA_I4: {
+        LOAD(int8_t, value);
+        return value;
+    }
+    case KATA_U4: {
+        LOAD(uint8_t, value);
+        return value;
+    }
+    case KATA_F8E4M3FN:
+    case KATA_F8E4M3FNUZ:
+    case KATA_F8E5M2:
+    case KATA_F8E5M2FNUZ: {
+        LOAD(uint8_t, value);
+        return kata__f8_to_f64(dtype, value);
+    }
+    case KATA_STRING:
+        return (double)NAN;
     case KATA_NO_DTYPE:
     case KATA_DTYPE_COUNT:
         break;
@@ -206,6 +310,31 @@ void kata_store(kata_dtype dtype, void *data, int64_t i, double value) {
     case KATA_BOOL:
         STORE(uint8_t, value != 0);
         break;
+    case KATA_I16:
+        STORE(int16_t, kata__f64_to_integer(value, INT16_MIN, INT16_MAX));
+        break;
+    case KATA_U16:
+        STORE(uint16_t, kata__f64_to_integer(value, 0, UINT16_MAX));
+        break;
+    case KATA_U32:
+        STORE(uint32_t, kata__f64_to_integer(value, 0, UINT32_MAX));
+        break;
+    case KATA_U64:
+        STORE(uint64_t, kata__f64_to_unsigned(value));
+        break;
+    case KATA_I4:
+        STORE(int8_t, kata__to_i4(kata__f64_to_integer(value, INT64_MIN, INT64_MAX)));
+        break;
+    case KATA_U4:
+        STORE(uint8_t, kata__to_u4(kata__f64_to_integer(value, INT64_MIN, INT64_MAX)));
+        break;
+    case KATA_F8E4M3FN:
+    case KATA_F8E4M3FNUZ:
+    case KATA_F8E5M2:
+    case KATA_F8E5M2FNUZ:
+        STORE(uint8_t, kata__f64_to_f8(dtype, value, true));
+        break;
+    case KATA_STRING:
     case KATA_NO_DTYPE:
     case KATA_DTYPE_COUNT:
         break;

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "tensor/dtype.h"
 #include "tensor/shape.h"
 
@@ -32,6 +33,74 @@ kata_status kata_tensor_new(kata_tensor *out, kata_context *context, kata_dtype 
     }
     *out = kata_tensor_view(data, dtype, shape);
     out->owner = context;
+    return KATA_OK;
+}
+
+kata_status kata__tensor_packed_bytes(size_t *n_bytes, const kata_tensor *from) {
+    KATA__TRY(kata__dtype_check(from->dtype, "copy of a tensor"));
+    KATA__TRY(kata__shape_check(&from->shape, false, "copy of a tensor"));
+    const int64_t count = kata_tensor_count(from);
+    int64_t bytes;
+    char text[KATA_SHAPE_TEXT_SIZE];
+    if (count < 0 || __builtin_mul_overflow(count, (int64_t)kata_dtype_size(from->dtype), &bytes)) {
+        return kata_fail(KATA_LIMIT, "a tensor of shape %s has more bytes than can be addressed",
+                         kata_shape_text(&from->shape, text));
+    }
+    int64_t index[KATA_MAX_RANK] = {0};
+    for (int64_t i = 0; from->dtype == KATA_STRING && i < count; i++) {
+        int64_t at = 0;
+        for (int axis = 0; axis < from->shape.rank; axis++) {
+            at += index[axis] * from->stride[axis];
+        }
+        for (int axis = from->shape.rank - 1; axis >= 0 && ++index[axis] == from->shape.dim[axis];
+             axis--) {
+            index[axis] = 0;
+        }
+        const kata_string element = ((const kata_string *)from->data)[at];
+        if (element.n_bytes < 0 || (element.data == NULL && element.n_bytes > 0) ||
+            !kata__text_is_utf8(element.data, (size_t)element.n_bytes)) {
+            return kata_fail(KATA_FORMAT, "element %" PRId64 " is no UTF-8 text", i);
+        }
+        if (__builtin_add_overflow(bytes, element.n_bytes, &bytes)) {
+            return kata_fail(KATA_LIMIT, "the texts have more bytes than can be addressed");
+        }
+    }
+    *n_bytes = (size_t)bytes;
+    return KATA_OK;
+}
+
+kata_status kata__tensor_pack(kata_tensor *out, void *block, const kata_tensor *from) {
+    *out = kata_tensor_view(block, from->dtype, &from->shape);
+    KATA__TRY(kata_tensor_copy(out, from));
+    const int64_t count = from->dtype == KATA_STRING ? kata_tensor_count(out) : 0;
+    kata_string *elements = block;
+    char *bytes = (char *)block + (size_t)count * sizeof *elements;
+    for (int64_t i = 0; i < count; i++) {
+        const size_t n = (size_t)elements[i].n_bytes;
+        if (n > 0) {
+            memcpy(bytes, elements[i].data, n);
+        }
+        elements[i].data = bytes;
+        bytes += n;
+    }
+    return KATA_OK;
+}
+
+kata_status kata_tensor_clone(kata_tensor *out, kata_context *context, const kata_tensor *from) {
+    size_t n_bytes;
+    KATA__TRY(kata__tensor_packed_bytes(&n_bytes, from));
+    void *block = kata__alloc(context, n_bytes, 1);
+    if (block == NULL) {
+        return KATA_OUT_OF_MEMORY;
+    }
+    kata_tensor made;
+    kata_status status = kata__tensor_pack(&made, block, from);
+    if (status != KATA_OK) {
+        kata__free(context, block);
+        return status;
+    }
+    made.owner = context;
+    *out = made;
     return KATA_OK;
 }
 

@@ -217,7 +217,7 @@ static void hostile_headers(void **state) {
         {"records", HEADER("[('a', '<f4')]", "(1,)"), 4, KATA_UNSUPPORTED, "records"},
         {"records with objects", HEADER("[('a', '|O')]", "(1,)"), 4, KATA_UNSUPPORTED, "records"},
         {"texts", HEADER("'<U5'", "(1,)"), 20, KATA_UNSUPPORTED, "<U5"},
-        {"int16", HEADER("'<i2'", "(2,)"), 4, KATA_UNSUPPORTED, "astype"},
+        {"float128", HEADER("'<f16'", "(1,)"), 16, KATA_UNSUPPORTED, "astype"},
         {"complex", HEADER("'<c8'", "(1,)"), 8, KATA_UNSUPPORTED, "<c8"},
         {"dates", HEADER("'<M8[ns]'", "(1,)"), 8, KATA_UNSUPPORTED, "M8"},
         {"no dtype", HEADER("''", "(1,)"), 4, KATA_UNSUPPORTED, "''"},

@@ -525,8 +525,8 @@ static void inputs(void **state) {
     } cases[] = {
         {1, 2, {-1, -2}, KATA_UNSUPPORTED, "input x has a size without a number on axis 1"},
         {1, 3, {2, 4, -3}, KATA_UNSUPPORTED, "axis 2"},
-        {4, 1, {4}, KATA_UNSUPPORTED, "uint16"},
-        {8, 1, {4}, KATA_UNSUPPORTED, "string"},
+        {14, 1, {4}, KATA_UNSUPPORTED, "complex64"},
+        {23, 1, {4}, KATA_UNSUPPORTED, "float4e2m1"},
         {14, 1, {4}, KATA_UNSUPPORTED, "complex64"},
         {99, 1, {4}, KATA_UNSUPPORTED, "type 99"},
         {0, 1, {4}, KATA_UNSUPPORTED, "no data type"},
@@ -597,9 +597,9 @@ static void tensor_shapes(void **state) {
         {1, 3, {0, (int64_t)1 << 62, 4}, 0, KATA_FORMAT, "counted"},
         {1, 9, {1, 1, 1, 1, 1, 1, 1, 1, 1}, 4, KATA_LIMIT, "8 axes"},
         {0, 1, {4}, 16, KATA_FORMAT, "undefined"},
-        {8, 1, {4}, 16, KATA_UNSUPPORTED, "tensor w: its data type string"},
-        {4, 1, {4}, 8, KATA_UNSUPPORTED, "uint16"},
-        {22, 1, {4}, 2, KATA_UNSUPPORTED, "int4"},
+        {8, 1, {4}, 16, KATA_FORMAT, "tensor w: its strings are raw data"},
+        {14, 1, {1}, 8, KATA_UNSUPPORTED, "complex64"},
+        {22, 1, {3}, 3, KATA_FORMAT, "needs 2 bytes, but 3 are there"},
         {99, 1, {4}, 16, KATA_UNSUPPORTED, "type 99"},
         {-1, 1, {4}, 16, KATA_FORMAT, "type -1"},
     };
