@@ -19,8 +19,9 @@ static char folder[64];
 
 static int run(const char *arguments, char *out, size_t n_bytes) {
     char command[1024];
-    snprintf(command, sizeof command, "cd %s && %s %s 2>/dev/null", folder, KATA_PROGRAM,
-             arguments);
+    const char *program = getenv("KATA_PROGRAM");
+    snprintf(command, sizeof command, "cd %s && %s %s 2>/dev/null", folder,
+             program != NULL ? program : KATA_PROGRAM, arguments);
     FILE *pipe = popen(command, "r");
     assert_non_null(pipe);
     size_t n = fread(out, 1, n_bytes - 1, pipe);
