@@ -54,23 +54,34 @@ KATA_API kata_status kata_dataset_split(kata_dataset **first, kata_dataset **sec
                                         const kata_dataset *dataset, double fraction, uint64_t seed,
                                         bool stratified);
 
-/* What a data argument names: training and test samples. test is NULL where there are none. */
+/* What a data argument names: samples to train with, to test with and to validate with after each
+ * epoch. test and validation are NULL where there are none. */
 typedef struct kata_data {
-    kata_dataset *train, *test;
+    kata_dataset *train, *test, *validation;
 } kata_data;
 typedef struct kata_data_options {
     int64_t limit_train, limit_test; /* 0: all; the first so many (a folder of pictures: of each
-                                        class as evenly as can be). make:digits: how many to draw
-                                        (default 60000 and 10000) */
+                                        class as evenly as can be); limit_test also of those to
+                                        validate with. make:digits: how many to draw (default 60000
+                                        and 10000) */
     uint64_t seed;                   /* make:... */
     int height, width, channels; /* a folder of pictures: resize to this; 0: as the first picture */
 } kata_data_options;
-/* Opens a data argument: a folder with idx files (train-images-idx3-ubyte, train-labels-idx1-ubyte,
- * t10k-..., each plain or .gz), a folder of pictures by class (CLASS/NAME.png, or train/CLASS/...,
- * test/CLASS/...), an .npz (x_train, y_train, x_test, y_test, or x, y), "make:digits", or the name
- * of a known set
- * ("mnist"), looked for in $KATA_DATA, then in the user's cache ($XDG_CACHE_HOME/kata,
- * ~/.cache/kata). gz, npz, PNG and JPEG need the readers (kata/readers.h); without them
+/* Opens a data argument:
+ * - a folder with array files, found by the words in their names: train, t10k or test, val or
+ *   validation; images, imgs or x; labels or y; the endings of idx (-idx3-ubyte), .npy or .npz with
+ *   one array, each plain or .gz (train-images-idx3-ubyte, kmnist-test-imgs.npz). Where a folder
+ *   holds several sets, FOLDER/SET names one (emnist/emnist-letters);
+ * - a folder of pictures by class: CLASS/NAME.png, or train/CLASS/..., test/CLASS/... and
+ *   val/CLASS/... (also training, testing, valid, validation);
+ * - an .npz: x_train, y_train, x_test, y_test, x_val, y_val, or x, y, or the same with other words
+ *   (train_images, train_labels);
+ * - "make:digits", or the name of a known set ("mnist"), looked for in $KATA_DATA, then in the
+ *   user's cache ($XDG_CACHE_HOME/kata, ~/.cache/kata).
+ * Files that are none of this are passed over; the log says in one line how many and which.
+ * Arrays (n,height,width,channels) of 1 or 3 channels are turned into (n,channels,height,width),
+ * and labels that begin above 0 and leave none out are counted from 0 with their numbers as names;
+ * the log says so. gz, npz, PNG and JPEG need the readers (kata/readers.h); without them
  * KATA_UNSUPPORTED says so. */
 KATA_API kata_status kata_data_open(kata_data *out, kata_context *context, const char *argument,
                                     const kata_data_options *options);

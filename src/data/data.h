@@ -27,6 +27,9 @@ kata_status kata__check_finite(kata_context *context, const kata_tensor *tensor,
 /* The same for all inputs and targets of a data set. */
 kata_status kata__dataset_check_finite(const kata_dataset *dataset);
 
+/* The first bytes of a picture that is read; at most 8 are looked at. */
+bool kata__is_png_or_jpeg(const uint8_t *bytes, size_t n_bytes);
+
 /* Puts samples order[first .. first+n) of input or target `k` into `out`, a contiguous tensor
  * (n, ...) of a float or integer dtype with the same element count a sample; uint8 becomes the same
  * number. Then all numbers are multiplied by `scale`. Parallel; allocates nothing. `augment` may be

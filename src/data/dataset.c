@@ -238,18 +238,6 @@ kata_status kata_dataset_set_classes(kata_dataset *dataset, int n_classes,
     return KATA_OK;
 }
 
-int64_t kata__dataset_class_count(const kata_dataset *dataset) {
-    if (dataset == NULL || dataset->n_targets == 0 || !is_class_target(&dataset->targets[0])) {
-        return 0;
-    }
-    const int64_t *labels = dataset->targets[0].data;
-    int64_t count = 0;
-    for (int64_t i = 0; i < dataset->n; i++) {
-        count = labels[i] >= count ? (labels[i] < INT64_MAX ? labels[i] + 1 : labels[i]) : count;
-    }
-    return count;
-}
-
 kata_status kata__dataset_of(kata_dataset **out, kata_context *context, const char *argument,
                              const char *part, kata_tensor *input, kata_tensor *target) {
     kata_dataset *dataset;

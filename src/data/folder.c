@@ -1,14 +1,13 @@
-/* A folder of pictures by class: CLASS/NAME, or train/CLASS/NAME and test/CLASS/NAME. Classes and
- * files come in the order of their names' bytes, so that a folder is the same data set on every
- * machine. */
+/* A folder of pictures by class: CLASS/NAME, or train/CLASS/NAME with test/CLASS/NAME and
+ * val/CLASS/NAME. Classes and files come in the order of their names' bytes, so that a folder is
+ * the same data set on every machine. */
 #include "base/check.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/parallel.h"
+#include "data/entries.h"
 #include "data/load.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -34,28 +33,15 @@ struct tree {
     struct names classes;
     struct file *files; /* class by class */
     size_t n_files, capacity;
+    kata__passed *passed;
 };
 
 struct size {
     int channels, height, width;
 };
 
-char *kata__path_join(kata_context *context, const char *folder, const char *name) {
-    size_t n_folder = strlen(folder), size = n_folder + strlen(name) + 2;
-    bool slash = n_folder > 0 && folder[n_folder - 1] == '/';
-    char *path = kata__alloc(context, size, 1);
-    if (path != NULL) {
-        snprintf(path, size, "%s%s%s", folder, slash ? "" : "/", name);
-    }
-    return path;
-}
-
 static int by_bytes(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static int by_path(const void *a, const void *b) {
-    return strcmp(((const struct file *)a)->path, ((const struct file *)b)->path);
 }
 
 static char *join_in_arena(struct tree *tree, const char *folder, const char *name) {
@@ -67,89 +53,61 @@ static char *join_in_arena(struct tree *tree, const char *folder, const char *na
     return path;
 }
 
-/* Calls entry() for each name in a folder that does not begin with a dot, in the system's order. */
-static kata_status each_entry(struct tree *tree, const char *folder,
-                              kata_status (*entry)(struct tree *tree, const char *name,
-                                                   const char *path, void *user),
-                              void *user) {
-    DIR *directory = opendir(folder);
-    char reason[KATA__SYSTEM_ERROR_SIZE];
-    if (directory == NULL) {
-        return kata_fail(KATA_IO, "cannot read the folder %s: %s", folder,
-                         kata__system_error(errno, reason));
-    }
-    kata_status status = KATA_OK;
-    while (status == KATA_OK) {
-        errno = 0;
-        const struct dirent *found = readdir(directory);
-        if (found == NULL) {
-            if (errno != 0) {
-                status = kata_fail(KATA_IO, "cannot read the folder %s: %s", folder,
-                                   kata__system_error(errno, reason));
-            }
-            break;
-        }
-        if (found->d_name[0] == '.') {
+/* Folders of classes, in the order of their names. Files beside them are passed over. */
+static kata_status list_folders(struct tree *tree, const char *folder, struct names *names) {
+    kata__entries entries;
+    kata_status status = kata__entries_list(&entries, &tree->arena, folder, tree->passed);
+    for (size_t i = 0; status == KATA_OK && i < entries.n; i++) {
+        const kata__entry *entry = &entries.entry[i];
+        if (!entry->is_folder) {
+            kata__passed_add(tree->passed, entry->path);
             continue;
         }
-        const char *path = join_in_arena(tree, folder, found->d_name);
-        status =
-            path == NULL ? KATA_OUT_OF_MEMORY : entry(tree, path + strlen(folder) + 1, path, user);
+        status = kata__grow(tree->context, (void **)&names->name, &names->capacity, names->n + 1,
+                            sizeof *names->name, KATA__CLASSES_MOST);
+        if (status == KATA_LIMIT) {
+            kata_fail_in(status, "%s: too many folders for classes", folder);
+        } else if (status == KATA_OK) {
+            names->name[names->n++] = (char *)(uintptr_t)entry->name;
+        }
     }
-    closedir(directory);
+    kata__entries_free(&entries);
     return status;
 }
 
-static kata_status add_folder_name(struct tree *tree, const char *name, const char *path,
-                                   void *user) {
-    struct names *names = user;
-    if (!kata__directory_exists(path)) {
-        return KATA_OK;
-    }
-    KATA__TRY(kata__grow(tree->context, (void **)&names->name, &names->capacity, names->n + 1,
-                         sizeof *names->name, KATA__CLASSES_MOST));
-    names->name[names->n++] = (char *)(uintptr_t)name;
-    return KATA_OK;
-}
-
-static kata_status list_folders(struct tree *tree, const char *folder, struct names *names) {
-    kata_status status = each_entry(tree, folder, add_folder_name, names);
-    if (status == KATA_LIMIT) {
-        return kata_fail_in(status, "%s: too many folders for classes", folder);
-    }
-    KATA__TRY(status);
-    if (names->n > 1) {
-        qsort(names->name, names->n, sizeof *names->name, by_bytes);
-    }
-    return KATA_OK;
-}
-
-static kata_status add_file(struct tree *tree, const char *name, const char *path, void *user) {
-    (void)name;
-    const int64_t *label = user;
-    if (kata__directory_exists(path)) {
+static kata_status add_file(struct tree *tree, const kata__entry *entry, int64_t label) {
+    if (entry->is_folder) {
         return kata_fail(KATA_FORMAT,
                          "%s is a folder inside the folder of a class; pictures lie directly in "
-                         "CLASS/, or in train/CLASS/ and test/CLASS/",
-                         path);
+                         "CLASS/, or in train/CLASS/, test/CLASS/ and val/CLASS/",
+                         entry->path);
+    }
+    if (!kata__is_picture_file(entry->path)) {
+        kata__passed_add(tree->passed, entry->path);
+        return KATA_OK;
     }
     KATA__TRY(kata__grow(tree->context, (void **)&tree->files, &tree->capacity, tree->n_files + 1,
                          sizeof *tree->files, FILES_MOST));
-    tree->files[tree->n_files++] = (struct file){path, *label};
+    tree->files[tree->n_files++] = (struct file){entry->path, label};
     return KATA_OK;
 }
 
-/* The files of one class, sorted behind those that are listed. */
+/* The pictures of one class, sorted behind those that are listed. */
 static kata_status list_files(struct tree *tree, const char *folder, int64_t label) {
     size_t first = tree->n_files;
-    KATA__TRY(each_entry(tree, folder, add_file, &label));
-    if (tree->n_files == first) {
-        return kata_fail(KATA_FORMAT,
-                         "the class folder %s holds no picture; put pictures into it or remove it",
-                         folder);
+    kata__entries entries;
+    kata_status status = kata__entries_list(&entries, &tree->arena, folder, tree->passed);
+    for (size_t i = 0; status == KATA_OK && i < entries.n; i++) {
+        status = add_file(tree, &entries.entry[i], label);
     }
-    qsort(tree->files + first, tree->n_files - first, sizeof *tree->files, by_path);
-    return KATA_OK;
+    kata__entries_free(&entries);
+    KATA__TRY(status);
+    return tree->n_files > first
+               ? KATA_OK
+               : kata_fail(KATA_FORMAT,
+                           "the class folder %s holds no picture; put pictures into it or remove "
+                           "it",
+                           folder);
 }
 
 static void free_tree(struct tree *tree) {
@@ -292,7 +250,7 @@ static kata_status find_class(int64_t *label, const struct names *classes, const
     if (found == NULL) {
         return kata_fail(KATA_FORMAT,
                          "%s/%s: there is no class %s among the training pictures; the classes of "
-                         "test/ must be among those of train/",
+                         "all parts must be among those of train/",
                          folder, name, name);
     }
     *label = found - classes->name;
@@ -300,7 +258,7 @@ static kata_status find_class(int64_t *label, const struct names *classes, const
 }
 
 /* Lists the pictures of a folder whose sub-folders are classes. `known` are the training classes,
- * NULL when this folder says which classes there are. */
+ * NULL if this folder says which classes there are. */
 static kata_status list_tree(struct tree *tree, const char *folder, const struct names *known) {
     KATA__TRY(list_folders(tree, folder, &tree->classes));
     if (tree->classes.n == 0) {
@@ -332,34 +290,118 @@ static kata_status open_half(kata_dataset **out, struct tree *tree, const char *
     return kata_dataset_set_classes(*out, (int)classes->n, (const char *const *)classes->name);
 }
 
-static bool has_folders(struct tree *scratch, const char *folder, kata_status *status) {
-    struct names names = {NULL, 0, 0};
-    *status = kata__directory_exists(folder) ? list_folders(scratch, folder, &names) : KATA_OK;
-    kata__free(scratch->context, names.name);
-    return names.n > 0;
+/* The folder of each part, NULL where there is none. There are parts if the folder train/ holds
+ * folders; else it is a class, and so are the others. */
+struct parts {
+    const char *folder[KATA__PARTS];
+};
+
+static kata_status has_folders(bool *found, struct tree *scratch, const char *folder) {
+    kata__entries entries;
+    kata__passed ignored = {.root = folder};
+    kata_status status = kata__entries_list(&entries, &scratch->arena, folder, &ignored);
+    *found = false;
+    for (size_t i = 0; status == KATA_OK && i < entries.n && !*found; i++) {
+        *found = entries.entry[i].is_folder;
+    }
+    kata__entries_free(&entries);
+    return status;
 }
 
-static kata_status open_folder(kata_data *data, struct tree tree[3], const char *folder,
-                               const kata_data_options *options) {
+static kata_status add_part(struct parts *parts, int part, const char *path) {
+    static const char *const words[KATA__PARTS] = {"training", "test", "validation"};
+    if (parts->folder[part] != NULL) {
+        return kata_fail(KATA_FORMAT,
+                         "%s and %s both say that they hold the %s pictures; keep one of them",
+                         parts->folder[part], path, words[part]);
+    }
+    parts->folder[part] = path;
+    return KATA_OK;
+}
+
+/* Whether there are parts; *other: folders that would be parts if there were a train/. */
+static kata_status look_for_parts(bool *found, bool *other, struct tree *scratch,
+                                  const kata__entries *entries) {
+    *found = *other = false;
+    for (size_t i = 0; i < entries->n; i++) {
+        const kata__entry *entry = &entries->entry[i];
+        int part = entry->is_folder ? kata__part_of(entry->name, strlen(entry->name)) : -1;
+        if (part >= 0) {
+            bool holds_folders;
+            KATA__TRY(has_folders(&holds_folders, scratch, entry->path));
+            *found = *found || (part == KATA__PART_TRAIN && holds_folders);
+            *other = *other || (part != KATA__PART_TRAIN && holds_folders);
+        }
+    }
+    return KATA_OK;
+}
+
+static kata_status sort_parts(struct parts *parts, struct tree *scratch, const char *folder,
+                              const kata__entries *entries) {
+    bool found, other;
+    KATA__TRY(look_for_parts(&found, &other, scratch, entries));
+    if (!found) {
+        return !other ? KATA_OK
+                      : kata_fail(KATA_NOT_FOUND,
+                                  "%s: there are pictures to test or validate with, but no folder "
+                                  "train/ with the training pictures by class",
+                                  folder);
+    }
+    for (size_t i = 0; i < entries->n; i++) {
+        const kata__entry *entry = &entries->entry[i];
+        int part = entry->is_folder ? kata__part_of(entry->name, strlen(entry->name)) : -1;
+        if (part >= 0) {
+            KATA__TRY(add_part(parts, part, entry->path));
+        } else {
+            kata__passed_add(scratch->passed, entry->path);
+        }
+    }
+    return KATA_OK;
+}
+
+static kata_status find_parts(struct parts *parts, struct tree *scratch, const char *folder) {
+    kata__entries entries;
+    kata__passed *passed = scratch->passed, before = *passed;
+    *parts = (struct parts){{NULL}};
+    kata_status status = kata__entries_list(&entries, &scratch->arena, folder, passed);
+    if (status == KATA_OK) {
+        status = sort_parts(parts, scratch, folder, &entries);
+    }
+    if (parts->folder[KATA__PART_TRAIN] == NULL) {
+        *passed = before; /* the folder is listed again for its classes */
+    }
+    kata__entries_free(&entries);
+    return status;
+}
+
+static void warn_of_one_class(const kata_data *data, const char *folder) {
+    if (data->train->n_classes == 1) {
+        kata_log(data->train->context, KATA_LOG_WARNING,
+                 "%s: all pictures belong to one class, %s: there is nothing to tell apart; give "
+                 "each class a folder of its own",
+                 folder, data->train->class_names[0]);
+    }
+}
+
+static kata_status open_folder(kata_data *data, struct tree tree[KATA__PARTS + 1],
+                               const char *folder, const kata_data_options *options) {
     struct size size = {0, 0, 0};
-    const char *train = join_in_arena(&tree[2], folder, "train");
-    const char *test = join_in_arena(&tree[2], folder, "test");
-    if (train == NULL || test == NULL) {
-        return KATA_OUT_OF_MEMORY;
+    struct parts parts;
+    KATA__TRY(find_parts(&parts, &tree[KATA__PARTS], folder));
+    const char *train = parts.folder[KATA__PART_TRAIN];
+    KATA__TRY(open_half(&data->train, &tree[0], train != NULL ? train : folder, NULL, NULL, &size,
+                        options->limit_train, options));
+    if (parts.folder[KATA__PART_TEST] != NULL) {
+        KATA__TRY(open_half(&data->test, &tree[1], parts.folder[KATA__PART_TEST], NULL,
+                            &tree[0].classes, &size, options->limit_test, options));
     }
-    kata_status status;
-    bool halves = has_folders(&tree[2], train, &status);
-    KATA__TRY(status);
-    if (!halves) {
-        return open_half(&data->train, &tree[0], folder, NULL, NULL, &size, options->limit_train,
-                         options);
+    if (parts.folder[KATA__PART_VALIDATION] != NULL) {
+        KATA__TRY(open_half(&data->validation, &tree[2], parts.folder[KATA__PART_VALIDATION], NULL,
+                            &tree[0].classes, &size, options->limit_test, options));
+        kata_log(tree[0].context, KATA_LOG_INFO, "%s: %" PRId64 " pictures to validate with",
+                 parts.folder[KATA__PART_VALIDATION], data->validation->n);
     }
-    KATA__TRY(
-        open_half(&data->train, &tree[0], train, NULL, NULL, &size, options->limit_train, options));
-    if (kata__directory_exists(test)) {
-        KATA__TRY(open_half(&data->test, &tree[1], test, NULL, &tree[0].classes, &size,
-                            options->limit_test, options));
-    }
+    warn_of_one_class(data, folder);
     return KATA_OK;
 }
 
@@ -379,19 +421,22 @@ static kata_status check_options(const kata_data_options *options) {
 kata_status kata__folder_open(kata_data *out, kata_context *context, const char *folder,
                               const kata_data_options *options) {
     KATA__TRY(check_options(options));
-    struct tree tree[3]; /* training, test, scratch */
-    for (int i = 0; i < 3; i++) {
-        tree[i] = (struct tree){.context = context, .arena = {.context = context}};
+    struct tree tree[KATA__PARTS + 1]; /* of each part, and for scratch */
+    kata__passed passed = {.root = folder};
+    for (int i = 0; i <= KATA__PARTS; i++) {
+        tree[i] =
+            (struct tree){.context = context, .arena = {.context = context}, .passed = &passed};
     }
     kata_data data = {.train = NULL};
     kata_status status = open_folder(&data, tree, folder, options);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i <= KATA__PARTS; i++) {
         free_tree(&tree[i]);
     }
     if (status != KATA_OK) {
         kata_data_close(&data);
         return status;
     }
+    kata__passed_log(&passed, context);
     *out = data;
     return KATA_OK;
 }

@@ -19,26 +19,45 @@ kata_status kata__dataset_of(kata_dataset **out, kata_context *context, const ch
 /* Forgets the classes and their names. */
 void kata__dataset_clear_classes(kata_dataset *dataset);
 
-/* 1 + the greatest label of class targets, 0 where there is no sample or the target is no class. */
-int64_t kata__dataset_class_count(const kata_dataset *dataset);
+/* The parts of a data set, and what folders and files call them ("train", "t10k", "valid"). */
+typedef enum kata__part {
+    KATA__PART_TRAIN,
+    KATA__PART_TEST,
+    KATA__PART_VALIDATION,
+    KATA__PARTS
+} kata__part;
+/* -1 if the word names none. */
+int kata__part_of(const char *word, size_t length);
 
-/* "FOLDER/NAME", of the context; NULL when memory is short. */
-char *kata__path_join(kata_context *context, const char *folder, const char *name);
+/* Does an array's shape (n,h,w,c) have 1 or 3 channels behind height and width? (n,3,w,3) and
+ * (n,1,w,1) are taken for channels first. */
+bool kata__is_channels_last(const kata_shape *shape);
 
-/* Is one of the four idx files there, plain or .gz? */
-kata_status kata__idx_present(bool *present, kata_context *context, const char *folder);
-kata_status kata__idx_open(kata_data *out, kata_context *context, const char *folder,
-                           const kata_data_options *options);
+/* Array files (idx, npy, npz with one array) in a folder. *present: an idx file, or inputs and
+ * targets of training samples, so that a stray .npy beside folders of pictures makes no data set;
+ * *named: some belong to a set with a name ("emnist-letters": what the names have in common). */
+kata_status kata__files_present(bool *present, bool *named, kata_context *context,
+                                const char *folder);
+/* The data set `set` of them, NULL if the folder holds one only. */
+kata_status kata__files_open(kata_data *out, kata_context *context, const char *folder,
+                             const char *set, const kata_data_options *options);
 /* An idx file in memory of `rank` sizes (1 or 3) and unsigned bytes, as a uint8 tensor; the first
  * `limit` samples, all if 0. *n_whole is the number of samples of the whole file. */
 kata_status kata__idx_parse(kata_tensor *out, int64_t *n_whole, kata_context *context,
                             const char *path, const void *data, size_t n_bytes, int rank,
                             int64_t limit);
 
+/* Unpacks what kata__file_read read, in place of it. */
+kata_status kata__gunzip_file(kata_context *context, const char *path, char **data,
+                              size_t *n_bytes);
+
+/* The only array of an .npz in memory. */
+kata_status kata__npz_read_one(kata_tensor *out, kata_context *context, const void *bytes,
+                               size_t n_bytes);
 kata_status kata__npz_open(kata_data *out, kata_context *context, const char *path,
                            const kata_data_options *options);
 
-/* Pictures by class: CLASS/NAME or train/CLASS/NAME and test/CLASS/NAME. */
+/* Pictures by class: CLASS/NAME, or train/CLASS/NAME with test/CLASS/NAME and val/CLASS/NAME. */
 kata_status kata__folder_open(kata_data *out, kata_context *context, const char *folder,
                               const kata_data_options *options);
 

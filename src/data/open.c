@@ -3,10 +3,10 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "data/data.h"
+#include "data/entries.h"
 #include "data/known.h"
 #include "data/load.h"
 
-#include <dirent.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -18,68 +18,73 @@ void kata_data_close(kata_data *data) {
     }
     kata_dataset_free(data->train);
     kata_dataset_free(data->test);
+    kata_dataset_free(data->validation);
     *data = (kata_data){.train = NULL};
 }
 
-static bool is_empty_folder(const char *folder) {
-    DIR *directory = opendir(folder);
-    if (directory == NULL) {
-        return false;
-    }
-    bool empty = true;
-    const struct dirent *entry;
-    while (empty && (entry = readdir(directory)) != NULL) {
-        empty = entry->d_name[0] == '.';
-    }
-    closedir(directory);
-    return empty;
-}
-
-static bool has_sub_folder(kata_status *status, kata_context *context, const char *folder) {
-    DIR *directory = opendir(folder);
-    bool found = false;
-    const struct dirent *entry;
-    while (directory != NULL && !found && *status == KATA_OK &&
-           (entry = readdir(directory)) != NULL) {
-        if (entry->d_name[0] == '.') {
-            continue;
-        }
-        char *path = kata__path_join(context, folder, entry->d_name);
-        *status = path == NULL ? KATA_OUT_OF_MEMORY : KATA_OK;
-        found = path != NULL && kata__directory_exists(path);
-        kata__free(context, path);
-    }
-    if (directory != NULL) {
-        closedir(directory);
-    }
-    return found;
-}
-
-static kata_status open_folder(kata_data *out, kata_context *context, const char *folder,
-                               const kata_data_options *options) {
-    bool idx;
-    KATA__TRY(kata__idx_present(&idx, context, folder));
-    if (idx) {
-        return kata__idx_open(out, context, folder, options);
-    }
-    kata_status status = KATA_OK;
-    bool classes = has_sub_folder(&status, context, folder);
-    KATA__TRY(status);
-    if (classes) {
-        return kata__folder_open(out, context, folder, options);
+/* What a folder holds that is no data set, as the middle of a sentence. */
+static kata_status fail_folder(const char *folder, const kata__entries *entries) {
+    int n_pictures = 0;
+    for (size_t i = 0; i < entries->n && i < 1000; i++) {
+        n_pictures += kata__is_picture_file(entries->entry[i].path);
     }
     return kata_fail(KATA_NOT_FOUND,
                      "%s: %s; a data folder holds idx files (train-images-idx3-ubyte, "
                      "train-labels-idx1-ubyte, t10k-..., each plain or .gz) or a folder of "
                      "pictures for each class",
                      folder,
-                     is_empty_folder(folder) ? "the folder is empty"
-                                             : "the folder holds neither idx files nor folders");
+                     entries->n == 0 ? "the folder is empty"
+                     : n_pictures > 0
+                         ? "the folder holds pictures, but no folders that say their classes"
+                         : "the folder holds neither idx files nor folders");
 }
 
-static bool ends_with(const char *text, const char *ending) {
-    size_t n_text = strlen(text), n_ending = strlen(ending);
-    return n_text >= n_ending && strcmp(text + n_text - n_ending, ending) == 0;
+static kata_status open_folder(kata_data *out, kata_context *context, const char *folder,
+                               const kata_data_options *options) {
+    bool files, named;
+    KATA__TRY(kata__files_present(&files, &named, context, folder));
+    if (files) {
+        return kata__files_open(out, context, folder, NULL, options);
+    }
+    kata__arena arena = {.context = context};
+    kata__entries entries;
+    kata__passed passed = {.root = folder};
+    kata_status status = kata__entries_list(&entries, &arena, folder, &passed);
+    bool classes = false;
+    for (size_t i = 0; status == KATA_OK && i < entries.n; i++) {
+        classes = classes || entries.entry[i].is_folder;
+    }
+    if (status == KATA_OK && !classes) {
+        status = fail_folder(folder, &entries);
+    }
+    kata__entries_free(&entries);
+    kata__arena_free(&arena);
+    return status != KATA_OK ? status : kata__folder_open(out, context, folder, options);
+}
+
+/* FOLDER/SET: one of several sets of array files in a folder. */
+static kata_status open_set(kata_data *out, bool *found, kata_context *context,
+                            const char *argument, const kata_data_options *options) {
+    const char *slash = strrchr(argument, '/');
+    *found = false;
+    if (slash == NULL || slash == argument || slash[1] == '\0') {
+        return KATA_OK;
+    }
+    char *folder = kata__strdup(context, argument);
+    if (folder == NULL) {
+        return KATA_OUT_OF_MEMORY;
+    }
+    folder[slash - argument] = '\0';
+    kata_status status = KATA_OK;
+    if (kata__directory_exists(folder)) {
+        bool present;
+        status = kata__files_present(&present, found, context, folder);
+        if (status == KATA_OK && *found) {
+            status = kata__files_open(out, context, folder, slash + 1, options);
+        }
+    }
+    kata__free(context, folder);
+    return status;
 }
 
 static kata_status open_known(kata_data *out, kata_context *context, const char *name,
@@ -113,14 +118,16 @@ kata_status kata_data_open(kata_data *out, kata_context *context, const char *ar
         return open_folder(out, context, argument, options);
     }
     if (kata__file_exists(argument)) {
-        return ends_with(argument, ".npz")
+        return kata__name_ends(argument, ".npz")
                    ? kata__npz_open(out, context, argument, options)
                    : kata_fail(KATA_UNSUPPORTED,
                                "%s: a file of pictures or numbers must be an .npz; for idx files "
                                "and pictures give the folder that holds them",
                                argument);
     }
-    return open_known(out, context, argument, options);
+    bool found;
+    KATA__TRY(open_set(out, &found, context, argument, options));
+    return found ? KATA_OK : open_known(out, context, argument, options);
 }
 
 /* ------------------------------------------------------------------ the book's load_mnist */
@@ -223,7 +230,7 @@ kata_status kata_data_load_mnist(kata_data *out, kata_context *context, const ch
             kata_fail(KATA_NOT_FOUND,
                       "%s: there is no such folder; give the folder with the MNIST files", folder);
     } else {
-        status = kata__idx_open(&bytes, context, folder, &all);
+        status = kata__files_open(&bytes, context, folder, NULL, &all);
     }
     if (status == KATA_OK) {
         status = as_mnist(&made.train, bytes.train, options);

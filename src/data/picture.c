@@ -20,7 +20,7 @@ void kata_picture_free(kata_picture *picture) {
 }
 
 /* The first bytes decide, not the file's name. */
-static bool is_png_or_jpeg(const uint8_t *bytes, size_t n_bytes) {
+bool kata__is_png_or_jpeg(const uint8_t *bytes, size_t n_bytes) {
     static const uint8_t png[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
     return (n_bytes >= 8 && memcmp(bytes, png, 8) == 0) ||
            (n_bytes >= 3 && bytes[0] == 0xff && bytes[1] == 0xd8 && bytes[2] == 0xff);
@@ -35,7 +35,7 @@ kata_status kata_picture_decode(kata_picture *out, kata_context *context, const 
     if (n_bytes == 0) {
         return kata_fail(KATA_FORMAT, "the picture is empty (0 bytes)");
     }
-    if (!is_png_or_jpeg(bytes, n_bytes)) {
+    if (!kata__is_png_or_jpeg(bytes, n_bytes)) {
         uint8_t first[4] = {0};
         memcpy(first, bytes, n_bytes < 4 ? n_bytes : 4);
         return kata_fail(KATA_FORMAT,

@@ -2,6 +2,8 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "data/load.h"
@@ -59,7 +61,27 @@ kata_status kata_dataset_targets_as_classes(kata_dataset *dataset, int n_classes
     return kata_dataset_set_classes(dataset, n_classes > n ? n_classes : n, NULL);
 }
 
+/* The labels as they were: the loader counts labels that begin at 5 from 0 and names the classes
+ * "5", "6", ... */
+static void undo_label_offset(kata_dataset *dataset) {
+    kata_tensor *target = &dataset->targets[0];
+    char text[24];
+    long first = dataset->n_classes > 0 && target->dtype == KATA_I64
+                     ? strtol(dataset->class_names[0], NULL, 10)
+                     : 0;
+    for (int c = 0; first > 0 && c < dataset->n_classes; c++) {
+        snprintf(text, sizeof text, "%ld", first + c);
+        first = strcmp(dataset->class_names[c], text) == 0 ? first : 0;
+    }
+    for (int64_t i = 0; first > 0 && i < kata_tensor_count(target); i++) {
+        ((int64_t *)target->data)[i] += first;
+    }
+}
+
 kata_status kata_dataset_targets_as_numbers(kata_dataset *dataset) {
+    if (dataset->n_targets > 0) {
+        undo_label_offset(dataset);
+    }
     if (dataset->n_targets > 0 && !kata_dtype_is_float(dataset->targets[0].dtype)) {
         kata_shape shape = dataset->targets[0].shape;
         if (shape.rank == 1) {

@@ -324,10 +324,10 @@ kata_status kata__bench_print(kata__bench *bench, const kata__bench_row *row) {
 static void remove_folder(kata__bench *bench) {
     static const char *const names[] = {"model.onnx",
                                         "digit.png",
-                                        "train-images-idx3-ubyte",
-                                        "train-labels-idx1-ubyte",
-                                        "t10k-images-idx3-ubyte",
-                                        "t10k-labels-idx1-ubyte"};
+                                        "idx/train-images-idx3-ubyte",
+                                        "idx/train-labels-idx1-ubyte",
+                                        "idx/t10k-images-idx3-ubyte",
+                                        "idx/t10k-labels-idx1-ubyte"};
     char path[128];
     if (bench->folder[0] == '\0') {
         return;
@@ -336,6 +336,8 @@ static void remove_folder(kata__bench *bench) {
         snprintf(path, sizeof path, "%s/%s", bench->folder, names[i]);
         unlink(path);
     }
+    snprintf(path, sizeof path, "%s/idx", bench->folder);
+    rmdir(path);
     rmdir(bench->folder);
 }
 

@@ -90,6 +90,8 @@ static kata_status write_file(kata__bench *bench, const char *name, kata__buffer
 /* Training and test files, as MNIST has them. */
 static kata_status write_idx(kata__bench *bench, const kata_dataset *dataset) {
     kata__buffer out;
+    const char *folder = kata__bench_path(bench, "idx");
+    KATA__TRY(folder == NULL ? KATA_OUT_OF_MEMORY : kata__directory_make(folder));
     kata__buffer_init(&out, bench->context, (size_t)64 << 20);
     kata_status status = KATA_OK;
     for (int part = 0; part < 2 && status == KATA_OK; part++) {
@@ -99,8 +101,8 @@ static kata_status write_idx(kata__bench *bench, const kata_dataset *dataset) {
         put_u32(&out, 28);
         put_u32(&out, 28);
         kata__buffer_append(&out, dataset->inputs[0].data, (size_t)n * 784);
-        status = write_file(bench, part == 0 ? "train-images-idx3-ubyte" : "t10k-images-idx3-ubyte",
-                            &out);
+        status = write_file(
+            bench, part == 0 ? "idx/train-images-idx3-ubyte" : "idx/t10k-images-idx3-ubyte", &out);
         kata__buffer_append(&out, "\0\0\x08\x01", 4);
         put_u32(&out, n);
         for (int64_t i = 0; i < n; i++) {
@@ -109,7 +111,8 @@ static kata_status write_idx(kata__bench *bench, const kata_dataset *dataset) {
         }
         if (status == KATA_OK) {
             status = write_file(
-                bench, part == 0 ? "train-labels-idx1-ubyte" : "t10k-labels-idx1-ubyte", &out);
+                bench, part == 0 ? "idx/train-labels-idx1-ubyte" : "idx/t10k-labels-idx1-ubyte",
+                &out);
         }
     }
     kata__buffer_free(&out);
@@ -139,7 +142,7 @@ static kata_status measure_loading(kata__bench *bench, const kata__bench_entry *
     }
     if (is_file) {
         KATA__TRY(write_idx(bench, l->dataset));
-        l->folder = bench->folder;
+        l->folder = kata__bench_path(bench, "idx");
     }
     kata__bench_work work = {.call = is_file ? open_idx : fill_batch,
                              .user = l,

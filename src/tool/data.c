@@ -388,10 +388,10 @@ static void draw_characters(kata__buffer *out, const kata_dataset *d, int column
 static void describe(kata__buffer *out, const char *part, const kata_dataset *d, bool json) {
     char words[160], label[KATA__LABEL_TEXT], shape[KATA_SHAPE_TEXT_SIZE];
     if (!json) {
-        kata__buffer_printf(out, "%-9s %s, %s\n", part, kata__source_words(d, words),
+        kata__buffer_printf(out, "%-10s %s, %s\n", part, kata__source_words(d, words),
                             kata_dtype_name(d->inputs[0].dtype));
         if (d->n_classes == 0 && d->n_targets > 0) {
-            kata__buffer_printf(out, "%-9s targets %s%s\n", "",
+            kata__buffer_printf(out, "%-10s targets %s%s\n", "",
                                 kata_dtype_name(d->targets[0].dtype),
                                 kata_shape_text(&d->targets[0].shape, shape));
         }
@@ -413,14 +413,21 @@ static void describe(kata__buffer *out, const char *part, const kata_dataset *d,
 
 static void class_table(kata__buffer *out, const kata_data *data) {
     char label[KATA__LABEL_TEXT];
-    const kata_dataset *train = data->train, *test = data->test;
-    kata__buffer_printf(out, "\n%-16s %10s", "class", "training");
-    kata__buffer_text(out, test != NULL ? "       test\n" : "\n");
-    for (int i = 0; i < train->n_classes; i++) {
-        kata__padded(out, kata__label_text(NULL, train, i, label), 16);
-        kata__buffer_printf(out, " %10" PRId64, count_of(train, i));
-        if (test != NULL) {
-            kata__buffer_printf(out, " %10" PRId64, count_of(test, i));
+    const kata_dataset *parts[] = {data->train, data->test, data->validation};
+    static const char *const names[] = {"training", "test", "validation"};
+    kata__buffer_printf(out, "\n%-16s", "class");
+    for (int p = 0; p < 3; p++) {
+        if (parts[p] != NULL) {
+            kata__buffer_printf(out, " %10s", names[p]);
+        }
+    }
+    kata__buffer_text(out, "\n");
+    for (int i = 0; i < data->train->n_classes; i++) {
+        kata__padded(out, kata__label_text(NULL, data->train, i, label), 16);
+        for (int p = 0; p < 3; p++) {
+            if (parts[p] != NULL) {
+                kata__buffer_printf(out, " %10" PRId64, count_of(parts[p], i));
+            }
         }
         kata__buffer_text(out, "\n");
     }
@@ -446,6 +453,9 @@ static kata_status show(kata__tool *tool, const show_settings *s, const char *ar
     describe(out, "train", data->train, s->json);
     if (data->test != NULL) {
         describe(out, "test", data->test, s->json);
+    }
+    if (data->validation != NULL) {
+        describe(out, "validation", data->validation, s->json);
     }
     if (s->json) {
         return kata__buffer_text(out, "}\n");

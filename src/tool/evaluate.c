@@ -11,8 +11,8 @@ typedef struct settings {
 } settings;
 
 static const char *part_choice(int i) {
-    static const char *const names[] = {"test", "train"};
-    return i >= 0 && i < 2 ? names[i] : NULL;
+    static const char *const names[] = {"test", "train", "validation"};
+    return i >= 0 && i < 3 ? names[i] : NULL;
 }
 
 static const char *loss_choice(int i) {
@@ -91,10 +91,11 @@ static kata_status evaluate(kata__tool *tool, const settings *s, const char *arg
                               .limit_test = train ? 0 : s->limit,
                               .seed = (uint64_t)s->data_seed};
     KATA__TRY(kata__source_data(tool, data, s->data, &open, *model));
-    *dataset = train ? data->train : data->test;
+    *dataset = train ? data->train : s->part == 2 ? data->validation : data->test;
     if (*dataset == NULL) {
-        if (train) {
-            return kata_fail(KATA_INVALID, "%s has no training part", s->data);
+        if (s->part != 0) {
+            return kata_fail(KATA_INVALID, "%s has no %s part", s->data,
+                             train ? "training" : "validation");
         }
         *dataset = data->train;
         kata__tool_say(tool, "%s has no test part; measuring on all of it", s->data);

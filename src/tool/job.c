@@ -33,9 +33,13 @@ static kata_status open_data(kata__job *job) {
         return kata_fail(KATA_INVALID, "%s has no training samples", s->data);
     }
     job->train = job->data.train;
-    job->validation = job->data.test;
-    job->measured = job->data.test != NULL ? job->data.test : job->data.train;
-    job->measured_name = job->data.test != NULL ? "test" : "training";
+    job->validation = job->data.validation != NULL ? job->data.validation : job->data.test;
+    job->measured = job->data.test != NULL    ? job->data.test
+                    : job->validation != NULL ? job->validation
+                                              : job->data.train;
+    job->measured_name = job->data.test != NULL         ? "test"
+                         : job->data.validation != NULL ? "validation"
+                                                        : "training";
     if (s->validation_split > 0) {
         KATA__TRY(kata_dataset_split(&job->part, &job->held_back, job->data.train,
                                      s->validation_split, (uint64_t)s->seed,
@@ -49,6 +53,12 @@ static kata_status open_data(kata__job *job) {
         }
         job->train = job->part;
         job->validation = job->held_back;
+        if (job->data.validation != NULL) {
+            kata__tool_say(job->tool,
+                           "%s has samples to validate with; the validation split takes their "
+                           "place",
+                           s->data);
+        }
         if (job->data.test == NULL) {
             job->measured = job->held_back;
             job->measured_name = "validation";
@@ -65,7 +75,7 @@ static kata_status open_data(kata__job *job) {
 /* A damaged label shows as classes that nothing belongs to: MNIST with one label 200 has "201
  * classes". */
 static kata_status check_classes(const kata__job *job) {
-    const kata_dataset *parts[] = {job->data.train, job->data.test};
+    const kata_dataset *parts[] = {job->data.train, job->data.test, job->data.validation};
     int n = job->data.train->n_classes, filled = 0, first_empty = -1;
     if (n < 2 || kata_dtype_is_float(job->data.train->targets[0].dtype)) {
         return KATA_OK;
@@ -74,7 +84,7 @@ static kata_status check_classes(const kata__job *job) {
     if (seen == NULL) {
         return KATA_OUT_OF_MEMORY;
     }
-    for (int p = 0; p < 2; p++) {
+    for (int p = 0; p < 3; p++) {
         for (int64_t i = 0; parts[p] != NULL && i < parts[p]->n; i++) {
             double label = kata_load(parts[p]->targets[0].dtype, parts[p]->targets[0].data, i);
             if (label >= 0 && label < n) {
@@ -405,9 +415,11 @@ void kata__job_introduce(const kata__job *job) {
     kata__tool_say(tool, "data   %s: %s to learn from%s", s->data,
                    kata__source_words(job->train, words), classes);
     if (job->validation != NULL) {
-        kata__tool_say(
-            tool, "       %s to validate with (%s)", kata__source_words(job->validation, other),
-            job->held_back != NULL ? "held back from the training data" : "the test data");
+        kata__tool_say(tool, "       %s to validate with (%s)",
+                       kata__source_words(job->validation, other),
+                       job->held_back != NULL ? "held back from the training data"
+                       : job->validation == job->data.validation ? "the validation data"
+                                                                 : "the test data");
     } else {
         kata__tool_say(tool, "       no test data: --validation-split 0.1 would hold some back");
     }

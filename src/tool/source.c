@@ -11,24 +11,41 @@
 #include "data/known.h"
 #include "data/load.h"
 
+/* A folder, one set of a folder (FOLDER/SET) or the folder of a known name; NULL for what is none.
+ */
+static char *folder_of(kata_context *context, const char *argument) {
+    const char *slash = strrchr(argument, '/');
+    char *folder = NULL;
+    if (kata__directory_exists(argument)) {
+        return kata__strdup(context, argument);
+    }
+    if (slash != NULL && slash != argument) {
+        folder = kata__strdup(context, argument);
+        if (folder != NULL) {
+            folder[slash - argument] = '\0';
+        }
+        return folder;
+    }
+    if (kata__known_locate(&folder, context, argument) != KATA_OK) {
+        kata_error_clear();
+        return NULL;
+    }
+    return folder;
+}
+
 kata__source_kind kata__source_kind_of(kata_context *context, const char *argument) {
-    bool idx = false;
     if (strncmp(argument, "make:", 5) == 0) {
         return KATA__SOURCE_IDX;
-    }
-    if (kata__directory_exists(argument)) {
-        return kata__idx_present(&idx, context, argument) == KATA_OK && idx ? KATA__SOURCE_IDX
-                                                                            : KATA__SOURCE_FOLDER;
     }
     if (kata__file_exists(argument)) {
         return KATA__SOURCE_NPZ;
     }
-    char *folder = NULL;
-    if (kata__known_locate(&folder, context, argument) != KATA_OK) {
-        kata_error_clear();
+    bool idx = false, named = false;
+    char *folder = folder_of(context, argument);
+    if (folder == NULL) {
         return KATA__SOURCE_OTHER;
     }
-    bool is_idx = kata__idx_present(&idx, context, folder) == KATA_OK && idx;
+    bool is_idx = kata__files_present(&idx, &named, context, folder) == KATA_OK && idx;
     kata__free(context, folder);
     return is_idx ? KATA__SOURCE_IDX : KATA__SOURCE_FOLDER;
 }
@@ -81,18 +98,107 @@ bool kata__source_is_picture(const kata_shape *sample) {
            sample->dim[2] <= 65535;
 }
 
+/* More classes than this are not looked up by name: the labels are one text, read from its start.
+ */
+enum { NAMED_CLASSES_MOST = 4096, LABEL_BYTES = 128 };
+
+/* The model's classes and what each of the data set's is among them. */
+struct alignment {
+    int n;                      /* the model's outputs */
+    char (*label)[LABEL_BYTES]; /* n; the number where the model has no label */
+    const char **name;          /* n, the same */
+    int *to;                    /* of each class of the data set; -1: the model does not know it */
+};
+
+static void free_alignment(kata_context *context, struct alignment *a) {
+    kata__free(context, a->label);
+    kata__free(context, a->name);
+    kata__free(context, a->to);
+}
+
+static kata_status find_alignment(struct alignment *a, const kata_dataset *dataset,
+                                  const kata_model *model) {
+    kata_context *context = dataset->context;
+    a->label = kata__alloc(context, (size_t)a->n, sizeof *a->label);
+    a->name = kata__alloc(context, (size_t)a->n, sizeof *a->name);
+    a->to = kata__alloc(context, (size_t)dataset->n_classes, sizeof *a->to);
+    if (a->label == NULL || a->name == NULL || a->to == NULL) {
+        return KATA_OUT_OF_MEMORY;
+    }
+    for (int i = 0; i < a->n; i++) {
+        if (!kata_model_label(model, i, a->label[i], LABEL_BYTES)) {
+            snprintf(a->label[i], LABEL_BYTES, "%d", i);
+        }
+        a->name[i] = a->label[i];
+    }
+    for (int c = 0; c < dataset->n_classes; c++) {
+        a->to[c] = -1;
+        for (int i = 0; i < a->n && a->to[c] < 0; i++) {
+            a->to[c] = strcmp(a->name[i], dataset->class_names[c]) == 0 ? i : -1;
+        }
+    }
+    return KATA_OK;
+}
+
+/* A data set counts its classes by its own names, a folder with cat/ and dog/ as 0 and 1. For a
+ * model that knows bird, cat and dog they are 1 and 2. Where the model does not know a name the
+ * numbers stay. */
+static kata_status align_classes(const kata__tool *tool, kata_dataset *dataset, kata_model *model) {
+    const kata_graph *graph = kata_model_graph(model);
+    if (dataset == NULL || dataset->n_classes < 1 || dataset->class_names == NULL ||
+        dataset->targets[0].dtype != KATA_I64 || kata_graph_n_outputs(graph) < 1) {
+        return KATA_OK;
+    }
+    char label[LABEL_BYTES];
+    kata_shape out = kata_value_shape(graph, kata_graph_output_at(graph, 0));
+    int64_t n_outputs = out.rank > 1 ? out.dim[out.rank - 1] : 0;
+    bool has_labels = kata_model_label(model, 0, label, sizeof label);
+    if (n_outputs < dataset->n_classes || n_outputs > NAMED_CLASSES_MOST ||
+        (!has_labels && n_outputs == dataset->n_classes)) {
+        return KATA_OK;
+    }
+    struct alignment a = {.n = (int)n_outputs};
+    kata_status status = find_alignment(&a, dataset, model);
+    bool same = n_outputs == dataset->n_classes, known = true;
+    for (int c = 0; status == KATA_OK && c < dataset->n_classes; c++) {
+        known = known && a.to[c] >= 0;
+        same = same && a.to[c] == c;
+    }
+    if (status == KATA_OK && known && !same) {
+        int64_t *labels = dataset->targets[0].data;
+        bool moved = false;
+        for (int64_t i = 0; i < dataset->n; i++) {
+            moved = moved || labels[i] != a.to[labels[i]];
+            labels[i] = a.to[labels[i]];
+        }
+        status = kata_dataset_set_classes(dataset, a.n, a.name);
+        if (moved) {
+            kata__tool_say(tool, "%s: classes are numbered as the model's, by their names",
+                           dataset->name);
+        }
+    }
+    free_alignment(dataset->context, &a);
+    return status;
+}
+
 kata_status kata__source_data(kata__tool *tool, kata_data *out, const char *argument,
                               const kata_data_options *options, kata_model *model) {
     kata_data_options all = *options;
-    if (model != NULL && all.height == 0) {
-        kata_shape sample = kata__source_input(model);
-        if (kata__source_is_picture(&sample)) {
-            all.channels = (int)sample.dim[0];
-            all.height = (int)sample.dim[1];
-            all.width = (int)sample.dim[2];
-        }
+    if (model == NULL) {
+        return kata_data_open(out, tool->context, argument, &all);
     }
-    return kata_data_open(out, tool->context, argument, &all);
+    kata_shape sample = kata__source_input(model);
+    if (all.height == 0 && kata__source_is_picture(&sample)) {
+        all.channels = (int)sample.dim[0];
+        all.height = (int)sample.dim[1];
+        all.width = (int)sample.dim[2];
+    }
+    KATA__TRY(kata_data_open(out, tool->context, argument, &all));
+    kata_dataset *parts[] = {out->train, out->test, out->validation};
+    for (int i = 0; i < 3; i++) {
+        KATA__TRY(align_classes(tool, parts[i], model));
+    }
+    return KATA_OK;
 }
 
 const char *kata__source_words(const kata_dataset *dataset, char text[160]) {

@@ -7,7 +7,7 @@
 
 typedef enum kata__source_kind {
     KATA__SOURCE_OTHER,
-    KATA__SOURCE_IDX, /* idx files or make:digits */
+    KATA__SOURCE_IDX, /* idx or other array files, or make:digits */
     KATA__SOURCE_FOLDER,
     KATA__SOURCE_NPZ
 } kata__source_kind;
@@ -22,8 +22,8 @@ kata_shape kata__source_input(kata_model *model);
 /* If samples of this shape are pictures (1 or 3 channels, at least 2x2). */
 bool kata__source_is_picture(const kata_shape *sample);
 
-/* Opens data for a model (NULL: any): a folder's pictures get the model's size. Classes of the data
- * stay as they are. */
+/* Opens data for a model (NULL: any): a folder's pictures get the model's size, and classes whose
+ * names the model knows its numbers. On failure *out is to be closed as well. */
 kata_status kata__source_data(kata__tool *tool, kata_data *out, const char *argument,
                               const kata_data_options *options, kata_model *model);
 

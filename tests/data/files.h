@@ -118,6 +118,26 @@ static inline void idx_put_set(uint32_t n_train, uint32_t n_test) {
     }
 }
 
+/* What the library said in its log since log_clear; for kata_context_options.log. */
+static char log_text[4096];
+
+static inline void log_keep(void *user, kata_log_level level, const char *line) {
+    size_t used = strlen(log_text);
+    (void)user;
+    snprintf(log_text + used, sizeof log_text - used, "%s%s\n",
+             level == KATA_LOG_INFO ? "" : "warning: ", line);
+}
+
+static inline void check_log(const char *part, const char *file, int line) {
+    if (strstr(log_text, part) == NULL) {
+        print_error("log: %sexpected in it: %s\n", log_text, part);
+        _fail(file, line);
+    }
+    log_text[0] = '\0';
+}
+/* A part of what was said since the last time; then it is forgotten. */
+#define assert_log(part) check_log((part), __FILE__, __LINE__)
+
 static inline void check_failure(kata_status status, kata_status expected, const char *part,
                                  const char *file, int line) {
     const char *message = kata_error_message();

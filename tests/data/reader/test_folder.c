@@ -47,7 +47,9 @@ static void test_order(void **state) {
     file_put("cat/.DS_Store", "x", 1);
     file_put("README.txt", "x", 1);
     kata_data data;
+    log_text[0] = '\0';
     assert_ok(open_folder(&data, NULL));
+    assert_log(": passed over 3 names that are no data: .hidden, README.txt, cat/.DS_Store\n");
     assert_null(data.test);
     assert_int_equal(data.train->n_classes, 3);
     assert_string_equal(data.train->class_names[0], "Zebra");
@@ -108,6 +110,108 @@ static void test_halves(void **state) {
     put_flat("test/maybe/1.png", 4, 4, 1, 30);
     assert_failure(open_folder(&data, NULL), KATA_FORMAT,
                    "test/maybe: there is no class maybe among the training pictures");
+}
+
+/* The names that people give to parts, in any case. */
+static void test_validation(void **state) {
+    (void)state;
+    static const char *const names[][3] = {{"train", "test", "val"},
+                                           {"Train", "TEST", "valid"},
+                                           {"training", "testing", "Validation"}};
+    for (int i = 0; i < 3; i++) {
+        char path[64];
+        const char *const *name = names[i];
+        static const int values[] = {10, 20, 30};
+        for (int part = 0; part < 3; part++) {
+            for (int c = 0; c < 2; c++) {
+                snprintf(path, sizeof path, "%s/%s/1.png", name[part], c == 0 ? "cat" : "dog");
+                put_flat(path, 4, 4, 1, values[part] + c);
+            }
+        }
+        snprintf(path, sizeof path, "%s/dog/2.png", name[2]);
+        put_flat(path, 4, 4, 1, 33);
+        kata_data data;
+        log_text[0] = '\0';
+        assert_ok(open_folder(&data, NULL));
+        check_set(data.train, 2, (const int[]){0, 1}, (const int[]){10, 11});
+        check_set(data.test, 2, (const int[]){0, 1}, (const int[]){20, 21});
+        check_set(data.validation, 3, (const int[]){0, 1, 1}, (const int[]){30, 31, 33});
+        assert_int_equal(data.validation->n_classes, 2);
+        snprintf(path, sizeof path, "/%s: 3 pictures to validate with\n", name[2]);
+        assert_log(path);
+        kata_data_close(&data);
+        assert_null(data.validation);
+        folder_remove();
+        mkdir(test_folder, 0777);
+    }
+    /* One part under two names, and parts without training pictures. */
+    kata_data data = {.train = NULL};
+    put_flat("train/cat/1.png", 4, 4, 1, 10);
+    put_flat("val/cat/1.png", 4, 4, 1, 10);
+    put_flat("valid/cat/1.png", 4, 4, 1, 10);
+    assert_failure(open_folder(&data, NULL), KATA_FORMAT,
+                   "/valid both say that they hold the validation pictures; keep one");
+    folder_remove();
+    mkdir(test_folder, 0777);
+    put_flat("val/cat/1.png", 4, 4, 1, 10);
+    assert_failure(open_folder(&data, NULL), KATA_NOT_FOUND, "but no folder train/");
+    /* "test" and "train" that hold pictures and no folders are classes. */
+    folder_remove();
+    mkdir(test_folder, 0777);
+    put_flat("test/1.png", 4, 4, 1, 20);
+    put_flat("train/1.png", 4, 4, 1, 10);
+    assert_ok(open_folder(&data, NULL));
+    assert_int_equal(data.train->n_classes, 2);
+    check_set(data.train, 2, (const int[]){0, 1}, (const int[]){20, 10});
+    kata_data_close(&data);
+}
+
+/* What systems, archives and people leave beside pictures is counted and named, never an error and
+ * never silent. */
+static void test_passed_over(void **state) {
+    (void)state;
+    static const char *const clutter[] = {
+        "train/cat/Thumbs.db",  "train/cat/desktop.ini",  "train/dog/labels.txt",
+        "train/dog/._1.png",    "train/dog/.DS_Store",    "train/__MACOSX/cat/._1.png",
+        "train/README",         "train/cat/notes.csv",    "__MACOSX/train/cat/._1.png",
+        "train/@eaDir/x/1.png", "annotations/labels.csv", "labels.csv"};
+    put_flat("train/cat/1.PNG", 4, 4, 1, 10);
+    put_flat("train/dog/1.JPEG.jpg", 4, 4, 1, 20);
+    for (size_t i = 0; i < sizeof clutter / sizeof clutter[0]; i++) {
+        file_put(clutter[i], "clutter", 7);
+    }
+    kata_data data = {.train = NULL};
+    log_text[0] = '\0';
+    assert_ok(open_folder(&data, NULL));
+    check_set(data.train, 2, (const int[]){0, 1}, (const int[]){10, 20});
+    assert_string_equal(data.train->class_names[1], "dog");
+    assert_log(": passed over 12 names that are no data: __MACOSX, annotations, labels.csv, "
+               "train/@eaDir, train/__MACOSX, train/README, train/cat/Thumbs.db, ...");
+    kata_data_close(&data);
+    /* A picture that cannot be read is no clutter: somebody meant it. */
+    file_put("train/cat/2.gif", "GIF89a..", 8);
+    assert_failure(open_folder(&data, NULL), KATA_FORMAT,
+                   "/train/cat/2.gif: the picture is neither PNG nor JPEG");
+    file_drop("train/cat/2.gif");
+    /* Only clutter is no class. */
+    file_put("train/eel/Thumbs.db", "x", 1);
+    assert_failure(open_folder(&data, NULL), KATA_FORMAT, "/train/eel holds no picture");
+}
+
+/* One class and pictures without a class: said with what to do. */
+static void test_one_class(void **state) {
+    (void)state;
+    kata_data data = {.train = NULL};
+    put_flat("cat/1.png", 4, 4, 1, 10);
+    log_text[0] = '\0';
+    assert_ok(open_folder(&data, NULL));
+    assert_log("warning: ");
+    assert_ok((kata_data_close(&data), open_folder(&data, NULL)));
+    assert_log("all pictures belong to one class, cat: there is nothing to tell apart; give each "
+               "class a folder of its own");
+    kata_data_close(&data);
+    assert_failure(kata_data_open(&data, context, in_folder("cat"), NULL), KATA_NOT_FOUND,
+                   "/cat: the folder holds pictures, but no folders that say their classes");
 }
 
 static void test_refusals(void **state) {
@@ -187,7 +291,7 @@ static void test_allocations(void **state) {
 static int setup(void **state) {
     (void)state;
     kata_readers_install();
-    return kata_context_new(&context, NULL) == KATA_OK ? 0 : 1;
+    return kata_context_new(&context, &(kata_context_options){.log = log_keep}) == KATA_OK ? 0 : 1;
 }
 
 static int teardown(void **state) {
@@ -200,8 +304,9 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_order),    TEST(test_sizes),         TEST(test_halves),
-        TEST(test_refusals), TEST(test_first_failure), TEST(test_allocations),
+        TEST(test_order),      TEST(test_sizes),         TEST(test_halves),
+        TEST(test_validation), TEST(test_passed_over),   TEST(test_one_class),
+        TEST(test_refusals),   TEST(test_first_failure), TEST(test_allocations),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

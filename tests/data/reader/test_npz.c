@@ -245,6 +245,136 @@ static void test_numbers(void **state) {
     kata_data_close(&data);
 }
 
+/* The words that other collections use: MedMNIST's, capitals, numpy.savez without names. */
+static void test_names(void **state) {
+    (void)state;
+    const struct array medical[] = {{"train_images.npy", "|u1", "(4, 5, 6)", pixels, 120},
+                                    {"train_labels.npy", "|u1", "(4, 1)", small_labels, 4},
+                                    {"val_images.npy", "|u1", "(3, 5, 6)", pixels, 90},
+                                    {"val_labels.npy", "|u1", "(3, 1)", small_labels, 3},
+                                    {"test_images.npy", "|u1", "(2, 5, 6)", pixels, 60},
+                                    {"test_labels.npy", "|u1", "(2, 1)", small_labels, 2}};
+    kata_data data;
+    put_npz(medical, 6, true);
+    assert_ok(open_npz(&data, NULL));
+    assert_int_equal(data.train->n, 4);
+    assert_int_equal(data.validation->n, 3);
+    assert_int_equal(data.test->n, 2);
+    assert_int_equal(data.validation->n_classes, 3);
+    assert_memory_equal(data.validation->inputs[0].data, pixels, 90);
+    kata_data_close(&data);
+    const struct array keras[] = {{"X_train.npy", "|u1", "(4, 5, 6)", pixels, 120},
+                                  {"Y_train.npy", "|u1", "(4,)", small_labels, 4},
+                                  {"x_valid.npy", "|u1", "(2, 5, 6)", pixels, 60},
+                                  {"y_valid.npy", "|u1", "(2,)", small_labels, 2}};
+    put_npz(keras, 4, true);
+    assert_int_equal(rename(in_folder("set.npz"), in_folder("SET.NPZ")), 0);
+    assert_ok(kata_data_open(&data, context, in_folder("SET.NPZ"), NULL));
+    assert_int_equal(data.train->n, 4);
+    assert_int_equal(data.validation->n, 2);
+    assert_null(data.test);
+    kata_data_close(&data);
+    const struct array numbered[] = {{"arr_0.npy", "|u1", "(4, 5, 6)", pixels, 120},
+                                     {"arr_1.npy", "|u1", "(4,)", small_labels, 4},
+                                     {"arr_2.npy", "|u1", "(4,)", small_labels, 4}};
+    put_npz(numbered, 2, true);
+    assert_ok(open_npz(&data, NULL));
+    assert_int_equal(data.train->n, 4);
+    assert_int_equal(((int64_t *)data.train->targets[0].data)[3], 2);
+    kata_data_close(&data);
+    put_npz(numbered, 3, true); /* which is which? */
+    assert_failure(open_npz(&data, NULL), KATA_NOT_FOUND,
+                   "x_train is missing; the file has arr_0.npy, arr_1.npy, arr_2.npy");
+}
+
+/* Pictures of any type with their channels last are turned, and it is said. */
+static void test_channels_last(void **state) {
+    (void)state;
+    static float grey[4 * 5 * 6], colour[2 * 5 * 6 * 3];
+    for (int i = 0; i < 180; i++) {
+        colour[i] = (float)i / 7;
+        grey[i % 120] = (float)i;
+    }
+    struct array arrays[] = {{"x.npy", "<f4", "(4, 5, 6, 1)", grey, sizeof grey},
+                             {"y.npy", "|u1", "(4,)", small_labels, 4}};
+    kata_data data;
+    put_npz(arrays, 2, true);
+    log_text[0] = '\0';
+    assert_ok(open_npz(&data, NULL));
+    assert_log("/set.npz: the pictures have their channels last; turned into "
+               "(n,channels,height,width): (4,1,5,6)");
+    kata_shape one = KATA_SHAPE_OF(4, 1, 5, 6), three = KATA_SHAPE_OF(2, 3, 5, 6);
+    assert_true(kata_shape_equal(&data.train->inputs[0].shape, &one));
+    assert_int_equal(data.train->inputs[0].dtype, KATA_F32);
+    assert_memory_equal(data.train->inputs[0].data, grey, sizeof grey);
+    kata_data_close(&data);
+    arrays[0] = (struct array){"x.npy", "<f4", "(2, 5, 6, 3)", colour, sizeof colour};
+    arrays[1] = (struct array){"y.npy", "|u1", "(2,)", small_labels, 2};
+    put_npz(arrays, 2, true);
+    assert_ok(open_npz(&data, NULL));
+    assert_log("(2,3,5,6)");
+    assert_true(kata_shape_equal(&data.train->inputs[0].shape, &three));
+    const float *x = data.train->inputs[0].data;
+    for (int i = 0; i < 180; i++) {
+        int n = i / 90, c = i / 30 % 3, at = i % 30;
+        assert_true(x[i] == colour[n * 90 + at * 3 + c]);
+    }
+    kata_data_close(&data);
+    /* Channels first, and what is no picture, stay. */
+    static const char *const shapes[] = {"(2, 3, 10, 3)", "(2, 1, 30, 3)", "(2, 30, 1, 3)",
+                                         "(2, 30, 3)"};
+    for (int i = 0; i < 4; i++) {
+        arrays[0].shape = shapes[i];
+        put_npz(arrays, 2, true);
+        log_text[0] = '\0';
+        assert_ok(open_npz(&data, NULL));
+        assert_string_equal(log_text, "");
+        assert_memory_equal(data.train->inputs[0].data, colour, sizeof colour);
+        kata_data_close(&data);
+    }
+}
+
+/* Labels that begin above 0 and leave none out are counted from 0, with their numbers as names. */
+static void test_label_offset(void **state) {
+    (void)state;
+    static const int64_t offset[4] = {7, 5, 6, 8}, gap[4] = {7, 5, 8, 8}, single[4] = {5, 5, 5, 5};
+    struct array arrays[] = {{"x.npy", "|u1", "(4, 5, 6)", pixels, 120},
+                             {"y.npy", "<i8", "(4,)", offset, 32}};
+    kata_data data;
+    for (int limit = 0; limit < 3; limit += 2) {
+        put_npz(arrays, 2, true);
+        log_text[0] = '\0';
+        assert_ok(open_npz(&data, &(kata_data_options){.limit_train = limit}));
+        assert_log("/set.npz: the labels go from 5 to 8: 4 classes, counted from 0 and named by "
+                   "their labels");
+        assert_int_equal(data.train->n, limit == 0 ? 4 : 2);
+        assert_int_equal(data.train->n_classes, 4); /* of all samples, not of the first */
+        assert_string_equal(data.train->class_names[0], "5");
+        assert_string_equal(data.train->class_names[3], "8");
+        assert_int_equal(((int64_t *)data.train->targets[0].data)[0], 2);
+        assert_int_equal(((int64_t *)data.train->targets[0].data)[1], 0);
+        kata_data_close(&data);
+    }
+    /* As numbers they are what the file says. */
+    assert_ok(open_npz(&data, NULL));
+    assert_ok(kata_dataset_targets_as_numbers(data.train));
+    for (int i = 0; i < 4; i++) {
+        assert_true(((float *)data.train->targets[0].data)[i] == (float)offset[i]);
+    }
+    kata_data_close(&data);
+    arrays[1].data = gap;
+    put_npz(arrays, 2, true);
+    assert_ok(open_npz(&data, NULL));
+    assert_int_equal(data.train->n_classes, 9);
+    assert_int_equal(((int64_t *)data.train->targets[0].data)[0], 7);
+    kata_data_close(&data);
+    arrays[1].data = single;
+    put_npz(arrays, 2, true);
+    assert_ok(open_npz(&data, NULL));
+    assert_int_equal(data.train->n_classes, 6);
+    kata_data_close(&data);
+}
+
 static void test_refusals(void **state) {
     (void)state;
     static const int64_t negative[4] = {0, -1, 2, 3}, large[4] = {0, 70000, 2, 3};
@@ -327,7 +457,7 @@ static int setup(void **state) {
         pixels[i] = (uint8_t)(i * 7);
     }
     kata_readers_install();
-    return kata_context_new(&context, NULL) == KATA_OK ? 0 : 1;
+    return kata_context_new(&context, &(kata_context_options){.log = log_keep}) == KATA_OK ? 0 : 1;
 }
 
 static int teardown(void **state) {
@@ -340,8 +470,10 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_zip),    TEST(test_zip_refusals), TEST(test_zip_damage), TEST(test_keras),
-        TEST(test_colour), TEST(test_numbers),      TEST(test_refusals),   TEST(test_allocations),
+        TEST(test_zip),      TEST(test_zip_refusals),  TEST(test_zip_damage),
+        TEST(test_keras),    TEST(test_colour),        TEST(test_numbers),
+        TEST(test_names),    TEST(test_channels_last), TEST(test_label_offset),
+        TEST(test_refusals), TEST(test_allocations),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
