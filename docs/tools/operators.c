@@ -62,11 +62,12 @@ static void print_row(const kata_op *row) {
     printf(" |\n");
 }
 
-/* ai.onnx; Kata's own that a model may have; Kata's own that only passes make. */
-typedef enum section { STANDARD, OWN, INTERNAL, SECTIONS } section;
+/* ai.onnx; ai.onnx.ml; Kata's own that a model may have; Kata's own that only passes make. */
+typedef enum section { STANDARD, ML, OWN, INTERNAL, SECTIONS } section;
 
 static section section_of(const kata_op *row) {
     return row->domain == NULL || row->domain[0] == '\0' ? STANDARD
+           : strcmp(row->domain, "ai.onnx.ml") == 0      ? ML
            : (row->flags & KATA_OP_INTERNAL) != 0        ? INTERNAL
                                                          : OWN;
 }
@@ -100,6 +101,8 @@ int main(void) {
            "zero. Training through an\noperator that has none fails with a message that names "
            "it. Each row is tested by its cases in `tests/op/cases_*.h`.\n");
     print_section(STANDARD, "ai.onnx", "ONNX names and semantics.");
+    print_section(ML, "ai.onnx.ml",
+                  "Tables: preparation and models, with ONNX's names and semantics.");
     print_section(OWN, "kata", "Kata's own, used as `kata:NAME`.");
     print_section(INTERNAL, "kata, made by passes",
                   "Made by differentiation and training; never in a file.");

@@ -170,3 +170,12 @@ KATA__ROW(kata_AdaGrad)
 KATA__ROW(kata_RMSProp)
 KATA__ROW(kata_Adam)
 KATA__ROW(kata_GemmUpdate)
+
+/* Models and preparation of tables: ai.onnx.ml (ml.c, ml_linear.c). */
+KATA__ROW(ml_Normalizer)
+KATA__ROW(ml_Binarizer)
+KATA__ROW(ml_Imputer)
+KATA__ROW(ml_ArrayFeatureExtractor)
+KATA__ROW(ml_FeatureVectorizer)
+KATA__ROW(ml_LinearRegressor)
+KATA__ROW(ml_LinearClassifier)

@@ -6,6 +6,7 @@
 #include "op/cases_einsum.h"
 #include "op/cases_index.h"
 #include "op/cases_integer.h"
+#include "op/cases_ml.h"
 #include "op/cases_nhwc.h"
 #include "op/cases_recurrent.h"
 #include "op/cases_resize.h"
@@ -22,10 +23,10 @@ typedef struct list {
 #define LIST(cases)                                                                                \
     { cases, sizeof(cases) / sizeof(cases)[0] }
 static const list lists[] = {
-    LIST(cases_math),      LIST(cases_arithmetic), LIST(cases_logic),    LIST(cases_reduce),
-    LIST(cases_shape),     LIST(cases_move),       LIST(cases_generate), LIST(cases_nhwc),
-    LIST(cases_index),     LIST(cases_integer),    LIST(cases_sort),     LIST(cases_resize),
-    LIST(cases_recurrent), LIST(cases_einsum),     LIST(cases_arrange),
+    LIST(cases_math),  LIST(cases_arithmetic), LIST(cases_logic),    LIST(cases_reduce),
+    LIST(cases_shape), LIST(cases_move),       LIST(cases_generate), LIST(cases_nhwc),
+    LIST(cases_index), LIST(cases_integer),    LIST(cases_sort),     LIST(cases_resize),
+    LIST(cases_ml),    LIST(cases_recurrent),  LIST(cases_einsum),   LIST(cases_arrange),
 #if __has_include("op/cases_b.h")
     LIST(cases_b),
 #endif
