@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "format/npy_text.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -29,8 +30,13 @@ static const struct {
 
 /* --- writing --------------------------------------------------------------------------------- */
 
-static kata_status write_header(kata__buffer *out, const kata_tensor *tensor) {
+static kata_status write_header(kata__buffer *out, const kata_tensor *tensor, int64_t text_width) {
+    char text_code[24];
     const char *code = NULL;
+    if (tensor->dtype == KATA_STRING) {
+        snprintf(text_code, sizeof text_code, "U%lld", (long long)text_width);
+        code = text_code;
+    }
     for (size_t i = 0; i < KATA__COUNT(dtype_codes); i++) {
         if (dtype_codes[i].dtype == tensor->dtype) {
             code = dtype_codes[i].text;
@@ -65,38 +71,66 @@ static kata_status write_header(kata__buffer *out, const kata_tensor *tensor) {
     return status;
 }
 
+/* The header and `n_bytes` of elements, which the caller fills in at *elements. */
+static kata_status make_file(kata__buffer *header, const kata_tensor *tensor, int64_t text_width,
+                             size_t n_bytes, char **file) {
+    KATA__TRY(write_header(header, tensor, text_width));
+    *file = kata__alloc(header->context, header->size + n_bytes, 1);
+    if (*file == NULL) {
+        return KATA_OUT_OF_MEMORY;
+    }
+    memcpy(*file, header->data, header->size); /* a multiple of 64: the elements are aligned */
+    return KATA_OK;
+}
+
+static kata_status write_numbers(kata__buffer *header, const kata_tensor *tensor, char **file,
+                                 size_t *size) {
+    const size_t n_bytes = kata_tensor_bytes(tensor);
+    KATA__TRY(make_file(header, tensor, 0, n_bytes, file));
+    *size = header->size + n_bytes;
+    kata_tensor to = kata_tensor_view(*file + header->size, tensor->dtype, &tensor->shape);
+    if (!kata_tensor_is_contiguous(tensor)) {
+        return kata_tensor_copy(&to, tensor);
+    }
+    if (n_bytes > 0) {
+        memcpy(to.data, tensor->data, n_bytes); /* keeps every bit of a NaN */
+    }
+    return KATA_OK;
+}
+
+static kata_status write_texts(kata__buffer *header, const kata_tensor *tensor, char **file,
+                               size_t *size) {
+    kata_tensor texts; /* contiguous, and UTF-8 */
+    KATA__TRY(kata_tensor_clone(&texts, header->context, tensor));
+    const int64_t width = kata__npy_text_width(&texts), n = kata_tensor_count(&texts);
+    int64_t n_bytes;
+    kata_status status = __builtin_mul_overflow(n, width * 4, &n_bytes)
+                             ? kata_fail(KATA_LIMIT, "its texts are too long for NumPy's form")
+                             : make_file(header, tensor, width, (size_t)n_bytes, file);
+    if (status == KATA_OK) {
+        kata__npy_text_write(&texts, width, (uint32_t *)(void *)(*file + header->size));
+        *size = header->size + (size_t)n_bytes;
+    }
+    kata_tensor_release(&texts);
+    return status;
+}
+
 kata_status kata_npy_write(kata_context *context, const char *path, const kata_tensor *tensor) {
     kata__buffer header;
+    char *file = NULL;
+    size_t size = 0;
+    kata_status status = KATA_OK;
     kata__buffer_init(&header, context, HEADER_MAXIMUM);
-    kata_status status = write_header(&header, tensor);
-    if (status == KATA_OK && (kata_tensor_count(tensor) < 0 ||
-                              (tensor->data == NULL && kata_tensor_count(tensor) > 0))) {
+    if (kata_tensor_count(tensor) < 0 || (tensor->data == NULL && kata_tensor_count(tensor) > 0)) {
         status = kata_fail(KATA_INVALID, "the tensor has no elements to write");
-    }
-    size_t n_bytes = kata_tensor_bytes(tensor);
-    char *bytes = NULL;
-    if (status == KATA_OK) {
-        bytes = kata__alloc(context, header.size + n_bytes, 1);
-        status = bytes == NULL ? KATA_OUT_OF_MEMORY : KATA_OK;
-    }
-    if (status == KATA_OK) {
-        memcpy(bytes, header.data, header.size);
-        /* The header's size is a multiple of 64: the elements are aligned. */
-        kata_tensor to = kata_tensor_view(bytes + header.size, tensor->dtype, &tensor->shape);
-        if (kata_tensor_is_contiguous(tensor)) {
-            if (n_bytes > 0) {
-                memcpy(to.data, tensor->data, n_bytes); /* keeps every bit of a NaN */
-            }
-        } else {
-            status = kata_tensor_copy(&to, tensor);
-        }
-    }
-    if (status == KATA_OK) {
-        status = kata__file_write(context, path, bytes, header.size + n_bytes);
+    } else if (tensor->dtype == KATA_STRING) {
+        status = write_texts(&header, tensor, &file, &size);
     } else {
-        kata_fail_in(status, "cannot write %s", path);
+        status = write_numbers(&header, tensor, &file, &size);
     }
-    kata__free(context, bytes);
+    status = status == KATA_OK ? kata__file_write(context, path, file, size)
+                               : kata_fail_in(status, "cannot write %s", path);
+    kata__free(context, file);
     kata__buffer_free(&header);
     return status;
 }
@@ -290,8 +324,33 @@ static void swap_bytes(uint8_t *bytes, size_t n_bytes, size_t width) {
     }
 }
 
+static kata_status read_texts(kata_tensor *out, kata_context *context, const npy_header *header,
+                              const char *code, int64_t width, const uint8_t *data, size_t n_data) {
+    char text[KATA_SHAPE_TEXT_SIZE];
+    int64_t count = kata_shape_count(&header->shape), n_bytes, all;
+    if (count < 0 || width < 1 || __builtin_mul_overflow(count, width * 4 + 64, &all) ||
+        __builtin_mul_overflow(count, (int64_t)kata__npy_text_size(code, width), &n_bytes) ||
+        (uint64_t)n_bytes != n_data) {
+        return kata_fail(KATA_FORMAT,
+                         "its shape %s of texts of %lld does not go with %zu bytes of data",
+                         kata_shape_text(&header->shape, text), (long long)width, n_data);
+    }
+    /* The dtype says nothing here: only shape and strides are read. */
+    kata_tensor view = kata_tensor_view((void *)(uintptr_t)data, KATA_U8, &header->shape);
+    if (header->fortran_order) {
+        view = fortran_view((void *)(uintptr_t)data, KATA_U8, &header->shape);
+    }
+    return kata__npy_text_read(out, context, code, width, header->descr[0] == '>', &view);
+}
+
 static kata_status read_elements(kata_tensor *out, kata_context *context, const npy_header *header,
                                  const uint8_t *data, size_t n_data) {
+    const char *code =
+        header->descr + (header->descr[0] != '\0' && strchr("<>|=", header->descr[0]) != NULL);
+    int64_t width;
+    if (kata__npy_is_text(code, &width)) {
+        return read_texts(out, context, header, code, width, data, n_data);
+    }
     kata_dtype dtype = KATA_NO_DTYPE;
     bool swap = false;
     KATA__TRY(read_dtype(header->descr, &dtype, &swap));

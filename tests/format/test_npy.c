@@ -216,7 +216,10 @@ static void hostile_headers(void **state) {
         {"objects 2", HEADER("'O8'", "(1,)"), 8, KATA_UNSUPPORTED, "objects"},
         {"records", HEADER("[('a', '<f4')]", "(1,)"), 4, KATA_UNSUPPORTED, "records"},
         {"records with objects", HEADER("[('a', '|O')]", "(1,)"), 4, KATA_UNSUPPORTED, "records"},
-        {"texts", HEADER("'<U5'", "(1,)"), 20, KATA_UNSUPPORTED, "<U5"},
+        {"texts, too short", HEADER("'<U5'", "(1,)"), 16, KATA_FORMAT, "texts of 5"},
+        {"texts of 0", HEADER("'<U0'", "(1,)"), 0, KATA_FORMAT, "texts of 0"},
+        {"texts overflow", HEADER("'<U999999999'", "(9223372036,)"), 0, KATA_FORMAT, "texts of"},
+        {"texts without a width", HEADER("'<U'", "(1,)"), 4, KATA_UNSUPPORTED, "'<U'"},
         {"float128", HEADER("'<f16'", "(1,)"), 16, KATA_UNSUPPORTED, "astype"},
         {"complex", HEADER("'<c8'", "(1,)"), 8, KATA_UNSUPPORTED, "<c8"},
         {"dates", HEADER("'<M8[ns]'", "(1,)"), 8, KATA_UNSUPPORTED, "M8"},
@@ -334,8 +337,67 @@ static void starved_writer(void **state) {
     mangle_starve(&m, NULL, 0);
 }
 
+#define TEXT(text)                                                                                 \
+    { text, sizeof text - 1 }
+
+static void check_texts(const kata_tensor *read, const kata_string *expected, int64_t n) {
+    const kata_string *texts = read->data;
+    assert_int_equal(read->dtype, KATA_STRING);
+    assert_int_equal(kata_tensor_count(read), n);
+    for (int64_t i = 0; i < n; i++) {
+        assert_int_equal(texts[i].n_bytes, expected[i].n_bytes);
+        assert_memory_equal(texts[i].data, expected[i].data, (size_t)expected[i].n_bytes);
+    }
+}
+
+/* As UTF-32 of the longest text's length, which is how NumPy has them. */
+static void texts(void **state) {
+    (void)state;
+    kata_string all[] = {TEXT("a"),
+                         TEXT(""),
+                         TEXT("\xc3\xa9t\xc3\xa9"),
+                         TEXT("\xe6\xbc\xa2\xe5\xad\x97"),
+                         TEXT("\xf0\x9f\x98\x80"),
+                         TEXT("a\0b")};
+    kata_tensor tensor = kata_tensor_view(all, KATA_STRING, &KATA_SHAPE_OF(2, 3)), read = {0};
+    kata_tensor columns;
+    assert_int_equal(kata_npy_write(context, path, &tensor), KATA_OK);
+    assert_int_equal(kata_npy_read(&read, context, path), KATA_OK);
+    check_texts(&read, all, 6);
+    kata_tensor_release(&read);
+    assert_int_equal(kata_tensor_transpose(&columns, &tensor, NULL), KATA_OK);
+    assert_int_equal(kata_npy_write(context, path, &columns), KATA_OK);
+    assert_int_equal(kata_npy_read(&read, context, path), KATA_OK);
+    check_texts(&read, (kata_string[]){all[0], all[3], all[1], all[4], all[2], all[5]}, 6);
+    kata_tensor_release(&read);
+    all[1] = (kata_string)TEXT("\xff");
+    assert_int_equal(kata_npy_write(context, path, &tensor), KATA_FORMAT);
+}
+
+static void foreign_texts(void **state) {
+    (void)state;
+    kata_tensor read = {0};
+    const kata_string two[] = {TEXT("\xc3\xa9"), TEXT("bc")};
+    assert_int_equal(
+        read_file(&read, 1, HEADER("'>U2'", "(2,)"), "\0\0\0\xe9\0\0\0\0\0\0\0b\0\0\0c", 16),
+        KATA_OK);
+    check_texts(&read, two, 2);
+    kata_tensor_release(&read);
+    const kata_string bytes[] = {TEXT("ab"), TEXT("c"), TEXT(""), TEXT("d")};
+    assert_int_equal(read_file(&read, 1,
+                               "{'descr': '|S2', 'fortran_order': True, 'shape': (2, 2), }",
+                               "ab\0\0c\0d\0", 8),
+                     KATA_OK);
+    check_texts(&read, bytes, 4);
+    kata_tensor_release(&read);
+    assert_int_equal(read_file(&read, 1, HEADER("'<U1'", "(1,)"), "\0\xd8\0\0", 4), KATA_FORMAT);
+    assert_non_null(strstr(kata_error_message(), "55296, which is no character"));
+    assert_int_equal(read_file(&read, 1, HEADER("'|S1'", "(1,)"), "\xff", 1), KATA_FORMAT);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(texts),           cmocka_unit_test(foreign_texts),
         cmocka_unit_test(round_trip),      cmocka_unit_test(known_bytes),
         cmocka_unit_test(strided_tensors), cmocka_unit_test(foreign_headers),
         cmocka_unit_test(fortran_order),   cmocka_unit_test(big_endian),
