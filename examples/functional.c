@@ -76,7 +76,7 @@ int main(void) {
     /* Several inputs: bind the model's graph to a batch and run it in a session. */
     kata_graph *bound;
     kata_session *session;
-    if (kata_graph_bind(&bound, kata_model_graph(m), 1, false) != KATA_OK ||
+    if (kata_graph_bind(&bound, kata_model_graph(m), KATA_SIZES({"N", 1}), false) != KATA_OK ||
         kata_session_new(&session, bound, NULL) != KATA_OK) {
         return fail();
     }

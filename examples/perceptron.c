@@ -58,7 +58,7 @@ int main(void) {
     kata_graph_output(graph, "xor", xor_gate(graph, x));
 
     /* All four cases are one batch: the graph of batch size 4, its memory placed, run once. */
-    if (kata_graph_bind(&bound, graph, 4, false) != KATA_OK ||
+    if (kata_graph_bind(&bound, graph, KATA_SIZES({"N", 4}), false) != KATA_OK ||
         kata_session_new(&session, bound, NULL) != KATA_OK) {
         return fail();
     }

@@ -10,8 +10,8 @@
  *     kata_graph_output(graph, "y", y);
  *     kata_status status = kata_graph_status(graph);
  *
- * Shapes are inferred when a node is added. A size may be unknown (the batch); kata_graph_bind
- * (kata/pass.h) makes the graph of one batch size.
+ * Shapes are inferred when a node is added. Sizes may be open and have names (the batch is N);
+ * kata_graph_bind (kata/pass.h) makes the graph of one assignment of sizes.
  */
 #ifndef KATA_GRAPH_H
 #define KATA_GRAPH_H
@@ -50,6 +50,37 @@ KATA_API kata_status kata_graph_status(const kata_graph *graph);
 KATA_API const char *kata_graph_message(const kata_graph *graph);
 KATA_API kata_context *kata_graph_context(const kata_graph *graph);
 KATA_API const char *kata_graph_name(const kata_graph *graph);
+
+/* Open sizes. A negative size in a shape stands for one that is known only when the graph is bound:
+ * KATA_UNKNOWN_DIM for one of which nothing is known, a number below it for one with a name. Sizes
+ * of one name are equal: kata_graph_size(graph, "T") gives the number that stands for T in shapes
+ * of this graph and those within it, and makes it if it is new. An input's KATA_UNKNOWN_DIM gets a
+ * name: N on axis 0, INPUT.AXIS elsewhere ("x.2"). */
+KATA_API int64_t kata_graph_size(kata_graph *graph, const char *name);
+/* The name of an open size, NULL if it has none. Lent. */
+KATA_API const char *kata_graph_size_name(const kata_graph *graph, int64_t size);
+/* The names that there are, in the order in which they came up. */
+KATA_API int kata_graph_n_sizes(const kata_graph *graph);
+KATA_API const char *kata_graph_size_at(const kata_graph *graph, int i);
+
+/* A size by name and its number. */
+typedef struct kata_size {
+    const char *name;
+    int64_t value;
+} kata_size;
+#define KATA_SIZES(...)                                                                            \
+    (const kata_size[]){__VA_ARGS__}, (int)(sizeof((kata_size[]){__VA_ARGS__}) / sizeof(kata_size))
+
+/* The sizes that tensors of these shapes, one for each input in order, give to the open sizes of
+ * the inputs: fills sizes[0..*n_sizes-1], which must have room for kata_graph_n_sizes of them; the
+ * names are lent. KATA_SHAPE names the input and the axis that do not fit, or the two axes that are
+ * the same size and disagree. */
+KATA_API kata_status kata_graph_sizes_of(const kata_graph *graph, const kata_shape *shapes,
+                                         int n_shapes, kata_size *sizes, int *n_sizes);
+
+/* The shape with the names of its open sizes: "(N,T,64)"; long names are cut. */
+KATA_API const char *kata_graph_shape_text(const kata_graph *graph, const kata_shape *shape,
+                                           char text[KATA_SHAPE_TEXT_SIZE]);
 
 /* Names must be unique within the graph; NULL makes one ("Conv_3"). */
 KATA_API kata_value kata_graph_input(kata_graph *graph, const char *name, kata_dtype dtype,

@@ -8,13 +8,15 @@
 extern "C" {
 #endif
 
-/* A copy of `graph` in which every unknown size is `batch`; shapes are inferred again and nodes
- * whose inputs are all constants are computed. Variables are shared with `graph`, which must
- * outlive the copy. Values keep their names. With `training`, Dropout drops and BatchNormalization
- * normalises by the batch's own statistics and updates the running ones (kata:Assign nodes);
- * without it Dropout is removed. A model's graph itself is always the inference graph. */
-KATA_API kata_status kata_graph_bind(kata_graph **out, const kata_graph *graph, int64_t batch,
-                                     bool training);
+/* A copy of `graph` in which the open sizes of its inputs have numbers: sizes[0..n-1], by name (for
+ * instance KATA_SIZES({"N", 32})). Each needs one; names that the graph does not have are passed
+ * over. Shapes are inferred again and nodes whose inputs are all constants are computed. Variables
+ * are shared with `graph`, which must outlive the copy. Values keep their names. With `training`,
+ * Dropout drops and BatchNormalization normalises by the batch's own statistics and updates the
+ * running ones (kata:Assign nodes); without it Dropout is removed. A model's graph itself is always
+ * the inference graph. */
+KATA_API kata_status kata_graph_bind(kata_graph **out, const kata_graph *graph,
+                                     const kata_size *sizes, int n, bool training);
 
 /* Adds the backward pass of `loss` (one element) to a bound graph: gradients[i] becomes the value
  * of d loss / d wrt[i] (KATA_NONE where it does not depend on it). Contributions of a value used

@@ -54,7 +54,7 @@ KATA_API const char *kata_dtype_name(kata_dtype dtype); /* "float32", "?" if unk
 KATA_API bool kata_dtype_is_float(kata_dtype dtype);    /* of any width */
 
 #define KATA_MAX_RANK 8
-#define KATA_UNKNOWN_DIM (-1) /* a size that is known only when a graph is bound: the batch */
+#define KATA_UNKNOWN_DIM (-1) /* an open size without a name; one with a name is below it */
 
 typedef struct kata_shape {
     int rank;

@@ -170,10 +170,10 @@ static kata_status check_bound(const kata_graph *graph) {
         if (kata_shape_count(&graph->values[i].type.shape) < 0) {
             char text[KATA_SHAPE_TEXT_SIZE];
             return kata_fail(KATA_SHAPE,
-                             "value %s has the shape %s; a session needs a graph bound to a batch "
-                             "size (kata_graph_bind)",
+                             "value %s has the shape %s; a session needs a graph whose sizes have "
+                             "numbers (kata_graph_bind)",
                              graph->values[i].name,
-                             kata_shape_text(&graph->values[i].type.shape, text));
+                             kata_graph_shape_text(graph, &graph->values[i].type.shape, text));
         }
     }
     return KATA_OK;

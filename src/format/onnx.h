@@ -87,7 +87,6 @@ enum kata__onnx_dim_field { KATA__DIM_VALUE = 1, KATA__DIM_PARAM = 2 };
 #define KATA__ONNX_OPSET 17       /* written, unless an operator needs more */
 #define KATA__ONNX_OPSET_OLDEST 7 /* the first with NumPy's broadcasting */
 #define KATA__ONNX_OPSET_NEWEST 27
-#define KATA__ONNX_BATCH "N"     /* the symbolic size that stands for KATA_UNKNOWN_DIM */
 #define KATA__ONNX_MAX_NAME 4096 /* bytes of one name */
 #define KATA__ONNX_MAX_OPSETS 64
 #define KATA__ONNX_MAX_METADATA 1024
@@ -136,7 +135,7 @@ typedef struct kata__onnx_value {
     kata_dtype dtype; /* KATA_NO_DTYPE: not said (outputs only) */
     bool has_shape;
     kata_shape shape;
-    uint32_t batch_axes; /* those whose size is the symbol KATA__ONNX_BATCH: bit i is axis i */
+    const char *size_names[KATA_MAX_RANK]; /* of the axes that are open; NULL: no name */
     size_t place;
 } kata__onnx_value;
 

@@ -720,9 +720,7 @@ static kata_status read_dim(kata__onnx_model *model, kata__onnx_value *value,
             const char *symbol = "";
             KATA__TRY(read_name(model, &field, "a symbolic size", &symbol));
             size = KATA_UNKNOWN_DIM;
-            if (strcmp(symbol, KATA__ONNX_BATCH) == 0) {
-                value->batch_axes |= 1u << value->shape.rank;
-            }
+            value->size_names[value->shape.rank] = symbol[0] != '\0' ? symbol : NULL;
         }
     }
     value->shape.dim[value->shape.rank++] = size;
@@ -750,7 +748,7 @@ static kata_status read_shape(kata__onnx_model *model, kata__onnx_value *value,
     }
     kata_shape known = value->shape; /* the sizes that are known must have a product */
     for (int i = 0; i < known.rank; i++) {
-        known.dim[i] = known.dim[i] == KATA_UNKNOWN_DIM ? 1 : known.dim[i];
+        known.dim[i] = known.dim[i] < 0 ? 1 : known.dim[i];
     }
     char text[KATA_SHAPE_TEXT_SIZE];
     if (kata_shape_count(&known) < 0) {

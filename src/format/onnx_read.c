@@ -395,6 +395,17 @@ static kata_status add_initializers(builder *b) {
     return KATA_OK;
 }
 
+/* The shape with the names that the file gives to open sizes. */
+static kata_shape named_shape(const builder *b, const kata__onnx_value *value) {
+    kata_shape shape = value->shape;
+    for (int i = 0; i < shape.rank; i++) {
+        if (shape.dim[i] < 0 && value->size_names[i] != NULL) {
+            shape.dim[i] = kata_graph_size(b->graph, value->size_names[i]);
+        }
+    }
+    return shape;
+}
+
 static kata_status add_inputs(builder *b) {
     for (size_t i = 0; i < b->n_inputs; i++) {
         const kata__onnx_value *input = b->inputs[i];
@@ -402,17 +413,9 @@ static kata_status add_inputs(builder *b) {
             return kata_fail(KATA_UNSUPPORTED, "input %.200s has no %s; write it into the model",
                              input->name, input->dtype == KATA_NO_DTYPE ? "data type" : "shape");
         }
-        for (int axis = 1; axis < input->shape.rank; axis++) {
-            bool is_batch = is_ours(b) && (input->batch_axes >> axis & 1) != 0;
-            if (input->shape.dim[axis] == KATA_UNKNOWN_DIM && !is_batch) {
-                return kata_fail(KATA_UNSUPPORTED,
-                                 "input %.200s has a size without a number on axis %d; only that "
-                                 "of axis 0 (the batch) may be open; fix it in the model",
-                                 input->name, axis);
-            }
-        }
+        const kata_shape shape = named_shape(b, input);
         b->values[b->model->n_initializers + i] =
-            kata_graph_input(b->graph, input->name, input->dtype, &input->shape);
+            kata_graph_input(b->graph, input->name, input->dtype, &shape);
         KATA__TRY(graph_status(b));
     }
     return KATA_OK;
@@ -589,8 +592,8 @@ static kata_status check_output(const builder *b, const kata__onnx_value *output
     }
     bool agrees = !output->has_shape || output->shape.rank == shape.rank;
     for (int i = 0; agrees && output->has_shape && i < shape.rank; i++) {
-        agrees = shape.dim[i] == KATA_UNKNOWN_DIM || output->shape.dim[i] == KATA_UNKNOWN_DIM ||
-                 shape.dim[i] == output->shape.dim[i];
+        agrees =
+            shape.dim[i] < 0 || output->shape.dim[i] < 0 || shape.dim[i] == output->shape.dim[i];
     }
     if (!agrees) {
         return kata_fail(KATA_SHAPE, "output %.200s is said to have the shape %s, but has %s",
@@ -598,6 +601,16 @@ static kata_status check_output(const builder *b, const kata__onnx_value *output
                          kata_shape_text(&shape, made));
     }
     return KATA_OK;
+}
+
+/* An open size of which the operators say nothing has the name that the file gives it. */
+static void name_open_sizes(builder *b, const kata__onnx_value *output, kata_value value) {
+    kata_shape *shape = &b->graph->values[value.id].type.shape;
+    const kata_shape named = named_shape(b, output);
+    for (int i = 0; i < shape->rank && output->has_shape; i++) {
+        shape->dim[i] =
+            shape->dim[i] == KATA_UNKNOWN_DIM && named.dim[i] < 0 ? named.dim[i] : shape->dim[i];
+    }
 }
 
 static kata_status add_outputs(builder *b) {
@@ -626,6 +639,7 @@ static kata_status add_outputs(builder *b) {
                              output->name);
         }
         KATA__TRY(check_output(b, output, b->values[symbol]));
+        name_open_sizes(b, output, b->values[symbol]);
         kata_graph_output(b->graph, output->name, b->values[symbol]);
         KATA__TRY(graph_status(b));
     }

@@ -261,7 +261,9 @@ static void put_tensor(kata__buffer *out, uint32_t field, const char *name,
     kata__proto_end(out, begun);
 }
 
-static void put_value(kata__buffer *out, uint32_t field, const kata__value_info *info) {
+static void put_value(kata__buffer *out, uint32_t field, const kata_graph *graph,
+                      kata_value value) {
+    const kata__value_info *info = kata__graph_info(graph, value);
     size_t begun = kata__proto_begin(out, field);
     kata__proto_put_text(out, KATA__VALUE_NAME, info->name);
     size_t type = kata__proto_begin(out, KATA__VALUE_TYPE);
@@ -271,9 +273,10 @@ static void put_value(kata__buffer *out, uint32_t field, const kata__value_info 
     size_t shape = kata__proto_begin(out, KATA__TENSOR_TYPE_SHAPE);
     for (int i = 0; i < info->type.shape.rank; i++) {
         size_t dim = kata__proto_begin(out, KATA__SHAPE_DIM);
-        if (info->type.shape.dim[i] == KATA_UNKNOWN_DIM) {
-            kata__proto_put_text(out, KATA__DIM_PARAM, KATA__ONNX_BATCH);
-        } else {
+        const char *size = kata_graph_size_name(graph, info->type.shape.dim[i]);
+        if (size != NULL) {
+            kata__proto_put_text(out, KATA__DIM_PARAM, size);
+        } else if (info->type.shape.dim[i] >= 0) {
             kata__proto_put_varint(out, KATA__DIM_VALUE, (uint64_t)info->type.shape.dim[i]);
         }
         kata__proto_end(out, dim);
@@ -541,10 +544,10 @@ static void put_graph(writer *w) {
     }
     put_moved_axes(w);
     for (size_t i = 0; i < graph->n_inputs; i++) {
-        put_value(out, KATA__GRAPH_INPUT, kata__graph_info(graph, graph->inputs[i]));
+        put_value(out, KATA__GRAPH_INPUT, graph, graph->inputs[i]);
     }
     for (size_t i = 0; i < graph->n_outputs; i++) {
-        put_value(out, KATA__GRAPH_OUTPUT, kata__graph_info(graph, graph->outputs[i]));
+        put_value(out, KATA__GRAPH_OUTPUT, graph, graph->outputs[i]);
     }
     kata__proto_end(out, begun);
 }

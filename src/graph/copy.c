@@ -149,6 +149,9 @@ static kata_status copy_nodes(kata__copier *copier) {
 }
 
 static kata_status copy_all(kata__copier *copier) {
+    if (copier->input == NULL || copier->from->n_subgraphs > 0) { /* else none are left */
+        KATA__TRY(kata__graph_copy_sizes(copier->to, copier->from));
+    }
     KATA__TRY(copy_inputs(copier));
     KATA__TRY(copy_variables(copier));
     copier->to->prepares = copier->from->prepares;

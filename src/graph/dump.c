@@ -15,7 +15,7 @@ static void write_value(kata__buffer *out, const kata_graph *graph, kata_value v
         return;
     }
     kata__buffer_printf(out, "%s %s%s", info->name, kata_dtype_name(info->type.dtype),
-                        kata_shape_text(&info->type.shape, shape));
+                        kata_graph_shape_text(graph, &info->type.shape, shape));
 }
 
 static void write_graph(kata__buffer *out, const kata_graph *graph, int indent);
@@ -160,7 +160,8 @@ static void write_dot_value(kata__buffer *out, const kata_graph *graph, kata_val
     const kata__value_info *info = kata__graph_info(graph, value);
     kata__buffer_printf(out, "  v%d [label=\"", (int)value.id);
     write_quoted(out, info->name);
-    kata__buffer_printf(out, "\\n%s\" %s];\n", kata_shape_text(&info->type.shape, shape), style);
+    kata__buffer_printf(out, "\\n%s\" %s];\n",
+                        kata_graph_shape_text(graph, &info->type.shape, shape), style);
 }
 
 kata_status kata_graph_dot(char **text, const kata_graph *graph) {
@@ -193,7 +194,8 @@ kata_status kata_graph_dot(char **text, const kata_graph *graph) {
             if (info->kind == KATA__VALUE_NODE) {
                 char shape[KATA_SHAPE_TEXT_SIZE];
                 kata__buffer_printf(&out, "  n%d -> n%zu [label=\"%s\" fontsize=8];\n",
-                                    (int)info->node, i, kata_shape_text(&info->type.shape, shape));
+                                    (int)info->node, i,
+                                    kata_graph_shape_text(graph, &info->type.shape, shape));
             } else {
                 kata__buffer_printf(&out, "  v%d -> n%zu;\n", (int)node->inputs[k].id, i);
             }

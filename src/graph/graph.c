@@ -55,6 +55,7 @@ void kata_graph_free(kata_graph *graph) {
     kata__free(context, graph->metadata);
     kata__free(context, graph->variables);
     kata__free(context, graph->owned);
+    kata__free(context, graph->sizes);
     kata__free(context, graph->subgraphs);
     kata__free(context, graph->captures);
     kata__free(context, graph->inputs);
@@ -174,8 +175,8 @@ kata_status kata__graph_node_value(kata_graph *graph, const char *made_up, int32
         NULL, made_up, out);
 }
 
-static kata_status check_type(const char *what, const char *name, kata_dtype dtype,
-                              const kata_shape *shape, bool unknown_allowed) {
+static kata_status check_type(const kata_graph *graph, const char *what, const char *name,
+                              kata_dtype dtype, const kata_shape *shape, bool unknown_allowed) {
     char text[KATA_SHAPE_TEXT_SIZE];
     if (dtype <= KATA_NO_DTYPE || dtype >= KATA_DTYPE_COUNT) {
         return kata_fail(KATA_DTYPE, "%s %s has no valid data type", what, name);
@@ -185,12 +186,26 @@ static kata_status check_type(const char *what, const char *name, kata_dtype dty
                          shape->rank, KATA_MAX_RANK);
     }
     for (int i = 0; i < shape->rank; i++) {
-        if (shape->dim[i] < 0 && !(unknown_allowed && shape->dim[i] == KATA_UNKNOWN_DIM)) {
+        if (shape->dim[i] < 0 &&
+            !(unknown_allowed &&
+              (shape->dim[i] == KATA_UNKNOWN_DIM || kata_graph_size_name(graph, shape->dim[i])))) {
             return kata_fail(KATA_SHAPE, "%s %s has a negative size in its shape %s", what, name,
                              kata_shape_text(shape, text));
         }
     }
     return KATA_OK;
+}
+
+/* Gives names to the open sizes of an input that have none. Those of a subgraph's inputs are what
+ * the node that holds it makes of them. */
+static void name_sizes(kata_graph *graph, kata__value_info *info) {
+    for (int i = 0; i < info->type.shape.rank && graph->outer == NULL; i++) {
+        char text[160];
+        if (info->type.shape.dim[i] == KATA_UNKNOWN_DIM) {
+            snprintf(text, sizeof text, "%.120s.%d", info->name, i);
+            info->type.shape.dim[i] = kata_graph_size(graph, i == 0 ? "N" : text);
+        }
+    }
 }
 
 kata_value kata_graph_input(kata_graph *graph, const char *name, kata_dtype dtype,
@@ -199,7 +214,8 @@ kata_value kata_graph_input(kata_graph *graph, const char *name, kata_dtype dtyp
     if (graph->status != KATA_OK) {
         return value;
     }
-    kata_status status = check_type("input", name != NULL ? name : "(unnamed)", dtype, shape, true);
+    kata_status status =
+        check_type(graph, "input", name != NULL ? name : "(unnamed)", dtype, shape, true);
     if (status == KATA_OK) {
         status = kata__grow(graph->context, (void **)&graph->inputs, &graph->inputs_capacity,
                             graph->n_inputs + 1, sizeof *graph->inputs, KATA__MAX_VALUES);
@@ -207,6 +223,10 @@ kata_value kata_graph_input(kata_graph *graph, const char *name, kata_dtype dtyp
     if (status == KATA_OK) {
         kata__value_info info = {.kind = KATA__VALUE_INPUT, .type = {dtype, *shape}};
         status = value_add(graph, info, name, "input", &value);
+    }
+    if (status == KATA_OK) {
+        name_sizes(graph, &graph->values[value.id]);
+        status = graph->status;
     }
     if (status != KATA_OK) {
         kata__graph_fault(graph, status);
@@ -238,7 +258,7 @@ static kata_status variable_add(kata_graph *graph, const char *name, kata_dtype 
         snprintf(made_up, sizeof made_up, "variable_%zu", graph->n_values);
         name = made_up;
     }
-    KATA__TRY(check_type("variable", name, dtype, shape, false));
+    KATA__TRY(check_type(graph, "variable", name, dtype, shape, false));
     if (dtype == KATA_STRING) {
         return kata_fail(KATA_DTYPE, "variable %s cannot hold strings; make it a constant", name);
     }
@@ -324,8 +344,8 @@ kata_value kata_graph_constant(kata_graph *graph, const char *name, const kata_t
         return value;
     }
     kata_tensor copy = {0};
-    kata_status status = check_type("constant", name != NULL ? name : "(unnamed)", tensor->dtype,
-                                    &tensor->shape, false);
+    kata_status status = check_type(graph, "constant", name != NULL ? name : "(unnamed)",
+                                    tensor->dtype, &tensor->shape, false);
     if (status == KATA_OK) {
         status = kata_tensor_clone(&copy, graph->context, tensor);
     }

@@ -68,7 +68,9 @@ struct kata_graph {
                       with every run (kata_graph_optimize) */
     char **metadata; /* key, value, key, value, ... */
     size_t n_metadata, metadata_capacity;
-    size_t n_all_nodes;     /* of the outermost graph: nodes added to it and to all within it */
+    size_t n_all_nodes; /* of the outermost graph: nodes added to it and to all within it */
+    const char **sizes; /* of the outermost graph: sizes[i] is the name of the size -2 - i */
+    size_t n_sizes, sizes_capacity;
     kata_graph **subgraphs; /* owned: graphs whose `outer` is this one */
     size_t n_subgraphs, subgraphs_capacity;
     kata_graph *outer;       /* the graph around a subgraph */
@@ -113,6 +115,8 @@ kata_status kata__node_infer_subgraph(const kata_graph *graph, const kata_op *op
                                       const kata_attribute_value *attributes,
                                       const kata_value *inputs, int n_inputs, int attribute,
                                       kata_type *types, int n);
+/* Gives `to`, which has none, the open sizes of `from`, by the same numbers. */
+kata_status kata__graph_copy_sizes(kata_graph *to, const kata_graph *from);
 /* The outermost graph around a graph, itself if it is no subgraph. */
 kata_graph *kata__graph_root(const kata_graph *graph);
 /* Looks at the subgraphs of a node that is about to be added, attributes in the order of the row's

@@ -288,6 +288,18 @@ int kata_model_copy_weights(kata_model *to, const kata_model *from, const char *
     return n;
 }
 
+static bool is_open_input(const kata_graph *graph, int64_t size) {
+    for (size_t i = 0; i < graph->n_inputs; i++) {
+        const kata_shape *shape = &graph->values[graph->inputs[i].id].type.shape;
+        for (int axis = 0; axis < shape->rank; axis++) {
+            if (shape->dim[axis] == size) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* Parameters that a node reads: elements of its trainable variables. */
 static int64_t node_parameters(const kata_graph *graph, const kata__node *node) {
     int64_t n = 0;
@@ -310,16 +322,18 @@ static double node_flops(const kata_session *session, const char *name, const ch
     return 0;
 }
 
+/* session: of one sample; NULL if the batch is not the only open size: then what depends on the
+ * others is left out. */
 static void write_rows(kata__buffer *out, kata_model *model, const kata_session *session) {
     const kata_graph *graph = model->graph;
-    char shape_text[KATA_SHAPE_TEXT_SIZE];
+    char shape_text[KATA_SHAPE_TEXT_SIZE], flops_text[32] = "";
     double total_flops = 0;
     kata__buffer_printf(out, "%-28s %-18s %-18s %12s %14s\n", "layer", "operator", "output",
                         "parameters", "FLOPs/sample");
     for (size_t i = 0; i < graph->n_inputs; i++) {
         kata_shape shape = kata_value_shape(graph, graph->inputs[i]);
         kata__buffer_printf(out, "%-28s %-18s %-18s\n", kata_value_name(graph, graph->inputs[i]),
-                            "(input)", kata_shape_text(&shape, shape_text));
+                            "(input)", kata_graph_shape_text(graph, &shape, shape_text));
     }
     for (size_t i = 0; i < graph->n_nodes; i++) {
         const kata__node *node = &graph->nodes[i];
@@ -327,25 +341,48 @@ static void write_rows(kata__buffer *out, kata_model *model, const kata_session 
             continue;
         }
         kata_shape shape = kata_value_shape(graph, node->outputs[0]);
-        double flops = node_flops(session, node->name, node->op->name);
-        total_flops += flops;
-        kata__buffer_printf(out, "%-28s %-18s %-18s %12" PRId64 " %14.0f\n", node->name,
-                            node->op->name, kata_shape_text(&shape, shape_text),
-                            node_parameters(graph, node), flops);
+        if (session != NULL) {
+            double flops = node_flops(session, node->name, node->op->name);
+            total_flops += flops;
+            snprintf(flops_text, sizeof flops_text, "%.0f", flops);
+        }
+        kata__buffer_printf(out, "%-28s %-18s %-18s %12" PRId64 " %14s\n", node->name,
+                            node->op->name, kata_graph_shape_text(graph, &shape, shape_text),
+                            node_parameters(graph, node), flops_text);
     }
-    kata__buffer_printf(
-        out,
-        "\n%" PRId64 " parameters (%.1f KiB), %.3f MFLOP a sample, %.1f KiB of activations "
-        "for one sample\n",
-        kata_graph_n_parameters(graph), (double)kata_session_variable_bytes(session) / 1024,
-        total_flops * 1e-6, (double)kata_session_arena_bytes(session) / 1024);
+    kata__buffer_printf(out, "\n%" PRId64 " parameters", kata_graph_n_parameters(graph));
+    if (session != NULL) {
+        kata__buffer_printf(
+            out, " (%.1f KiB), %.3f MFLOP a sample, %.1f KiB of activations for one sample\n",
+            (double)kata_session_variable_bytes(session) / 1024, total_flops * 1e-6,
+            (double)kata_session_arena_bytes(session) / 1024);
+        return;
+    }
+    kata__buffer_text(out, "; how much is computed depends on the sizes of the input:");
+    for (int i = 0; i < kata_graph_n_sizes(graph); i++) {
+        if (is_open_input(graph, -2 - i)) {
+            kata__buffer_printf(out, " %s", kata_graph_size_at(graph, i));
+        }
+    }
+    kata__buffer_text(out, "\n");
 }
 
 kata_status kata_model_summary(char **text, kata_model *model) {
     kata_graph *bound = NULL;
     kata_session *session = NULL;
-    KATA__TRY(kata_graph_bind(&bound, model->graph, 1, false));
-    kata_status status = kata_session_new(&session, bound, NULL);
+    kata_size one = {NULL, 1};
+    kata_status status = KATA_OK;
+    int n_open = 0;
+    for (int i = 0; i < kata_graph_n_sizes(model->graph); i++) {
+        if (is_open_input(model->graph, -2 - i)) {
+            one.name = kata_graph_size_at(model->graph, i);
+            n_open++;
+        }
+    }
+    if (n_open <= 1) {
+        KATA__TRY(kata_graph_bind(&bound, model->graph, &one, n_open, false));
+        status = kata_session_new(&session, bound, NULL);
+    }
     kata__buffer out;
     kata__buffer_init(&out, model->context, (size_t)64 << 20);
     if (status == KATA_OK) {

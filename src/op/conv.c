@@ -158,7 +158,7 @@ static kata_status check_groups(const kata_infer *infer, int64_t groups, int64_t
         return kata_fail(KATA_INVALID, "%s: group is %lld, expected 1 or more", infer->op->name,
                          (long long)groups);
     }
-    if (size != KATA_UNKNOWN_DIM && size % groups != 0) {
+    if (size >= 0 && size % groups != 0) {
         return kata_fail(KATA_SHAPE, "%s: %lld %s do not divide into %lld groups", infer->op->name,
                          (long long)size, what, (long long)groups);
     }
@@ -217,8 +217,7 @@ static kata_status conv_infer(kata_infer *infer) {
     KATA__TRY(check_weight_rank(infer));
     KATA__TRY(check_groups(infer, groups, x->dim[1], "channels of the input"));
     KATA__TRY(check_groups(infer, groups, w->dim[0], "filters of the weight"));
-    if (w->dim[1] != KATA_UNKNOWN_DIM && x->dim[1] != KATA_UNKNOWN_DIM &&
-        x->dim[1] / groups != w->dim[1]) {
+    if (w->dim[1] >= 0 && x->dim[1] >= 0 && x->dim[1] / groups != w->dim[1]) {
         char text_x[KATA_SHAPE_TEXT_SIZE], text_w[KATA_SHAPE_TEXT_SIZE];
         return kata_fail(KATA_SHAPE,
                          "Conv: the input %s has %lld channels in %lld group%s, but the weight %s "
@@ -397,7 +396,9 @@ static kata_status grad_input_infer(kata_infer *infer) {
     KATA__TRY(grad_check(infer));
     KATA__TRY(grad_window(&window, sizes, infer->op, infer->attributes, dy));
     int64_t c = w->dim[1], groups = infer->attributes[GRAD_GROUP].i;
-    if (c != KATA_UNKNOWN_DIM && __builtin_mul_overflow(c, groups, &c)) {
+    if (c < 0) {
+        c = groups == 1 ? c : KATA_UNKNOWN_DIM;
+    } else if (__builtin_mul_overflow(c, groups, &c)) {
         return kata_fail(KATA_LIMIT, "%s: group %lld is too large", infer->op->name,
                          (long long)groups);
     }
@@ -481,7 +482,7 @@ static kata_status grad_weight_infer(kata_infer *infer) {
         return kata_fail(KATA_SHAPE, "%s: x %s and dy %s differ in the batch", infer->op->name,
                          input_text(infer, 0, text_x), input_text(infer, 1, text_y));
     }
-    int64_t c = x->dim[1] == KATA_UNKNOWN_DIM ? x->dim[1] : x->dim[1] / groups;
+    int64_t c = x->dim[1] >= 0 ? x->dim[1] / groups : groups == 1 ? x->dim[1] : KATA_UNKNOWN_DIM;
     infer->outputs[0].dtype = infer->inputs[0].dtype;
     infer->outputs[0].shape = kata__window_shape(&window, dy->dim[1], c, sizes);
     return kata__infer_fits(infer);
@@ -703,7 +704,7 @@ static kata_status up_window(kata__window *window, const kata_op *op,
                              op->name, i - 2 + rank, (long long)extra, (long long)stride,
                              (long long)window->dilation[i]);
         }
-        if (size == KATA_UNKNOWN_DIM) {
+        if (size < 0) {
             window->in[i] = KATA_UNKNOWN_DIM;
             continue;
         }
@@ -751,7 +752,9 @@ static kata_status up_infer(kata_infer *infer) {
                          input_text(infer, 1, text_w), (long long)w->dim[0]);
     }
     int64_t maps = w->dim[1];
-    if (maps != KATA_UNKNOWN_DIM && __builtin_mul_overflow(maps, groups, &maps)) {
+    if (maps < 0) {
+        maps = groups == 1 ? maps : KATA_UNKNOWN_DIM;
+    } else if (__builtin_mul_overflow(maps, groups, &maps)) {
         return kata_fail(KATA_LIMIT, "ConvTranspose: group %lld is too large", (long long)groups);
     }
     KATA__TRY(kata__rule_vector(infer, 2, "bias", maps, "output channel"));

@@ -371,7 +371,7 @@ static kata_status conv_infer(kata_infer *infer) {
                          infer->op->name, input_text(infer, 1, text));
     }
     KATA__TRY(conv_problem(&v, infer->op, infer->attributes, x, w));
-    if (w->rank == 1 && w->dim[0] != KATA_UNKNOWN_DIM && w->dim[0] < weight_numbers(&v)) {
+    if (w->rank == 1 && w->dim[0] >= 0 && w->dim[0] < weight_numbers(&v)) {
         return kata_fail(KATA_SHAPE, "%s: the packed weight has %lld numbers, fewer than %lld",
                          infer->op->name, (long long)w->dim[0], (long long)weight_numbers(&v));
     }

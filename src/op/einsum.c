@@ -134,7 +134,7 @@ static kata_status set_sizes(equation *e, const char *all, const kata_shape *con
     for (int k = 0; k < e->n_terms; k++) {
         for (int i = 0; i < e->terms[k].rank; i++) {
             int64_t *size = &e->size[e->terms[k].loop[i]], own = shapes[k]->dim[i];
-            if (*size == 1 || (*size < 0 && own > 1)) {
+            if (*size == 1 || (*size == KATA_UNKNOWN_DIM && own < 0) || (*size < 0 && own > 1)) {
                 *size = own;
             } else if (own >= 0 && own != 1 && *size >= 0 && own != *size) {
                 return kata_fail(KATA_SHAPE,

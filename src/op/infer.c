@@ -18,7 +18,11 @@ bool kata__infer_has(const kata_infer *infer, int i) {
 }
 
 bool kata__size_agrees(int64_t a, int64_t b) {
-    return a == b || a == KATA_UNKNOWN_DIM || b == KATA_UNKNOWN_DIM;
+    return a == b || a < 0 || b < 0;
+}
+
+int64_t kata__size_meet(int64_t a, int64_t b) {
+    return a >= 0 || (b < 0 && a != KATA_UNKNOWN_DIM) ? a : b;
 }
 
 kata_status kata__infer_dtype(const kata_infer *infer, int i, unsigned dtypes) {
@@ -149,7 +153,7 @@ kata_status kata__infer_int64s(const kata_infer *infer, int i, int64_t *values, 
 kata_status kata__infer_fits(const kata_infer *infer) {
     const kata_type *type = &infer->outputs[0];
     for (int i = 0; i < type->shape.rank; i++) {
-        if (type->shape.dim[i] == KATA_UNKNOWN_DIM) {
+        if (type->shape.dim[i] < 0) {
             return KATA_OK;
         }
     }

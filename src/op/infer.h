@@ -48,5 +48,7 @@ kata_status kata__infer_int64s(const kata_infer *infer, int i, int64_t *values, 
 kata_status kata__infer_fits(const kata_infer *infer);
 /* Whether two sizes may be equal when the graph is bound. */
 bool kata__size_agrees(int64_t a, int64_t b);
+/* What is known of a size that is both: the number, else the name, if there is one. */
+int64_t kata__size_meet(int64_t a, int64_t b);
 
 #endif

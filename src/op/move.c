@@ -216,7 +216,7 @@ static kata_status Concat_infer(kata_infer *infer) {
                 *size = known ? *size + shape->dim[i] : KATA_UNKNOWN_DIM;
             } else {
                 agree = kata__size_agrees(*size, shape->dim[i]);
-                *size = *size == KATA_UNKNOWN_DIM ? shape->dim[i] : *size;
+                *size = kata__size_meet(*size, shape->dim[i]);
             }
         }
         if (!agree) {
@@ -313,7 +313,7 @@ static kata_status Split_infer(kata_infer *infer) {
                          wanted, n);
     } else {
         /* Equal parts; with num_outputs (opset 18) the last one may be smaller. */
-        known = whole != KATA_UNKNOWN_DIM;
+        known = whole >= 0;
         int64_t part = known ? (whole + n - 1) / n : 0;
         if (known && (infer->attributes[1].is_set ? part * (n - 1) > whole : whole % n != 0)) {
             return kata_fail(
@@ -328,7 +328,7 @@ static kata_status Split_infer(kata_infer *infer) {
     }
     for (int k = 0; k < n; k++) {
         infer->outputs[k] = *in;
-        infer->outputs[k].shape.dim[axis] = known ? sizes[k] : KATA_UNKNOWN_DIM;
+        infer->outputs[k].shape.dim[axis] = known ? sizes[k] : n == 1 ? whole : KATA_UNKNOWN_DIM;
     }
     return KATA_OK;
 }
@@ -415,8 +415,10 @@ static void slice_resolve(slice *s, const kata_shape *shape, int n, const int64_
     for (int k = 0; k < n; k++) {
         int64_t axis = axes == NULL ? k : axes[k] < 0 ? axes[k] + shape->rank : axes[k];
         int64_t step = steps == NULL ? 1 : steps[k];
-        if (shape->dim[axis] != KATA_UNKNOWN_DIM) {
+        if (shape->dim[axis] >= 0) {
             slice_axis(s, (int)axis, shape->dim[axis], starts[k], ends[k], step);
+        } else if (starts[k] != 0 || ends[k] < INT32_MAX || step != 1) { /* not all of it */
+            s->n[axis] = KATA_UNKNOWN_DIM;
         }
     }
 }
@@ -811,7 +813,9 @@ static kata_status Pad_infer(kata_infer *infer) {
     infer->outputs[0] = infer->inputs[0];
     for (int i = 0; i < in->rank; i++) {
         const int64_t limit = INT64_MAX / 4;
-        if (in->dim[i] == KATA_UNKNOWN_DIM) {
+        if (in->dim[i] < 0) {
+            infer->outputs[0].shape.dim[i] =
+                before[i] == 0 && after[i] == 0 ? in->dim[i] : KATA_UNKNOWN_DIM;
             continue;
         }
         if (before[i] > limit || before[i] < -limit || after[i] > limit || after[i] < -limit ||
@@ -1055,7 +1059,8 @@ static kata_status Tile_infer(kata_infer *infer) {
             return kata_fail(KATA_INVALID, "Tile: repeat %d is %" PRId64 "; expected 0 or more", i,
                              repeats[i]);
         }
-        if (*size == KATA_UNKNOWN_DIM) {
+        if (*size < 0) {
+            *size = repeats[i] == 1 ? *size : KATA_UNKNOWN_DIM;
             continue;
         }
         if (*size > 0 && repeats[i] > INT64_MAX / 16 / *size) {

@@ -70,7 +70,7 @@ static kata_status read_pool(kata__conv *pool, const kata_op *op,
         int64_t out = is_gradient ? first->dim[1 + i] : sizes[i];
         bool meets = pads[i] < kernel[i] && (dilations[i] == 1 || pads[i] == 0) &&
                      (out - 1) * strides[i] - pads[i] < in;
-        if (in != KATA_UNKNOWN_DIM && out != KATA_UNKNOWN_DIM && !meets) {
+        if (in >= 0 && out >= 0 && !meets) {
             return kata_fail(KATA_SHAPE,
                              "%s: a window of %lld at steps of %lld from %lld before the input's "
                              "%lld has nothing to look at",

@@ -15,7 +15,7 @@ bool kata__is_fast(kata_dtype dtype) {
 int64_t kata__product(const kata_shape *shape, int first, int last) {
     int64_t product = 1;
     for (int i = first; i < last; i++) {
-        if (shape->dim[i] == KATA_UNKNOWN_DIM) {
+        if (shape->dim[i] < 0) {
             return -1;
         }
         product = kata__wrap_mul(product, shape->dim[i]);

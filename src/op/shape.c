@@ -47,11 +47,15 @@ ROW_VIEW(kata_StopGradient, "StopGradient", "kata", 1, 1, 1, NULL, kata__infer_s
 
 /* --- Flatten, Reshape ------------------------------------------------------------------------ */
 
-/* Product of sizes from..to-1; unknown if one is. */
+/* Product of sizes from..to-1; unknown if one is, but for an open size times ones. */
 static int64_t product(const kata_shape *shape, int from, int to) {
-    kata_shape part = {.rank = to - from};
-    memcpy(part.dim, shape->dim + from, (size_t)(to - from) * sizeof part.dim[0]);
-    return kata_shape_count(&part);
+    kata_shape part = {0};
+    for (int i = from; i < to; i++) {
+        if (shape->dim[i] != 1) {
+            part.dim[part.rank++] = shape->dim[i];
+        }
+    }
+    return part.rank == 1 ? part.dim[0] : kata_shape_count(&part);
 }
 
 static kata_status flatten_infer(kata_infer *infer) {
@@ -119,9 +123,11 @@ static kata_status reshape_infer(kata_infer *infer) {
             rest.dim[i] = 1;
         }
     }
-    bool exact = true; /* else unknown sizes are left, and the others say too little */
+    bool exact = true; /* else open sizes are left, and the others say too little */
+    int64_t open = 1;  /* the one that is left; KATA_UNKNOWN_DIM if there are several */
     for (int i = 0; i < in->rank; i++) {
-        if (rest.dim[i] == KATA_UNKNOWN_DIM) {
+        if (rest.dim[i] < 0) {
+            open = exact ? rest.dim[i] : KATA_UNKNOWN_DIM;
             exact = false;
             rest.dim[i] = 1;
         }
@@ -141,7 +147,7 @@ static kata_status reshape_infer(kata_infer *infer) {
                          has, to, takes);
     }
     if (left >= 0) {
-        out.dim[left] = exact ? has / takes : KATA_UNKNOWN_DIM;
+        out.dim[left] = exact ? has / takes : has == takes && has > 0 ? open : KATA_UNKNOWN_DIM;
     }
     infer->outputs[0] = (kata_type){infer->inputs[0].dtype, out};
     return KATA_OK;

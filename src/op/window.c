@@ -125,8 +125,10 @@ kata_status kata__window_of(kata__window *window, const kata_op *op,
         int64_t in = x->dim[i + x->rank - 2], stride = window->stride[i];
         int64_t extent = (window->kernel[i] - 1) * window->dilation[i] + 1;
         window->in[i] = in;
-        if (in == KATA_UNKNOWN_DIM) {
-            window->out[i] = KATA_UNKNOWN_DIM;
+        if (in < 0) {
+            bool same = stride == 1 && (same_upper || same_lower ||
+                                        window->pad_begin[i] + window->pad_end[i] + 1 == extent);
+            window->out[i] = same ? in : KATA_UNKNOWN_DIM;
             continue;
         }
         if (in > MAXIMUM) {

@@ -1,4 +1,4 @@
-/* Binding: the graph of one batch size, for training or for inference. */
+/* Binding: the graph of one assignment of sizes, for training or for inference. */
 #include <string.h>
 
 #include "base/check.h"
@@ -7,15 +7,33 @@
 
 typedef struct binding {
     kata__copier copy;
-    int64_t batch;
+    const kata_size *sizes;
+    int n_sizes;
     bool training;
 } binding;
 
+/* The number of an open size; its own if none is given. */
+static int64_t number_of(const binding *b, int64_t size) {
+    const char *name = kata_graph_size_name(b->copy.from, size);
+    for (int i = 0; i < b->n_sizes && name != NULL; i++) {
+        if (strcmp(b->sizes[i].name, name) == 0) {
+            return b->sizes[i].value;
+        }
+    }
+    return size;
+}
+
 static kata_status bind_input(kata__copier *copier, kata_value old, kata_type *type) {
-    (void)old;
+    const binding *b = (const binding *)copier;
     for (int d = 0; d < type->shape.rank; d++) {
-        if (type->shape.dim[d] == KATA_UNKNOWN_DIM) {
-            type->shape.dim[d] = ((binding *)copier)->batch;
+        const int64_t open = type->shape.dim[d];
+        type->shape.dim[d] = number_of(b, open);
+        if (type->shape.dim[d] < 0 && copier->holder == NULL) { /* a subgraph's may stay open */
+            return kata_fail(
+                KATA_INVALID,
+                "the size %s of graph %s (input %s, axis %d) is open; give it a number",
+                kata_graph_size_name(copier->from, open), copier->from->name,
+                kata_value_name(copier->from, old), d);
         }
     }
     return KATA_OK;
@@ -95,15 +113,18 @@ static kata_status bind_within(kata__copier *copier, kata__copier *inner) {
     return kata__copy_within(&b.copy);
 }
 
-kata_status kata_graph_bind(kata_graph **out, const kata_graph *graph, int64_t batch,
-                            bool training) {
-    if (batch < 0) {
-        return kata_fail(KATA_INVALID, "the batch size must not be negative, got %lld",
-                         (long long)batch);
+kata_status kata_graph_bind(kata_graph **out, const kata_graph *graph, const kata_size *sizes,
+                            int n, bool training) {
+    for (int i = 0; i < n; i++) {
+        if (sizes[i].value < 0) {
+            return kata_fail(KATA_INVALID, "the size %s must not be negative, got %lld",
+                             sizes[i].name, (long long)sizes[i].value);
+        }
     }
     binding b = {
         .copy = {.from = graph, .input = bind_input, .node = bind_node, .within = bind_within},
-        .batch = batch,
+        .sizes = sizes,
+        .n_sizes = n,
         .training = training};
     KATA__TRY(kata__copy_graph(&b.copy));
     *out = b.copy.to;

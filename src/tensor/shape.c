@@ -63,7 +63,7 @@ const char *kata_shape_text(const kata_shape *shape, char text[KATA_SHAPE_TEXT_S
     text[used++] = '(';
     for (int axis = 0; axis < shape->rank; axis++) {
         const char *comma = axis > 0 ? "," : "";
-        int put = shape->dim[axis] == KATA_UNKNOWN_DIM
+        int put = shape->dim[axis] < 0
                       ? snprintf(text + used, KATA_SHAPE_TEXT_SIZE - used, "%s?", comma)
                       : snprintf(text + used, KATA_SHAPE_TEXT_SIZE - used, "%s%" PRId64, comma,
                                  shape->dim[axis]);
@@ -79,14 +79,15 @@ kata_status kata__shape_check(const kata_shape *shape, bool unknown_allowed, con
     }
     for (int axis = 0; axis < shape->rank; axis++) {
         int64_t size = shape->dim[axis];
-        if (size < 0 && !(unknown_allowed && size == KATA_UNKNOWN_DIM)) {
+        if (size < 0 && !unknown_allowed) {
             char text[KATA_SHAPE_TEXT_SIZE];
             kata_shape_text(shape, text);
             return size == KATA_UNKNOWN_DIM
                        ? kata_fail(KATA_SHAPE, "%s: shape %s has an unknown size at axis %d", what,
                                    text, axis)
-                       : kata_fail(KATA_SHAPE, "%s: shape %s has a negative size at axis %d", what,
-                                   text, axis);
+                       : kata_fail(KATA_SHAPE,
+                                   "%s: shape %s has the negative size %" PRId64 " at axis %d",
+                                   what, text, size, axis);
         }
     }
     return KATA_OK;
@@ -121,9 +122,11 @@ static bool broadcast_size(int64_t a, int64_t b, int64_t *out) {
         *out = a;
     } else if (a == 1) {
         *out = b;
-    } else if (a == KATA_UNKNOWN_DIM) {
+    } else if (a < 0 && b < 0) {
+        *out = KATA_UNKNOWN_DIM; /* the one that is not 1 */
+    } else if (a < 0) {
         *out = b;
-    } else if (b == KATA_UNKNOWN_DIM) {
+    } else if (b < 0) {
         *out = a;
     } else {
         return false;
@@ -173,8 +176,12 @@ kata_status kata__shape_reshape(kata_shape *out, const kata_shape *from, const k
     kata_shape result = *shape;
     int unknown = -1;
     for (int axis = 0; axis < shape->rank; axis++) {
-        if (shape->dim[axis] != KATA_UNKNOWN_DIM) {
+        if (shape->dim[axis] >= 0) {
             continue;
+        }
+        if (shape->dim[axis] != KATA_UNKNOWN_DIM) {
+            return kata_fail(KATA_SHAPE, "reshape: the size %" PRId64 " at axis %d is negative",
+                             shape->dim[axis], axis);
         }
         if (unknown >= 0) {
             return kata_fail(KATA_SHAPE,
@@ -222,7 +229,7 @@ kata_status kata__shape_matmul(kata_shape *out, const kata_shape *a, const kata_
     }
     int inner_a = a->rank - 1, inner_b = b->rank >= 2 ? b->rank - 2 : 0;
     int64_t size_a = a->dim[inner_a], size_b = b->dim[inner_b];
-    if (size_a != size_b && size_a != KATA_UNKNOWN_DIM && size_b != KATA_UNKNOWN_DIM) {
+    if (size_a != size_b && size_a >= 0 && size_b >= 0) {
         return kata_fail(KATA_SHAPE,
                          "shapes %s and %s not aligned: %" PRId64 " (dim %d) != %" PRId64
                          " (dim %d)",

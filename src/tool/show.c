@@ -102,8 +102,12 @@ static void json_value(kata__buffer *out, const kata_graph *graph, kata_value va
     kata__buffer_printf(out, ",\"dtype\":\"%s\",\"shape\":[",
                         kata_dtype_name(kata_value_dtype(graph, value)));
     for (int i = 0; i < shape.rank; i++) {
-        if (shape.dim[i] == KATA_UNKNOWN_DIM) {
+        const char *name = kata_graph_size_name(graph, shape.dim[i]);
+        if (shape.dim[i] < 0 && name == NULL) {
             kata__buffer_text(out, i > 0 ? ",null" : "null");
+        } else if (name != NULL) {
+            kata__buffer_text(out, i > 0 ? "," : "");
+            kata__buffer_json_string(out, name);
         } else {
             kata__buffer_printf(out, "%s%" PRId64, i > 0 ? "," : "", shape.dim[i]);
         }

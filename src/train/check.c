@@ -16,6 +16,9 @@ static kata_status check_input(const kata_graph *graph, const kata_dataset *data
     shown.dim[0] = KATA_UNKNOWN_DIM;
     int64_t model_count = 1, data_count = 1;
     for (int i = 1; i < model.rank; i++) {
+        if (model.dim[i] < 0 && data.rank == model.rank) { /* open: as the data have it */
+            model.dim[i] = data.dim[i];
+        }
         model_count *= model.dim[i];
     }
     for (int i = 1; i < data.rank; i++) {

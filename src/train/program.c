@@ -13,10 +13,33 @@ static void program_free(kata__program *program) {
     *program = (kata__program){0};
 }
 
-static kata_status build(struct kata__trainer *trainer, kata__program *program) {
+/* The open sizes of a batch: that of axis 0 is the batch, others are those of the data. */
+static kata_status sizes_of(const kata_graph *graph, int64_t batch, const kata_dataset *dataset,
+                            kata_size sizes[KATA__MAX_SIZES], int *n_sizes) {
+    kata_shape shapes[KATA__MAX_SIZES];
+    if (graph->n_inputs > KATA__MAX_SIZES || kata_graph_n_sizes(graph) > KATA__MAX_SIZES) {
+        return kata_fail(KATA_LIMIT, "model %s has more than %d inputs or open sizes", graph->name,
+                         KATA__MAX_SIZES);
+    }
+    for (size_t i = 0; i < graph->n_inputs; i++) {
+        kata_shape *shape = &shapes[i];
+        *shape = graph->values[graph->inputs[i].id].type.shape;
+        bool known = dataset != NULL && (int)i < dataset->n_inputs &&
+                     dataset->inputs[i].shape.rank == shape->rank;
+        for (int axis = 0; axis < shape->rank; axis++) {
+            if (shape->dim[axis] < 0 && (axis == 0 || known)) {
+                shape->dim[axis] = axis == 0 ? batch : dataset->inputs[i].shape.dim[axis];
+            }
+        }
+    }
+    return kata_graph_sizes_of(graph, shapes, (int)graph->n_inputs, sizes, n_sizes);
+}
+
+static kata_status build(struct kata__trainer *trainer, kata__program *program,
+                         const kata_size *sizes) {
     kata_graph *model_graph = trainer->model->graph;
     bool training = program->kind == KATA__PROGRAM_TRAIN;
-    KATA__TRY(kata_graph_bind(&program->graph, model_graph, program->batch, training));
+    KATA__TRY(kata_graph_bind(&program->graph, model_graph, sizes, program->n_sizes, training));
     kata_graph *graph = program->graph;
     size_t n_outputs = graph->n_outputs;
     kata_value outputs[2 * KATA__MAX_OUTPUTS] = {KATA_NONE};
@@ -79,11 +102,17 @@ kata_status kata__program_get(struct kata__trainer *trainer, kata__program_kind 
     kata__program wanted = {.kind = kind, .batch = batch, .profile = profile};
     wanted.weighted = dataset != NULL && dataset->weights.dtype != KATA_NO_DTYPE;
     target_forms(trainer, kind, dataset, wanted.targets);
+    kata_size sizes[KATA__MAX_SIZES];
+    KATA__TRY(sizes_of(trainer->model->graph, batch, dataset, sizes, &wanted.n_sizes));
+    for (int i = 0; i < wanted.n_sizes; i++) {
+        wanted.sizes[i] = sizes[i].value;
+    }
     kata__program *oldest = &trainer->programs[0];
     for (int i = 0; i < KATA__PROGRAMS; i++) {
         kata__program *p = &trainer->programs[i];
         if (p->kind == kind && p->batch == batch && p->weighted == wanted.weighted &&
-            p->profile == profile && memcmp(p->targets, wanted.targets, sizeof p->targets) == 0) {
+            memcmp(p->sizes, wanted.sizes, sizeof p->sizes) == 0 && p->profile == profile &&
+            memcmp(p->targets, wanted.targets, sizeof p->targets) == 0) {
             p->used = ++trainer->clock;
             *out = p;
             return KATA_OK;
@@ -94,7 +123,7 @@ kata_status kata__program_get(struct kata__trainer *trainer, kata__program_kind 
     }
     kata_context *context = trainer->model->context;
     size_t before = kata_context_bytes(context);
-    kata_status status = build(trainer, &wanted);
+    kata_status status = build(trainer, &wanted, sizes);
     if (status != KATA_OK) {
         program_free(&wanted);
         return status;

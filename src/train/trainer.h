@@ -6,6 +6,7 @@
 #include "nn/model.h"
 
 #define KATA__MAX_OUTPUTS 8 /* raw outputs of a model that is trained */
+#define KATA__MAX_SIZES 64  /* open sizes of a model that is run */
 
 typedef enum kata__program_kind {
     KATA__PROGRAM_NONE,
@@ -25,6 +26,8 @@ typedef struct kata__target_form {
 typedef struct kata__program {
     kata__program_kind kind;
     int64_t batch;
+    int64_t sizes[KATA__MAX_SIZES]; /* of the model's open sizes, in the graph's order */
+    int n_sizes;
     bool weighted, profile;
     kata__target_form targets[KATA__MAX_OUTPUTS];
     double
@@ -66,7 +69,7 @@ kata_optimizer kata__optimizer_resolve(kata_optimizer optimizer);
 const char *kata__optimizer_operator(kata_optimizer_kind kind);
 
 /* The program of this kind and size, planned if there is none yet. `dataset` gives the targets'
- * form; NULL for PREDICT. */
+ * form and the open sizes but for that of axis 0, which is the batch; NULL for PREDICT. */
 kata_status kata__program_get(struct kata__trainer *trainer, kata__program_kind kind, int64_t batch,
                               const kata_dataset *dataset, bool profile, kata__program **out);
 void kata__programs_free(struct kata__trainer *trainer);

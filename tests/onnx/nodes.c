@@ -85,7 +85,7 @@ static int run_set(const kata_graph *graph, const char *folder) {
     int n_outputs = n_inputs < 0 ? -1 : read_tensors(folder, "output", outputs);
     kata_graph *bound = NULL;
     kata_session *session = NULL;
-    if (n_outputs < 0 || kata_graph_bind(&bound, graph, 1, false) != KATA_OK ||
+    if (n_outputs < 0 || kata_graph_bind(&bound, graph, KATA_SIZES({"N", 1}), false) != KATA_OK ||
         kata_session_new(&session, bound, NULL) != KATA_OK) {
         return refused();
     }

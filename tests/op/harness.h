@@ -224,7 +224,8 @@ static inline test_run test_start(const kata_test_case *c, kata_context *context
         .c = c, .n_inputs = test_n_inputs(c), .n_outputs = c->n_outputs == 0 ? 1 : c->n_outputs};
     run.graph = test_build(c, context, real, batch >= 0);
     TEST_OK(kata_graph_status(run.graph));
-    TEST_OK(kata_graph_bind(&run.bound, run.graph, batch >= 0 ? batch : 1, c->training));
+    TEST_OK(kata_graph_bind(&run.bound, run.graph, KATA_SIZES({"N", batch >= 0 ? batch : 1}),
+                            c->training));
     if (gradients) {
         test_add_gradients(&run, real);
     }

@@ -69,7 +69,7 @@ static inline void oracle_bind(oracle *o, bool training) {
     if (kata_graph_status(o->graph) != KATA_OK) {
         fail_msg("%s", kata_graph_message(o->graph));
     }
-    ORACLE_OK(kata_graph_bind(&o->bound, o->graph, 1, training));
+    ORACLE_OK(kata_graph_bind(&o->bound, o->graph, KATA_SIZES({"N", 1}), training));
 }
 
 /* Adds the gradients of sum(output 0 * upstream) by all float64 inputs as further outputs, in their

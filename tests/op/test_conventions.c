@@ -28,7 +28,7 @@ static void run_check(const check *c) {
     y = KATA_NODE(graph, "Mul", KATA_INPUTS(y, kata_graph_constant(graph, NULL, &dy)));
     y = KATA_NODE_WITH(graph, "ReduceSum", KATA_INPUTS(y), KATA_INT("keepdims", 0));
     TEST_OK(kata_graph_output(graph, "loss", y));
-    TEST_OK(kata_graph_bind(&bound, graph, 1, true));
+    TEST_OK(kata_graph_bind(&bound, graph, KATA_SIZES({"N", 1}), true));
     for (int i = 0; i < c->n_inputs; i++) {
         snprintf(name, sizeof name, "x%d", i);
         wrt[i] = kata_graph_find_value(bound, name);
@@ -93,7 +93,7 @@ static void test_clip_ends(void **state) {
                                          kata_graph_scalar(graph, KATA_F32, 1)));
     y = KATA_NODE_WITH(graph, "ReduceSum", KATA_INPUTS(y), KATA_INT("keepdims", 0));
     kata_graph_output(graph, "loss", y);
-    TEST_OK(kata_graph_bind(&bound, graph, 1, true));
+    TEST_OK(kata_graph_bind(&bound, graph, KATA_SIZES({"N", 1}), true));
     kata_value dx, wrt = kata_graph_find_value(bound, "x");
     TEST_OK(kata_graph_differentiate(bound, kata_graph_output_at(bound, 0), &wrt, 1, &dx));
     TEST_OK(kata_graph_output(bound, "dx", dx));
@@ -125,7 +125,7 @@ static void test_apples_and_oranges(void **state) {
                                KATA_INPUTS(KATA_NODE(graph, "Mul", KATA_INPUTS(v[0], v[1])),
                                            KATA_NODE(graph, "Mul", KATA_INPUTS(v[2], v[3]))));
     kata_graph_output(graph, "price", KATA_NODE(graph, "Mul", KATA_INPUTS(sum, v[4])));
-    TEST_OK(kata_graph_bind(&bound, graph, 1, true));
+    TEST_OK(kata_graph_bind(&bound, graph, KATA_SIZES({"N", 1}), true));
     for (int i = 0; i < 5; i++) {
         wrt[i] = kata_graph_find_value(bound, names[i]);
     }
@@ -158,7 +158,7 @@ static void test_stop_gradient(void **state) {
     kata_value y = KATA_NODE(graph, "kata:StopGradient", KATA_INPUTS(x));
     y = KATA_NODE_WITH(graph, "ReduceSum", KATA_INPUTS(y), KATA_INT("keepdims", 0));
     kata_graph_output(graph, "loss", y);
-    TEST_OK(kata_graph_bind(&bound, graph, 1, true));
+    TEST_OK(kata_graph_bind(&bound, graph, KATA_SIZES({"N", 1}), true));
     kata_value dx = {-1}, wrt = kata_graph_find_value(bound, "x");
     TEST_OK(kata_graph_differentiate(bound, kata_graph_output_at(bound, 0), &wrt, 1, &dx));
     assert_int_equal(dx.id, 0);

@@ -115,6 +115,9 @@ static void test_shapes(void **state) {
         kata_value a = kata_graph_input(graph, NULL, KATA_F32, &fits[i].a);
         kata_value b = kata_graph_input(graph, NULL, KATA_F32, &fits[i].b);
         kata_shape y = kata_value_shape(graph, KATA_NODE(graph, "MatMul", KATA_INPUTS(a, b)));
+        for (int axis = 0; axis < y.rank; axis++) { /* under whatever name */
+            y.dim[axis] = y.dim[axis] < 0 ? KATA_UNKNOWN_DIM : y.dim[axis];
+        }
         assert_true(kata_shape_equal(&y, &fits[i].y));
     }
     kata_shape left = KATA_SHAPE_OF(3, 4), right = KATA_SHAPE_OF(2, 3);

@@ -518,7 +518,7 @@ static void test_what_stays(void **state) {
     assert_ok(kata_graph_output(graph, "features", y));
     assert_ok(kata_graph_output(graph, "scores", dense(&net, y, 2)));
     for (int64_t batch = 0; batch < 3; batch++) {
-        assert_ok(kata_graph_bind(&bound, graph, batch, false));
+        assert_ok(kata_graph_bind(&bound, graph, KATA_SIZES({"N", batch}), false));
         assert_ok(kata_graph_optimize(&fast, bound));
         assert_string_equal(kata_value_name(fast, kata_graph_input_at(fast, 0)), "picture");
         assert_string_equal(kata_value_name(fast, kata_graph_output_at(fast, 0)), "features");

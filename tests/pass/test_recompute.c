@@ -137,7 +137,7 @@ static kata_graph *training(kata_context *context, builder build, int64_t size, 
                                       : KATA_SHAPE_OF(KATA_UNKNOWN_DIM, 8, 8, 8);
     kata_value x = kata_graph_input(net.graph, "x", KATA_F32, &shape);
     assert_ok(kata_graph_output(net.graph, "y", build(&net, x)));
-    assert_ok(kata_graph_bind(&graph, net.graph, batch, true));
+    assert_ok(kata_graph_bind(&graph, net.graph, KATA_SIZES({"N", batch}), true));
 
     kata_value y = kata_graph_output_at(graph, 0), wrt[MAX_VARIABLES], gradients[MAX_VARIABLES];
     kata_value loss =
@@ -298,7 +298,7 @@ static void test_nothing_to_gain(void **state) {
     kata_graph *before = graph, *bound;
     assert_ok(kata__graph_recompute(&graph, kata__plan_arena_bytes));
     assert_ptr_equal(graph, before);
-    assert_ok(kata_graph_bind(&bound, model, 20, false)); /* no backward pass */
+    assert_ok(kata_graph_bind(&bound, model, KATA_SIZES({"N", 20}), false)); /* no backward pass */
     before = bound;
     assert_ok(kata__graph_recompute(&bound, kata__plan_arena_bytes));
     assert_ptr_equal(bound, before);
