@@ -22,6 +22,9 @@ extern "C" {
 
 typedef struct kata_model kata_model;
 
+/* In options, a number that is 0 is "not given" and takes its default; KATA_ZERO is 0 itself. */
+#define KATA_ZERO (-0.0)
+
 /* A model in the default context; NULL only when memory is short. */
 KATA_API kata_model *kata_model_new(const char *name);
 KATA_API kata_status kata_model_new_in(kata_model **out, kata_context *context, const char *name);

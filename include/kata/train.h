@@ -19,54 +19,162 @@
 extern "C" {
 #endif
 
-/* X(name, text): losses, each the mean over the batch. y: the model's output, t: the target. */
-#define KATA_LOSS_LIST(X)                                                                          \
-    X(SOFTMAX_CROSS_ENTROPY,                                                                       \
-      "softmax-cross-entropy") /* -sum t log softmax(y); t a class or (n,k) */                     \
-    X(SIGMOID_CROSS_ENTROPY, "sigmoid-cross-entropy") /* several labels; mean over labels too */   \
-    X(MEAN_SQUARED_ERROR, "mean-squared-error")                                                    \
-    X(MEAN_ABSOLUTE_ERROR, "mean-absolute-error")                                                  \
-    X(HUBER, "huber") /* e^2/2 for |e| <= d, d(|e| - d/2) beyond; d = huber_delta */
-typedef enum kata_loss {
-#define X(name, text) KATA_##name,
-    KATA_LOSS_LIST(X)
-#undef X
-        KATA_LOSS_COUNT
-} kata_loss;
+/* --- numbers of losses and optimisers ----------------------------------------------------------
+ *
+ * A member that is 0 takes its default; KATA_ZERO (kata/nn.h) means 0 itself. */
 
-/* X(name, text): optimisers; the rules are in src/kernel/update.h (scratch-book-2 section 6.1). */
+#define KATA_MAX_NUMBERS 8
+
+/* One number that a loss or an optimiser has. A list of them ends with a zeroed one. */
+typedef struct kata_number_spec {
+    const char *name; /* "delta" */
+    double value;     /* the default */
+    double minimum, maximum;
+    const char *doc;
+} kata_number_spec;
+
+/* A number given by name; lists of them end with a zeroed one. */
+typedef struct kata_number {
+    const char *name;
+    double value;
+} kata_number;
+
+/* --- losses ------------------------------------------------------------------------------------
+ *
+ * A loss is one row, the library's own like those of others: examples/own_loss.c has one. */
+
+/* What the numbers of an output mean, and so which figures say how good they are. */
+typedef enum kata_task {
+    KATA_TASK_CLASSES, /* one class of several: accuracy, kata_classification */
+    KATA_TASK_LABELS,  /* several labels, yes or no: share of right labels, kata_multi_label */
+    KATA_TASK_NUMBERS  /* quantities: mean absolute error, kata_regression */
+} kata_task;
+/* "accuracy", "label_accuracy", "mean_absolute_error": its main figure's key in JSON. */
+KATA_API const char *kata_task_figure(kata_task task);
+
+/* What a loss is built from. The graph has one batch size. */
+typedef struct kata_loss_call {
+    kata_graph *graph;
+    kata_value output; /* the raw output, float32 (n, ...) */
+    kata_value target; /* class numbers int64 (n) if `classes`, else float32 of the output's
+                          shape, smoothed where that is wanted */
+    bool classes;
+    kata_value class_weights;  /* float32, a number for each class or label; none: all 1 */
+    kata_value sample_weights; /* float32 (n); none: all 1 */
+    const double *numbers;     /* in the order of the row's list */
+} kata_loss_call;
+
+typedef struct kata_loss {
+    size_t size;      /* sizeof(kata_loss): members that a later version adds are 0 then */
+    const char *name; /* "huber" */
+    kata_task task;
+    const char *activation; /* the operator that makes probabilities of raw outputs ("Softmax",
+                               "Sigmoid"); NULL: raw outputs are what is wanted */
+    bool takes_classes;     /* build can do with class numbers (TASK_CLASSES) */
+    const kata_number_spec *numbers; /* NULL: none */
+    /* Adds nodes and returns the scalar that is made small: the mean over the batch. */
+    kata_value (*build)(const kata_loss_call *call);
+    const char *doc;
+} kata_loss;
+/* Mean over samples of the mean of e over all other axes, e float32 (n, ...), with the sample
+ * weights: for `build`. */
+KATA_API kata_value kata_loss_mean(const kata_loss_call *call, kata_value e);
+
+/* X(name): the library's losses, one line each: kata_loss_NAME. */
+#define KATA_LOSS_LIST(X)                                                                          \
+    X(softmax_cross_entropy)                                                                       \
+    X(sigmoid_cross_entropy)                                                                       \
+    X(mean_squared_error)                                                                          \
+    X(mean_absolute_error)                                                                         \
+    X(huber)
+#define X(name) KATA_API extern const kata_loss kata_loss_##name;
+KATA_LOSS_LIST(X)
+#undef X
+#define KATA_SOFTMAX_CROSS_ENTROPY (&kata_loss_softmax_cross_entropy)
+#define KATA_SIGMOID_CROSS_ENTROPY (&kata_loss_sigmoid_cross_entropy)
+#define KATA_MEAN_SQUARED_ERROR (&kata_loss_mean_squared_error)
+#define KATA_MEAN_ABSOLUTE_ERROR (&kata_loss_mean_absolute_error)
+#define KATA_HUBER (&kata_loss_huber)
+/* All of them, in the list's order; NULL beyond the last. And by name; NULL: there is none. */
+KATA_API const kata_loss *kata_loss_at(int i);
+KATA_API const kata_loss *kata_loss_find(const char *name);
+
+/* --- optimisers --------------------------------------------------------------------------------
+ *
+ * A rule is one row too: examples/own_optimizer.c has one. */
+
+/* What a step is built from, for one weight. */
+typedef struct kata_update {
+    kata_graph *graph;
+    kata_value weight, gradient; /* of one shape */
+    const kata_value *states;    /* as many as the rule has, of the weight's shape; 0 at first */
+    kata_value lr, step;         /* float32 scalars: learning rate; number of the step, from 1 */
+    double weight_decay;         /* 0 for biases and scales */
+    const double *numbers;       /* in the order of the rule's list */
+    kata_value *new_states;      /* to be set */
+} kata_update;
+
+#define KATA_MAX_STATES 4
+typedef struct kata_optimizer_rule {
+    size_t size;             /* sizeof(kata_optimizer_rule) */
+    const char *name;        /* "adam" */
+    double lr, weight_decay; /* the defaults */
+    /* Either an update operator, which also says states (outputs beyond the first), numbers
+     * (attributes) and their defaults: inputs w, states, gradient, lr and, if it has that many, the
+     * number of the step; outputs w and states, in place. */
+    const char *op; /* "kata:Adam" */
+    /* Or nodes: `build` returns the new weight and sets new_states. */
+    int n_states;
+    const kata_number_spec *numbers;
+    kata_value (*build)(kata_update *update);
+    const char *doc;
+} kata_optimizer_rule;
+
+/* X(name): the library's rules, one line each: kata_rule_NAME, which is number
+ * KATA_OPTIMIZER_AT_NAME. */
 #define KATA_OPTIMIZER_LIST(X)                                                                     \
-    X(SGD, "sgd")                                                                                  \
-    X(MOMENTUM, "momentum")                                                                        \
-    X(NESTEROV, "nesterov")                                                                        \
-    X(ADAGRAD, "adagrad")                                                                          \
-    X(RMSPROP, "rmsprop")                                                                          \
-    X(ADAM, "adam")                                                                                \
-    X(ADAMW, "adamw")
-typedef enum kata_optimizer_kind {
-#define X(name, text) KATA_OPTIMIZER_##name,
+    X(sgd)                                                                                         \
+    X(momentum)                                                                                    \
+    X(nesterov)                                                                                    \
+    X(adagrad)                                                                                     \
+    X(rmsprop)                                                                                     \
+    X(adam)                                                                                        \
+    X(adamw)
+#define X(name) KATA_API extern const kata_optimizer_rule kata_rule_##name;
+KATA_OPTIMIZER_LIST(X)
+#undef X
+enum {
+#define X(name) KATA_OPTIMIZER_AT_##name,
     KATA_OPTIMIZER_LIST(X)
 #undef X
-        KATA_OPTIMIZER_COUNT
-} kata_optimizer_kind;
+};
+KATA_API const kata_optimizer_rule *kata_optimizer_at(int i);
+KATA_API const kata_optimizer_rule *kata_optimizer_find(const char *name);
 
-/* Zero takes the book's default. */
+/* A rule and its numbers; 0 takes the rule's default, KATA_ZERO is 0. A number that the rule does
+ * not have is refused. */
 typedef struct kata_optimizer {
-    kata_optimizer_kind kind;
-    double lr;           /* 0: 0.01; Adam, AdamW: 0.001 */
-    double momentum;     /* 0: 0.9 */
-    double beta1, beta2; /* 0: 0.9, 0.999 */
-    double decay;        /* RMSProp; 0: 0.99 */
-    double epsilon;      /* 0: 1e-7 */
-    double weight_decay; /* decoupled: w -= lr * weight_decay * w; not on biases. AdamW 0: 0.01 */
+    const kata_optimizer_rule *rule; /* NULL: SGD */
+    double lr;
+    double momentum;     /* Momentum, Nesterov: 0.9 */
+    double beta1, beta2; /* Adam, AdamW: 0.9, 0.999 */
+    double decay;        /* RMSProp: 0.99 */
+    double epsilon;      /* AdaGrad, RMSProp, Adam, AdamW: 1e-7 */
+    double weight_decay; /* decoupled: w -= lr * weight_decay * w; not on biases */
+    kata_number numbers[KATA_MAX_NUMBERS]; /* of other rules, by name */
 } kata_optimizer;
-#define kata_sgd(...) ((kata_optimizer){.kind = KATA_OPTIMIZER_SGD, __VA_ARGS__})
-#define kata_momentum(...) ((kata_optimizer){.kind = KATA_OPTIMIZER_MOMENTUM, __VA_ARGS__})
-#define kata_nesterov(...) ((kata_optimizer){.kind = KATA_OPTIMIZER_NESTEROV, __VA_ARGS__})
-#define kata_adagrad(...) ((kata_optimizer){.kind = KATA_OPTIMIZER_ADAGRAD, __VA_ARGS__})
-#define kata_rmsprop(...) ((kata_optimizer){.kind = KATA_OPTIMIZER_RMSPROP, __VA_ARGS__})
-#define kata_adam(...) ((kata_optimizer){.kind = KATA_OPTIMIZER_ADAM, __VA_ARGS__})
-#define kata_adamw(...) ((kata_optimizer){.kind = KATA_OPTIMIZER_ADAMW, __VA_ARGS__})
+#define kata_sgd(...) ((kata_optimizer){.rule = &kata_rule_sgd, __VA_ARGS__})
+#define kata_momentum(...) ((kata_optimizer){.rule = &kata_rule_momentum, __VA_ARGS__})
+#define kata_nesterov(...) ((kata_optimizer){.rule = &kata_rule_nesterov, __VA_ARGS__})
+#define kata_adagrad(...) ((kata_optimizer){.rule = &kata_rule_adagrad, __VA_ARGS__})
+#define kata_rmsprop(...) ((kata_optimizer){.rule = &kata_rule_rmsprop, __VA_ARGS__})
+#define kata_adam(...) ((kata_optimizer){.rule = &kata_rule_adam, __VA_ARGS__})
+#define kata_adamw(...) ((kata_optimizer){.rule = &kata_rule_adamw, __VA_ARGS__})
+/* Does the rule of an optimiser have a number of this name ("beta1")? */
+KATA_API bool kata_optimizer_has(const kata_context *context, const kata_optimizer_rule *rule,
+                                 const char *number);
+/* All numbers filled in. KATA_INVALID: one is out of range, or the rule does not have it. */
+KATA_API kata_status kata_optimizer_resolve(const kata_context *context, kata_optimizer *optimizer);
 
 /* X(name, text): what convolutions and large matrix products compute in. bfloat16 has float32's
  * range and 8 bits of precision; sums, weights, optimiser, loss and statistics are float32 all the
@@ -82,15 +190,25 @@ typedef enum kata_precision {
         KATA_PRECISION_COUNT
 } kata_precision;
 
+/* The loss of one output of several. */
+typedef struct kata_output_loss {
+    const kata_loss *loss; /* NULL: that of the options, with its numbers */
+    double weight;         /* its share in the sum; 0: 1 */
+    kata_number numbers[KATA_MAX_NUMBERS];
+} kata_output_loss;
+
+#define KATA_MAX_LOSSES 8 /* outputs that are trained */
 typedef struct kata_compile_options {
-    kata_loss loss;
+    const kata_loss *loss; /* of every output; NULL: that of the model's file, else softmax
+                              cross-entropy */
+    kata_number loss_numbers[KATA_MAX_NUMBERS]; /* {{"delta", 0.5}}; others have the default */
+    kata_output_loss outputs[KATA_MAX_LOSSES];  /* where outputs differ */
     kata_optimizer optimizer;
     const float *class_weights; /* as many as classes (softmax) or labels (sigmoid); copied */
     int n_class_weights;
     double label_smoothing; /* target 1 becomes 1 - s + s/classes, 0 becomes s/classes */
     double clip_value;      /* each gradient number into [-v, v]; 0: off */
     double clip_norm;       /* all gradients together scaled to at most this L2 norm; 0: off */
-    double huber_delta;     /* 0: 1 */
     uint64_t seed;          /* initial weights (of a model that was not trained or loaded), dropout,
                                shuffling, augmentation */
     kata_precision precision; /* 0: float32 */
@@ -99,9 +217,17 @@ typedef struct kata_compile_options {
                        2016). No bit of any result changes */
 } kata_compile_options;
 /* Finishes the model for training. A classifier's graph gets, before its raw output ("logits"), the
- * output "probabilities". */
+ * output "probabilities"; where the model already ends in the loss's own activation, that is the
+ * output, under its name, and what goes into it is the raw one. */
 #define kata_compile(model, ...) kata_compile_with((model), &(kata_compile_options){__VA_ARGS__})
 KATA_API kata_status kata_compile_with(kata_model *model, const kata_compile_options *options);
+
+/* The loss that output k of a model was compiled or saved with; NULL: it does not say, or says one
+ * that is not the library's. */
+KATA_API const kata_loss *kata_model_loss(const kata_model *model, int k);
+/* The loss that fits where nobody says one: the model's own, else that of the activation that its
+ * first output ends in, else by the targets: classes or numbers. */
+KATA_API const kata_loss *kata_loss_for(kata_model *model, const kata_dataset *dataset);
 
 /* The same choice for a model that is compiled or only predicts; plans that were made for another
  * are dropped. KATA_INVALID for a number that is no precision. */
@@ -170,10 +296,14 @@ typedef struct kata_fit_options {
     kata_schedule schedule;
     kata_augment augment;
     kata_early_stopping early_stopping; /* watches val_loss, or loss without validation */
-    const char *checkpoint;             /* file, written after each epoch; NULL: none */
-    int64_t checkpoint_every;           /* and after every so many steps; 0: epochs only */
-    bool resume;                        /* go on from the checkpoint file if it is there */
-    const char *history;                /* JSON lines file, one object an epoch; NULL: none */
+    const char *checkpoint;   /* file, written at the start and after each epoch; NULL: none */
+    int64_t checkpoint_every; /* and after every so many steps; 0: epochs only */
+    bool resume; /* go on from the checkpoint file; KATA_NOT_FOUND if there is none, KATA_INVALID if
+                    it was made with other settings. More epochs or steps than before go on with a
+                    finished run, as if it had been that long from the start */
+    bool extend; /* with resume: also where the schedule goes by the end of the run (cosine,
+                    one-cycle), which is laid over the new number then */
+    const char *history; /* JSON lines file, one object an epoch; NULL: none */
     void (*callback)(void *user, const kata_progress *progress); /* after each step and epoch */
     void *callback_user;
     const volatile int *stop; /* not 0: finish the batch, save the checkpoint, return
@@ -196,7 +326,7 @@ KATA_API kata_status kata_fit_with(kata_model *model, const kata_dataset *datase
 typedef struct kata_evaluation {
     int64_t n;
     double loss;
-    kata_loss kind;
+    kata_task task; /* of the first output */
     kata_classification classification;
     kata_multi_label multi_label;
     kata_regression regression;
@@ -220,10 +350,6 @@ KATA_API kata_status kata_model_set_labels(kata_model *model, const char *const 
 KATA_API int kata_model_n_labels(const kata_model *model);
 KATA_API bool kata_model_label(const kata_model *model, int i, char *text, size_t n_bytes);
 
-KATA_API const char *kata_loss_name(kata_loss loss);
-KATA_API bool kata_loss_parse(const char *text, kata_loss *out);
-KATA_API const char *kata_optimizer_name(kata_optimizer_kind kind);
-KATA_API bool kata_optimizer_parse(const char *text, kata_optimizer_kind *out);
 KATA_API const char *kata_schedule_name(kata_schedule_kind kind);
 KATA_API const char *kata_precision_name(kata_precision precision);
 KATA_API bool kata_schedule_parse(const char *text, kata_schedule_kind *out);

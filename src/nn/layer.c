@@ -152,10 +152,10 @@ static kata_value activate(kata_graph *graph, kata_value x, kata_activation acti
         return KATA_NODE(graph, "Tanh", KATA_INPUTS(x));
     case KATA_LEAKY_RELU:
         return KATA_NODE_WITH(graph, "LeakyRelu", KATA_INPUTS(x),
-                              KATA_FLOAT("alpha", alpha != 0 ? alpha : 0.01));
+                              KATA_FLOAT("alpha", kata__given_or(alpha, 0.01)));
     case KATA_ELU:
         return KATA_NODE_WITH(graph, "Elu", KATA_INPUTS(x),
-                              KATA_FLOAT("alpha", alpha != 0 ? alpha : 1.0));
+                              KATA_FLOAT("alpha", kata__given_or(alpha, 1)));
     case KATA_SELU:
         return KATA_NODE(graph, "Selu", KATA_INPUTS(x));
     case KATA_GELU:
@@ -358,8 +358,8 @@ static kata_value add_batch_norm(builder *b) {
         snprintf(name, sizeof name, "%s.running_variance", b->name);
         variance = kata__model_variable(b->model, name, &shape, false, one, 1, 1, NULL);
     }
-    double epsilon = b->layer->epsilon != 0 ? b->layer->epsilon : 1e-7;
-    double momentum = b->layer->momentum != 0 ? b->layer->momentum : 0.9;
+    double epsilon = kata__given_or(b->layer->epsilon, 1e-7);
+    double momentum = kata__given_or(b->layer->momentum, 0.9);
     return KATA_NODE_WITH(b->graph, "BatchNormalization",
                           KATA_INPUTS(b->x, scale, shift, mean, variance),
                           KATA_FLOAT("epsilon", epsilon), KATA_FLOAT("momentum", momentum));
@@ -377,7 +377,7 @@ static kata_value add_layer_norm(builder *b) {
         weight(b, "scale", &shape, (kata_initializer){KATA_INIT_CONSTANT, 1}, 1, 1, false);
     kata_value shift =
         weight(b, "bias", &shape, (kata_initializer){KATA_INIT_ZEROS, 0}, 1, 1, false);
-    double epsilon = b->layer->epsilon != 0 ? b->layer->epsilon : 1e-5;
+    double epsilon = kata__given_or(b->layer->epsilon, 1e-5);
     return KATA_NODE_WITH(b->graph, "LayerNormalization", KATA_INPUTS(b->x, scale, shift),
                           KATA_INT("axis", -1), KATA_FLOAT("epsilon", epsilon));
 }
@@ -404,7 +404,7 @@ static kata_value add_reshape(builder *b) {
 static kata_value add_rescale(builder *b) {
     kata_dtype dtype = kata_value_dtype(b->graph, b->x);
     kata_value y = b->x;
-    if (b->layer->scale != 0 && b->layer->scale != 1) {
+    if (kata__is_given(b->layer->scale) && b->layer->scale != 1) {
         kata_value scale = kata_graph_scalar(b->graph, dtype, b->layer->scale);
         y = KATA_NODE(b->graph, "Mul", KATA_INPUTS(y, scale));
     }

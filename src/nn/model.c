@@ -100,7 +100,13 @@ kata_status kata_save(kata_model *model, const char *path) {
 
 kata_status kata_model_load(kata_model **out, kata_context *context, const char *path) {
     kata_graph *graph;
-    KATA__TRY(kata_onnx_read(&graph, context, path));
+    kata_status status = kata_onnx_read(&graph, context, path);
+    if (status == KATA_INVALID) { /* what is not valid is the file, not the caller's argument */
+        char text[1024];
+        snprintf(text, sizeof text, "%s", kata_error_message());
+        return kata_fail(KATA_FORMAT, "%s", text);
+    }
+    KATA__TRY(status);
     return kata_model_from_graph(out, graph);
 }
 

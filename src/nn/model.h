@@ -2,6 +2,8 @@
 #ifndef KATA_NN_MODEL_H
 #define KATA_NN_MODEL_H
 
+#include <math.h>
+
 #include <kata/nn.h>
 #include "graph/graph.h"
 
@@ -12,6 +14,15 @@ typedef struct kata__initial {
     kata_initializer initializer; /* never DEFAULT */
     int64_t fan_in, fan_out;
 } kata__initial;
+
+/* Is a number of an option struct given: not 0, or KATA_ZERO? */
+static inline bool kata__is_given(double value) {
+    return value != 0 || signbit(value);
+}
+
+static inline double kata__given_or(double value, double otherwise) {
+    return kata__is_given(value) ? value + 0.0 : otherwise; /* -0 + 0 is 0 */
+}
 
 struct kata__trainer; /* train room */
 

@@ -80,11 +80,10 @@ static void write_class(const kata__served *served, kata__buffer *out, int64_t i
 
 static void write_answer(const kata__served *served, const float *outputs, bool detail,
                          kata__buffer *out) {
-    const char *loss = kata_graph_metadata(kata_model_graph(served->model), "kata.loss");
+    const kata_loss *loss = kata_model_loss(served->model, 0);
     int64_t n = served->n_outputs, best = 0;
-    bool several = loss != NULL && strcmp(loss, kata_loss_name(KATA_SIGMOID_CROSS_ENTROPY)) == 0;
-    bool one =
-        !several && loss != NULL && strcmp(loss, kata_loss_name(KATA_SOFTMAX_CROSS_ENTROPY)) == 0;
+    const bool several = loss != NULL && loss->task == KATA_TASK_LABELS;
+    const bool one = loss != NULL && loss->task == KATA_TASK_CLASSES;
     if (one) {
         for (int64_t i = 1; i < n; i++) {
             best = outputs[i] > outputs[best] ? i : best;

@@ -125,8 +125,8 @@ static kata_status train(kata__job *job, const settings *s, const char **example
 static int print_result(const kata__job *job, const settings *s, const char *example, int label) {
     char figure[40], count[KATA__TERMINAL_TEXT];
     printf("\n%s %s  %s on %s pictures that it has not seen\n", job->measured_name,
-           kata__main_figure_name(job->loss),
-           kata__main_figure_text(job->loss, kata__main_figure(&job->evaluation), figure),
+           kata__main_figure_name(job->loss->task),
+           kata__main_figure_text(job->loss->task, kata__main_figure(&job->evaluation), figure),
            kata__count_text(job->evaluation.n, count));
     printf("model          %s\n", job->run.model);
     printf("report         %s\n", job->run.report);

@@ -16,7 +16,8 @@ static const char *part_choice(int i) {
 }
 
 static const char *loss_choice(int i) {
-    return i == 0 ? "auto" : kata_loss_name((kata_loss)(i - 1));
+    const kata_loss *loss = kata_loss_at(i - 1);
+    return i == 0 ? "auto" : loss != NULL ? loss->name : NULL;
 }
 
 static const kata__option options[] = {
@@ -64,19 +65,18 @@ static const settings defaults = {.data = NULL};
 
 /* A model of another tool does not say what its loss is. */
 static kata_status choose_loss(const kata__tool *tool, const settings *s, kata_model *model,
-                               const kata_dataset *dataset) {
-    bool known = kata_graph_metadata(kata_model_graph(model), "kata.loss") != NULL;
+                               kata_data *data, const kata_dataset *dataset) {
+    const kata_loss *loss = s->loss > 0 ? kata_loss_at(s->loss - 1) : kata_loss_for(model, dataset);
+    const bool known = kata_model_loss(model, 0) != NULL;
+    KATA__TRY(kata__source_targets(tool, data, loss, s->loss > 0));
     if (known && s->loss == 0) {
         return KATA_OK;
     }
-    kata_loss loss = s->loss > 0              ? (kata_loss)(s->loss - 1)
-                     : dataset->n_classes > 0 ? KATA_SOFTMAX_CROSS_ENTROPY
-                                              : KATA_MEAN_SQUARED_ERROR;
-    if (!known && s->loss == 0) {
+    if (s->loss == 0) {
         kata__tool_say(tool,
-                       "the model does not say what its loss is; taking %s with its last output as "
-                       "the raw one (--loss says otherwise)",
-                       kata_loss_name(loss));
+                       "the model does not say what its loss is; taking %s (--loss says "
+                       "otherwise)",
+                       loss->name);
     }
     return kata_compile_with(model, &(kata_compile_options){.loss = loss});
 }
@@ -100,7 +100,7 @@ static kata_status evaluate(kata__tool *tool, const settings *s, const char *arg
         *dataset = data->train;
         kata__tool_say(tool, "%s has no test part; measuring on all of it", s->data);
     }
-    KATA__TRY(choose_loss(tool, s, *model, *dataset));
+    KATA__TRY(choose_loss(tool, s, *model, data, *dataset));
     KATA__TRY(kata_set_precision(*model, (kata_precision)s->precision));
     return kata_evaluate(*model, *dataset, e);
 }

@@ -30,8 +30,13 @@ static kata_status open_data(kata__job *job) {
                                  .channels = s->picture_channels};
     KATA__TRY(kata__source_data(job->tool, &job->data, s->data, &options, job->model));
     if (job->data.train == NULL || job->data.train->n_inputs < 1) {
-        return kata_fail(KATA_INVALID, "%s has no training samples", s->data);
+        return kata_fail(KATA_FORMAT, "%s has no training samples", s->data);
     }
+    job->loss = s->loss > 0                      ? kata_loss_at(s->loss - 1)
+                : job->model != NULL             ? kata_loss_for(job->model, job->data.train)
+                : job->data.train->n_classes > 0 ? KATA_SOFTMAX_CROSS_ENTROPY
+                                                 : KATA_MEAN_SQUARED_ERROR;
+    KATA__TRY(kata__source_targets(job->tool, &job->data, job->loss, s->loss > 0));
     job->train = job->data.train;
     job->validation = job->data.validation != NULL ? job->data.validation : job->data.test;
     job->measured = job->data.test != NULL    ? job->data.test
@@ -161,11 +166,33 @@ static kata_status build_layers(kata__job *job, const kata_shape *sample, double
     return KATA_OK;
 }
 
+/* What inputs are multiplied by. Bytes are 0..255 whatever their shape; numbers are only touched
+ * where somebody asks, by the largest of them, which the run's project keeps. */
+static double input_scale(kata__job *job) {
+    kata__settings *s = &job->settings;
+    const kata_tensor *x = &job->train->inputs[0];
+    if (s->rescale > 0 || !s->normalize) {
+        return s->rescale;
+    }
+    if (x->dtype == KATA_U8) {
+        return 1.0 / 255;
+    }
+    double largest = 0;
+    for (int64_t i = 0; i < kata_tensor_count(x) && job->normalize_given; i++) {
+        largest = fmax(largest, fabs(kata_load(x->dtype, x->data, i)));
+    }
+    if (largest > 1 && isfinite(largest)) {
+        s->rescale = 1 / largest;
+        kata__tool_say(job->tool, "the inputs are multiplied by 1/%g, their largest number",
+                       largest);
+    }
+    return s->rescale;
+}
+
 static kata_status build_model(kata__job *job) {
     kata__settings *s = &job->settings;
     kata_shape sample = sample_shape(job->train);
-    bool pixels = job->train->inputs[0].dtype == KATA_U8 && kata__source_is_picture(&sample);
-    double rescale = pixels && s->normalize ? 1.0 / 255 : 0;
+    const double rescale = input_scale(job);
     if (s->n_layers > 0) {
         return build_layers(job, &sample, rescale);
     }
@@ -199,18 +226,6 @@ static kata_status load_model(kata__job *job) {
 }
 
 /* --- compiling -------------------------------------------------------------------------------- */
-
-static kata_loss resolve_loss(const kata__job *job) {
-    const char *before = kata_graph_metadata(kata_model_graph(job->model), "kata.loss");
-    kata_loss loss = KATA_SOFTMAX_CROSS_ENTROPY;
-    if (job->settings.loss > 0) {
-        return (kata_loss)(job->settings.loss - 1);
-    }
-    if (before != NULL && kata_loss_parse(before, &loss)) {
-        return loss;
-    }
-    return job->train->n_classes > 0 ? KATA_SOFTMAX_CROSS_ENTROPY : KATA_MEAN_SQUARED_ERROR;
-}
 
 static void set_penalties(kata__job *job) {
     const kata_graph *graph = kata_model_graph(job->model);
@@ -264,45 +279,36 @@ static kata_status check_augment(const kata__job *job) {
 }
 
 /* Numbers of another update rule than the one chosen are named and dropped, not kept in silence. */
-static void drop_unused(kata__job *job) {
+static kata_status resolve_optimizer(kata__job *job) {
     kata_optimizer *o = &job->settings.optimizer;
-    bool adam = o->kind == KATA_OPTIMIZER_ADAM || o->kind == KATA_OPTIMIZER_ADAMW;
-    bool momentum = o->kind == KATA_OPTIMIZER_MOMENTUM || o->kind == KATA_OPTIMIZER_NESTEROV;
-    bool adaptive = adam || o->kind == KATA_OPTIMIZER_ADAGRAD || o->kind == KATA_OPTIMIZER_RMSPROP;
     const struct {
         const char *name;
         double *value;
-        bool used;
-    } numbers[] = {{"momentum", &o->momentum, momentum},
-                   {"beta1", &o->beta1, adam},
-                   {"beta2", &o->beta2, adam},
-                   {"decay", &o->decay, o->kind == KATA_OPTIMIZER_RMSPROP},
-                   {"epsilon", &o->epsilon, adaptive}};
+    } numbers[] = {{"momentum", &o->momentum},
+                   {"beta1", &o->beta1},
+                   {"beta2", &o->beta2},
+                   {"decay", &o->decay},
+                   {"epsilon", &o->epsilon}};
+    o->rule = kata_optimizer_at(job->settings.rule);
     for (size_t i = 0; i < KATA__COUNT(numbers); i++) {
-        if (!numbers[i].used && *numbers[i].value != 0) {
+        const bool given = *numbers[i].value != 0 || signbit(*numbers[i].value);
+        if (given && !kata_optimizer_has(job->tool->context, o->rule, numbers[i].name)) {
             kata__tool_say(job->tool, "%s has no meaning for the optimizer %s and is left out",
-                           numbers[i].name, kata_optimizer_name(o->kind));
+                           numbers[i].name, o->rule->name);
             *numbers[i].value = 0;
         }
     }
-    kata_optimizer all = kata__optimizer_resolve(*o);
-    o->lr = all.lr;
-    o->weight_decay = all.weight_decay;
-    for (size_t i = 0; i < KATA__COUNT(numbers); i++) {
-        if (numbers[i].used) {
-            const double *resolved =
-                (const double *)((const char *)&all + ((char *)numbers[i].value - (char *)o));
-            *numbers[i].value = *resolved;
-        }
-    }
+    return kata_optimizer_resolve(job->tool->context, o);
 }
 
 static kata_status compile(kata__job *job) {
     kata__settings *s = &job->settings;
     kata__numbers weights;
-    job->loss = resolve_loss(job);
-    s->loss = 1 + (int)job->loss;
-    drop_unused(job);
+    kata_number delta = {.name = job->loss == KATA_HUBER && s->huber_delta > 0 ? "delta" : NULL,
+                         .value = s->huber_delta};
+    for (s->loss = 1; kata_loss_at(s->loss - 1) != job->loss; s->loss++) {
+    }
+    KATA__TRY(resolve_optimizer(job));
     KATA__TRY(kata__class_weights(job->tool, s->class_weights, job->train, &weights));
     KATA__TRY(check_augment(job));
     set_penalties(job);
@@ -316,7 +322,7 @@ static kata_status compile(kata__job *job) {
                                                         .label_smoothing = s->label_smoothing,
                                                         .clip_value = s->clip_value,
                                                         .clip_norm = s->clip_norm,
-                                                        .huber_delta = s->huber_delta,
+                                                        .loss_numbers = {delta},
                                                         .seed = (uint64_t)s->seed}));
     struct kata__trainer *trainer;
     KATA__TRY(kata__trainer_get(&trainer, job->model));
@@ -382,23 +388,27 @@ kata_status kata__job_prepare(kata__job *job) {
     return KATA_OK;
 }
 
-kata_status kata__job_open(kata__job *job) {
-    if (job->resume) {
-        return KATA_OK; /* kata__run_open was first, and its project is what is done */
-    }
-    const kata__settings *s = &job->settings;
-    KATA__TRY(kata__run_create(job->tool, &job->run, s->out,
-                               s->project != NULL ? s->project : job->model_name));
+static kata_status write_project(const kata__job *job) {
     kata__buffer text;
     kata__buffer_init(&text, job->tool->context, (size_t)4 << 20);
     kata__buffer_text(&text, "# The effective project of this run; 'kata train --resume' reads it, "
                              "'kata train kata.yaml' does it again.\n");
-    kata_status status = kata__project_write(s, &text);
+    kata_status status = kata__project_write(&job->settings, &text);
     if (status == KATA_OK) {
         status = kata__file_write(job->tool->context, job->run.project, text.data, text.size);
     }
     kata__buffer_free(&text);
     return status;
+}
+
+kata_status kata__job_open(kata__job *job) {
+    const kata__settings *s = &job->settings;
+    if (job->resume) { /* kata__run_open was first, and its project is what is done */
+        return job->extend ? write_project(job) : KATA_OK;
+    }
+    KATA__TRY(kata__run_create(job->tool, &job->run, s->out,
+                               s->project != NULL ? s->project : job->model_name));
+    return write_project(job);
 }
 
 void kata__job_introduce(const kata__job *job) {
@@ -429,8 +439,8 @@ void kata__job_introduce(const kata__job *job) {
                    "train  %" PRId64 " epoch%s of %" PRId64 " batches of %" PRId64
                    ", %s, %s, learning rate %g, %s",
                    job->epochs, job->epochs == 1 ? "" : "s", job->batches, s->batch,
-                   kata_loss_name(job->loss), kata_optimizer_name(s->optimizer.kind),
-                   s->optimizer.lr, kata_schedule_name(s->schedule.kind));
+                   job->loss->name, s->optimizer.rule->name, s->optimizer.lr,
+                   kata_schedule_name(s->schedule.kind));
     kata__tool_say(tool, "run    %s", job->run.path);
 }
 

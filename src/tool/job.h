@@ -11,6 +11,8 @@ typedef struct kata__job {
     kata__tool *tool;
     kata__settings settings;
     bool resume;
+    bool extend;          /* the resumed run goes on to another end */
+    bool normalize_given; /* --normalize on the command line, not the default */
     kata_data data;
     kata_dataset *part, *held_back; /* of a validation split, owned */
     const kata_dataset *train, *validation;
@@ -18,7 +20,7 @@ typedef struct kata__job {
     const char *measured_name;    /* "test", "validation" or "training" */
     kata_model *model;
     const char *model_name;
-    kata_loss loss;
+    const kata_loss *loss;
     kata__run_folder run;
     int64_t batches, epochs, steps_total;
     double seconds; /* of kata_fit in this sitting */

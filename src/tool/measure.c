@@ -32,24 +32,24 @@ bool kata__labels_matter(const kata_model *model, const kata_dataset *dataset, i
 }
 
 double kata__main_figure(const kata_evaluation *e) {
-    switch (e->kind) {
-    case KATA_SOFTMAX_CROSS_ENTROPY:
+    switch (e->task) {
+    case KATA_TASK_CLASSES:
         return kata_classification_accuracy(&e->classification);
-    case KATA_SIGMOID_CROSS_ENTROPY:
+    case KATA_TASK_LABELS:
         return 1 - kata_multi_label_hamming(&e->multi_label);
     default:
         return kata_regression_mean_absolute_error(&e->regression);
     }
 }
 
-const char *kata__main_figure_name(kata_loss loss) {
-    return loss == KATA_SOFTMAX_CROSS_ENTROPY   ? "accuracy"
-           : loss == KATA_SIGMOID_CROSS_ENTROPY ? "label accuracy"
-                                                : "mean absolute error";
+const char *kata__main_figure_name(kata_task task) {
+    return task == KATA_TASK_CLASSES  ? "accuracy"
+           : task == KATA_TASK_LABELS ? "label accuracy"
+                                      : "mean absolute error";
 }
 
-const char *kata__main_figure_text(kata_loss loss, double value, char text[40]) {
-    bool share = loss == KATA_SOFTMAX_CROSS_ENTROPY || loss == KATA_SIGMOID_CROSS_ENTROPY;
+const char *kata__main_figure_text(kata_task task, double value, char text[40]) {
+    bool share = task != KATA_TASK_NUMBERS;
     snprintf(text, 40, share ? "%.2f %%" : "%.4g", share ? 100 * value : value);
     return text;
 }
@@ -118,7 +118,7 @@ static void labels_json(kata__buffer *out, const kata_multi_label *m, const kata
 
 void kata__evaluation_json(kata__buffer *out, const kata_evaluation *e, const kata_model *model,
                            const kata_dataset *dataset, bool full) {
-    if (e->kind == KATA_SOFTMAX_CROSS_ENTROPY) {
+    if (e->task == KATA_TASK_CLASSES) {
         kata__buffer_text(out, "\"accuracy\":");
         kata__buffer_json_number(out, kata_classification_accuracy(&e->classification));
         if (e->classification.n_classes > e->classification.k) {
@@ -126,7 +126,7 @@ void kata__evaluation_json(kata__buffer *out, const kata_evaluation *e, const ka
             snprintf(key, sizeof key, "top_%d_accuracy", e->classification.k);
             number(out, key, kata_classification_top_k(&e->classification));
         }
-    } else if (e->kind == KATA_SIGMOID_CROSS_ENTROPY) {
+    } else if (e->task == KATA_TASK_LABELS) {
         kata__buffer_text(out, "\"exact\":");
         kata__buffer_json_number(out, kata_multi_label_exact(&e->multi_label));
         number(out, "hamming", kata_multi_label_hamming(&e->multi_label));
@@ -138,9 +138,9 @@ void kata__evaluation_json(kata__buffer *out, const kata_evaluation *e, const ka
     }
     number(out, "loss", e->loss);
     kata__buffer_printf(out, ",\"n\":%" PRId64, e->n);
-    if (full && e->kind == KATA_SOFTMAX_CROSS_ENTROPY) {
+    if (full && e->task == KATA_TASK_CLASSES) {
         classes_json(out, &e->classification, model, dataset);
-    } else if (full && e->kind == KATA_SIGMOID_CROSS_ENTROPY) {
+    } else if (full && e->task == KATA_TASK_LABELS) {
         labels_json(out, &e->multi_label, model, dataset);
     }
 }
@@ -229,14 +229,14 @@ static void multi_label_text(kata__buffer *out, const kata_multi_label *m, const
 
 void kata__evaluation_text(kata__buffer *out, const kata_evaluation *e, const kata_model *model,
                            const kata_dataset *dataset) {
-    if (e->kind == KATA_SOFTMAX_CROSS_ENTROPY) {
+    if (e->task == KATA_TASK_CLASSES) {
         const kata_classification *c = &e->classification;
         kata__buffer_printf(out, "accuracy  %.2f %%\n", 100 * kata_classification_accuracy(c));
         if (c->n_classes > c->k && c->k > 0) {
             kata__buffer_printf(out, "top-%d     %.2f %%\n", c->k,
                                 100 * kata_classification_top_k(c));
         }
-    } else if (e->kind == KATA_SIGMOID_CROSS_ENTROPY) {
+    } else if (e->task == KATA_TASK_LABELS) {
         kata__buffer_printf(out, "all labels right  %.2f %%\nwrong labels      %.2f %%\n",
                             100 * kata_multi_label_exact(&e->multi_label),
                             100 * kata_multi_label_hamming(&e->multi_label));
@@ -249,9 +249,9 @@ void kata__evaluation_text(kata__buffer *out, const kata_evaluation *e, const ka
                             kata_regression_r2(&e->regression));
     }
     kata__buffer_printf(out, "loss      %.4f\nsamples   %" PRId64 "\n", e->loss, e->n);
-    if (e->kind == KATA_SOFTMAX_CROSS_ENTROPY) {
+    if (e->task == KATA_TASK_CLASSES) {
         classification_text(out, &e->classification, model, dataset);
-    } else if (e->kind == KATA_SIGMOID_CROSS_ENTROPY) {
+    } else if (e->task == KATA_TASK_LABELS) {
         multi_label_text(out, &e->multi_label, model, dataset);
     }
 }

@@ -15,9 +15,9 @@ bool kata__labels_matter(const kata_model *model, const kata_dataset *dataset, i
 
 /* The task's main figure: accuracy; share of right labels; mean absolute error. */
 double kata__main_figure(const kata_evaluation *evaluation);
-const char *kata__main_figure_name(kata_loss loss); /* "accuracy" */
+const char *kata__main_figure_name(kata_task task); /* "accuracy" */
 /* "98.97 %" or "0.0123". */
-const char *kata__main_figure_text(kata_loss loss, double value, char text[40]);
+const char *kata__main_figure_text(kata_task task, double value, char text[40]);
 
 /* The members of an evaluation's JSON object, without the braces. `full` adds classes and
  * confusion. */

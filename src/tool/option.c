@@ -1,6 +1,8 @@
 /* Options: parsing, help and writing, all from one table. */
 #include "tool/option.h"
 
+#include <kata/nn.h>
+
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -158,7 +160,8 @@ static kata_status read_number(const kata__option *o, const char *shown, const c
     if (!kata__parse_number(text, &value) || !in_range(o, value)) {
         return fail_number(o, false, shown, text);
     }
-    *out = value;
+    /* Where 0 means "not given", a 0 that is given is KATA_ZERO. */
+    *out = value == 0 && o->zero != NULL ? KATA_ZERO : value;
     return KATA_OK;
 }
 
@@ -502,10 +505,10 @@ bool kata__option_write(const kata__option *option, const void *settings, kata__
     }
     case KATA__OPTION_NUMBER: {
         double value = *(const double *)from;
-        if (has_zero && value == 0) {
+        if (has_zero && value == 0 && !signbit(value)) {
             return false;
         }
-        write_number(out, value);
+        write_number(out, value + 0.0);
         return true;
     }
     case KATA__OPTION_TEXT: {

@@ -392,13 +392,11 @@ static kata_status open_model(predictor *p, const char *argument) {
         return kata_fail(KATA_UNSUPPORTED, "%s: the sizes of its input or output are not fixed",
                          argument);
     }
-    const char *text = kata_graph_metadata(graph, "kata.loss");
-    kata_loss loss = KATA_MEAN_SQUARED_ERROR;
-    bool known = text != NULL && kata_loss_parse(text, &loss);
-    p->kind = !known                               ? ANSWER_UNKNOWN
-              : loss == KATA_SOFTMAX_CROSS_ENTROPY ? ANSWER_CLASS
-              : loss == KATA_SIGMOID_CROSS_ENTROPY ? ANSWER_LABELS
-                                                   : ANSWER_NUMBERS;
+    const kata_loss *loss = kata_model_loss(p->model, 0);
+    p->kind = loss == NULL                      ? ANSWER_UNKNOWN
+              : loss->task == KATA_TASK_CLASSES ? ANSWER_CLASS
+              : loss->task == KATA_TASK_LABELS  ? ANSWER_LABELS
+                                                : ANSWER_NUMBERS;
     p->labels_matter = kata__labels_matter(p->model, NULL, p->n_outputs);
     p->label_width = 5;
     for (int64_t i = 0; i < p->n_outputs && i < 1000; i++) {

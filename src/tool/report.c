@@ -32,8 +32,8 @@ static void write_summary(kata__buffer *out, const kata__job *job, const kata__h
         seconds += rows[i].seconds;
     }
     kata__buffer_text(out, "<div class=\"cards\">\n");
-    kata__main_figure_text(job->loss, kata__main_figure(e), text);
-    snprintf(name, sizeof name, "%s on the %s data", kata__main_figure_name(job->loss),
+    kata__main_figure_text(job->loss->task, kata__main_figure(e), text);
+    snprintf(name, sizeof name, "%s on the %s data", kata__main_figure_name(job->loss->task),
              job->measured_name);
     card(out, text, name);
     snprintf(text, sizeof text, "%.4f", e->loss);
@@ -54,7 +54,7 @@ static void write_curves(kata__buffer *out, const kata__job *job, const kata__hi
                          int64_t n, double *memory) {
     double *epoch = memory, *loss = epoch + n, *figure = loss + n, *val_loss = figure + n,
            *val_figure = val_loss + n, *lr = val_figure + n;
-    bool share = job->loss == KATA_SOFTMAX_CROSS_ENTROPY || job->loss == KATA_SIGMOID_CROSS_ENTROPY;
+    bool share = job->loss->task != KATA_TASK_NUMBERS;
     for (int64_t i = 0; i < n; i++) {
         epoch[i] = rows[i].epoch;
         loss[i] = rows[i].loss;
@@ -71,7 +71,7 @@ static void write_curves(kata__buffer *out, const kata__job *job, const kata__hi
         {.name = "training", .x = epoch, .y = figure, .n = n},
         {.name = "validation", .x = epoch, .y = val_figure, .n = n, .colour = 1, .dashed = true}};
     kata__series rate = {.name = "learning rate", .x = epoch, .y = lr, .n = n, .colour = 2};
-    const char *name = kata__main_figure_name(job->loss);
+    const char *name = kata__main_figure_name(job->loss->task);
     char title[64];
     snprintf(title, sizeof title, "%c%s", name[0] >= 'a' ? name[0] - 32 : name[0], name + 1);
     kata__buffer_text(out, "<h2>How it learned</h2>\n<div class=\"plots\">\n");
@@ -369,10 +369,10 @@ static kata_status write_page(kata__buffer *out, const kata__job *job,
         write_curves(out, job, rows, n_rows, memory);
         kata__free(job->tool->context, memory);
     }
-    if (job->loss == KATA_SOFTMAX_CROSS_ENTROPY) {
+    if (job->loss->task == KATA_TASK_CLASSES) {
         write_classes(out, job);
         KATA__TRY(write_mistakes(out, job));
-    } else if (job->loss == KATA_SIGMOID_CROSS_ENTROPY) {
+    } else if (job->loss->task == KATA_TASK_LABELS) {
         write_labels(out, job);
     } else {
         write_regression(out, job);

@@ -7,15 +7,16 @@
 #include "base/check.h"
 #include "tool/tool.h"
 
-_Static_assert(sizeof(kata_optimizer_kind) == sizeof(int), "a CHOICE is an int");
 _Static_assert(sizeof(kata_schedule_kind) == sizeof(int), "a CHOICE is an int");
 
 static const char *loss_choice(int i) {
-    return i == 0 ? "auto" : kata_loss_name((kata_loss)(i - 1));
+    const kata_loss *loss = kata_loss_at(i - 1);
+    return i == 0 ? "auto" : loss != NULL ? loss->name : NULL;
 }
 
 static const char *optimizer_choice(int i) {
-    return kata_optimizer_name((kata_optimizer_kind)i);
+    const kata_optimizer_rule *rule = kata_optimizer_at(i);
+    return rule != NULL ? rule->name : NULL;
 }
 
 static const char *schedule_choice(int i) {
@@ -32,7 +33,7 @@ const char *kata__precision_choice(int i) {
 }
 
 const kata__settings kata__train_defaults = {
-    .normalize = true, .shuffle = true, .batch = 100, .optimizer = {.kind = KATA_OPTIMIZER_ADAM}};
+    .normalize = true, .shuffle = true, .batch = 100, .rule = KATA_OPTIMIZER_AT_adam};
 
 kata__settings kata__settings_for(const char *model) {
     kata__settings s = kata__train_defaults;
@@ -115,7 +116,18 @@ const kata__option kata__train_options[] = {
      .type = KATA__OPTION_FLAG,
      AT(normalize),
      .section = "data",
-     .help = "leave pictures at 0..255 instead of 0..1"},
+     .help = "leave bytes at 0..255 instead of 0..1; --normalize also divides other numbers by the "
+             "largest"},
+    {.name = "rescale",
+     .type = KATA__OPTION_NUMBER,
+     AT(rescale),
+     .section = "data",
+     .value = "FACTOR",
+     .minimum = 0,
+     .maximum = 1e6,
+     .above = true,
+     .zero = "1/255 for bytes",
+     .help = "multiply the inputs by this"},
     {.name = "picture",
      .type = KATA__OPTION_CHOICE,
      AT(picture),
@@ -206,7 +218,7 @@ const kata__option kata__train_options[] = {
      .help = "learning rate"},
     {.name = "optimizer",
      .type = KATA__OPTION_CHOICE,
-     AT(optimizer.kind),
+     AT(rule),
      .section = "train",
      .value = "NAME",
      .choice = optimizer_choice,

@@ -28,7 +28,8 @@ typedef struct kata__settings {
     const char *data;
     int64_t limit_train, limit_test, data_seed;
     bool normalize;
-    int picture; /* kata__picture_kind */
+    double rescale; /* what inputs are multiplied by; 0: by `normalize` */
+    int picture;    /* kata__picture_kind */
     int64_t picture_size[2];
     int picture_channels;
     const char *model;
@@ -38,7 +39,8 @@ typedef struct kata__settings {
     int64_t epochs, steps, batch, seed, checkpoint_every;
     int precision; /* kata_precision */
     bool recompute;
-    int loss; /* 0: by the data; else 1 + kata_loss */
+    int loss; /* 0: by the data; else 1 + its place in kata_loss_at */
+    int rule; /* of kata_optimizer_at */
     kata_optimizer optimizer;
     kata_schedule schedule;
     double huber_delta, label_smoothing, clip_norm, clip_value, l1, l2, validation_split;

@@ -84,12 +84,7 @@ static kata_status open_model(kata__tool *tool, const settings *s, const char *a
 
 /* Of a step with Adam. */
 static kata_status training_memory(kata_memory *out, kata_model *model, const settings *s) {
-    kata_loss loss = KATA_SOFTMAX_CROSS_ENTROPY;
-    const char *known = kata_graph_metadata(kata_model_graph(model), "kata.loss");
-    if (known != NULL) {
-        kata_loss_parse(known, &loss);
-    }
-    KATA__TRY(kata_compile_with(model, &(kata_compile_options){.loss = loss,
+    KATA__TRY(kata_compile_with(model, &(kata_compile_options){.loss = kata_model_loss(model, 0),
                                                                .optimizer = kata_adam(.lr = 0),
                                                                .recompute = s->recompute}));
     return kata_training_memory(out, model, s->batch);

@@ -181,11 +181,22 @@ static kata_status align_classes(const kata__tool *tool, kata_dataset *dataset, 
     return status;
 }
 
+static kata_status open_data(kata_data *out, const kata__tool *tool, const char *argument,
+                             const kata_data_options *options) {
+    kata_status status = kata_data_open(out, tool->context, argument, options);
+    if (status == KATA_INVALID) { /* it is the data that are not valid, not the command */
+        char text[1024];
+        snprintf(text, sizeof text, "%s", kata_error_message());
+        status = kata_fail(KATA_FORMAT, "%s", text);
+    }
+    return status;
+}
+
 kata_status kata__source_data(kata__tool *tool, kata_data *out, const char *argument,
                               const kata_data_options *options, kata_model *model) {
     kata_data_options all = *options;
     if (model == NULL) {
-        return kata_data_open(out, tool->context, argument, &all);
+        return open_data(out, tool, argument, &all);
     }
     kata_shape sample = kata__source_input(model);
     if (all.height == 0 && kata__source_is_picture(&sample)) {
@@ -193,10 +204,47 @@ kata_status kata__source_data(kata__tool *tool, kata_data *out, const char *argu
         all.height = (int)sample.dim[1];
         all.width = (int)sample.dim[2];
     }
-    KATA__TRY(kata_data_open(out, tool->context, argument, &all));
+    KATA__TRY(open_data(out, tool, argument, &all));
     kata_dataset *parts[] = {out->train, out->test, out->validation};
     for (int i = 0; i < 3; i++) {
         KATA__TRY(align_classes(tool, parts[i], model));
+    }
+    return KATA_OK;
+}
+
+static void say_both_ways(const kata__tool *tool, const kata_dataset *dataset) {
+    const int n = kata_dataset_count_classes(dataset);
+    const bool floats = dataset->n_targets > 0 && kata_dtype_is_float(dataset->targets[0].dtype);
+    if (n > 1 && floats) {
+        kata__tool_say(tool,
+                       "%s: the targets are whole numbers, 0 to %d, stored as floating-point: "
+                       "taken as quantities; --loss softmax-cross-entropy takes them as classes "
+                       "(--loss mean-squared-error says that they are none)",
+                       dataset->name, n - 1);
+    }
+}
+
+kata_status kata__source_targets(const kata__tool *tool, kata_data *data, const kata_loss *loss,
+                                 bool said) {
+    kata_dataset *parts[] = {data->train, data->test, data->validation};
+    int n = 0;
+    for (int p = 0; p < 3 && loss->task == KATA_TASK_CLASSES; p++) {
+        const int count = kata_dataset_count_classes(parts[p]);
+        n = count > n ? count : n;
+    }
+    if (loss->task == KATA_TASK_NUMBERS && !said && data->train != NULL) {
+        say_both_ways(tool, data->train);
+    }
+    for (int p = 0; p < 3; p++) {
+        if (parts[p] == NULL || parts[p]->n_targets == 0) {
+            continue;
+        }
+        const bool single = kata_tensor_count(&parts[p]->targets[0]) == parts[p]->n;
+        if (loss->task == KATA_TASK_CLASSES && single && parts[p]->n > 0) {
+            KATA__TRY(kata_dataset_targets_as_classes(parts[p], n));
+        } else if (loss->task == KATA_TASK_NUMBERS) {
+            KATA__TRY(kata_dataset_targets_as_numbers(parts[p]));
+        }
     }
     return KATA_OK;
 }

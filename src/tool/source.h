@@ -27,6 +27,12 @@ bool kata__source_is_picture(const kata_shape *sample);
 kata_status kata__source_data(kata__tool *tool, kata_data *out, const char *argument,
                               const kata_data_options *options, kata_model *model);
 
+/* Makes the targets what the loss takes: whole numbers become classes for a loss of classes, class
+ * numbers become quantities for a loss of numbers. Where nobody has said the loss (`said` false)
+ * and it could be meant otherwise, a line tells so. */
+kata_status kata__source_targets(const kata__tool *tool, kata_data *data, const kata_loss *loss,
+                                 bool said);
+
 /* "60,000 pictures of 1x28x28" or "150 samples of (4)". Returns `text`. */
 const char *kata__source_words(const kata_dataset *dataset, char text[160]);
 

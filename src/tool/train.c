@@ -7,7 +7,8 @@
 #include "tool/measure.h"
 
 /* What may be given beside --resume: how to run, not what. */
-static const char *const with_resume[] = {"resume", "threads", "quiet", "json", "profile"};
+static const char *const with_resume[] = {"resume", "epochs", "steps",  "threads",
+                                          "quiet",  "json",   "profile"};
 
 static kata_status check_resume(const kata__parsed *parsed) {
     if (parsed->n_positional > 0) {
@@ -23,7 +24,8 @@ static kata_status check_resume(const kata__parsed *parsed) {
         if (parsed->set[i] && !allowed) {
             return kata_fail(KATA_INVALID,
                              "--%s cannot be given with --resume: a resumed run keeps its settings "
-                             "(only --threads, --quiet, --json and --profile may change)",
+                             "(only --epochs, --steps, --threads, --quiet, --json and --profile "
+                             "may change)",
                              kata__train_options[i].name);
         }
     }
@@ -65,6 +67,12 @@ static kata_status read_settings(kata__job *job, int argc, char **argv) {
         if (flags.model != NULL) { /* a name replaces the file's list of layers */
             job->settings.n_layers = 0;
         }
+    }
+    job->normalize_given = kata__option_given(kata__train_options, &parsed, "normalize");
+    job->extend = job->resume && (kata__option_given(kata__train_options, &parsed, "epochs") ||
+                                  kata__option_given(kata__train_options, &parsed, "steps"));
+    if (job->extend) { /* the end that is not given is not the old one */
+        job->settings.epochs = job->settings.steps = 0;
     }
     return kata__options_parse(kata__train_options, &job->settings, arena, argc, argv, &parsed);
 }
@@ -122,8 +130,8 @@ static int print_result(const kata__job *job) {
         kata__buffer_text(&out, "}\n");
     } else {
         kata__buffer_printf(
-            &out, "%s %s on %s %s samples, after %s\n", kata__main_figure_name(job->loss),
-            kata__main_figure_text(job->loss, kata__main_figure(e), figure),
+            &out, "%s %s on %s %s samples, after %s\n", kata__main_figure_name(job->loss->task),
+            kata__main_figure_text(job->loss->task, kata__main_figure(e), figure),
             kata__count_text(e->n, count), job->measured_name, kata__time_text(job->seconds, time));
         kata__buffer_printf(&out, "model   %s\nreport  %s\n", job->run.model, job->run.report);
         kata__buffer_printf(&out, "weights %016" PRIx64 "\n", kata_model_hash(job->model));
@@ -160,14 +168,15 @@ const kata__command kata__command_train = {
     .about = "train a model on data",
     .usage = "kata train --data ARG [--model NAME|FILE.onnx] [--out RUN] [options]\n"
              "  kata train kata.yaml [options]\n"
-             "  kata train --resume RUN",
+             "  kata train --resume RUN [--epochs N]",
     .examples = "kata train --data make:digits --limit-train 10000 --epochs 3\n"
                 "kata train --data mnist --model two-layer --optimizer sgd --lr 0.1 --steps 10000\n"
                 "kata train --data mnist --model deep-convnet --epochs 12 --schedule one-cycle \\\n"
                 "           --augment shift=2,rotate=10,scale=0.1\n"
                 "kata train --data pictures/ --validation-split 0.1 --early-stopping 5\n"
                 "kata train --data new/ --model runs/simple-convnet-1 --lr 0.0001\n"
-                "kata train --resume runs/simple-convnet-1\n",
+                "kata train --resume runs/simple-convnet-1\n"
+                "kata train --resume runs/simple-convnet-1 --epochs 20\n",
     .text =
         "A project file (YAML) has the keys project, data, model and train. Every option above "
         "but\n"

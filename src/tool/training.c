@@ -34,9 +34,7 @@ static kata_status set_manifest(kata__job *job, int64_t epochs, const char *on, 
                         job->train->n, s->seed, epochs);
     if (on != NULL) {
         kata__buffer_printf(&text, ",\"measured_on\":\"%s\",\"%s\":", on,
-                            job->loss == KATA_SOFTMAX_CROSS_ENTROPY   ? "accuracy"
-                            : job->loss == KATA_SIGMOID_CROSS_ENTROPY ? "label_accuracy"
-                                                                      : "mean_absolute_error");
+                            kata_task_figure(job->loss->task));
         kata__buffer_json_number(&text, figure);
         kata__buffer_text(&text, ",\"loss\":");
         kata__buffer_json_number(&text, loss);
@@ -57,7 +55,7 @@ static kata_status set_manifest(kata__job *job, int64_t epochs, const char *on, 
 static void say_epoch(const watcher *w, const kata_progress *p) {
     const kata_history_row *row = p->row;
     const kata__job *job = w->job;
-    const char *name = kata__main_figure_name(job->loss);
+    const char *name = kata__main_figure_name(job->loss->task);
     char figure[40], validation[160] = "", other[40];
     int width = 1;
     for (int64_t n = p->epochs; n >= 10; n /= 10) {
@@ -65,11 +63,11 @@ static void say_epoch(const watcher *w, const kata_progress *p) {
     }
     if (!isnan(row->val_loss)) {
         snprintf(validation, sizeof validation, "   validation loss %.4f  %s %s", row->val_loss,
-                 name, kata__main_figure_text(job->loss, row->val_accuracy, other));
+                 name, kata__main_figure_text(job->loss->task, row->val_accuracy, other));
     }
     kata__tool_say(job->tool, "epoch %*" PRId64 "/%" PRId64 "   loss %.4f  %s %s%s   %.1f s", width,
                    row->epoch, p->epochs, row->loss, name,
-                   kata__main_figure_text(job->loss, row->accuracy, figure), validation,
+                   kata__main_figure_text(job->loss->task, row->accuracy, figure), validation,
                    row->seconds);
 }
 
@@ -98,8 +96,9 @@ static void on_progress(void *user, const kata_progress *p) {
     double elapsed = (double)(kata__clock_ns() - w->start) * 1e-9;
     double per_step = elapsed / (double)(done - w->first_step);
     snprintf(left, sizeof left, "epoch %" PRId64 "/%" PRId64, p->epoch, p->epochs);
-    snprintf(right, sizeof right, "loss %.4f  %s %s", p->loss, kata__main_figure_name(job->loss),
-             kata__main_figure_text(job->loss, p->accuracy, figure));
+    snprintf(right, sizeof right, "loss %.4f  %s %s", p->loss,
+             kata__main_figure_name(job->loss->task),
+             kata__main_figure_text(job->loss->task, p->accuracy, figure));
     kata__progress_draw(
         &(kata__progress_bar){.left = left,
                               .share = (double)p->batch / (double)p->batches,
@@ -174,6 +173,7 @@ kata_status kata__job_train(kata__job *job) {
                                                            .checkpoint = job->run.checkpoint,
                                                            .checkpoint_every = s->checkpoint_every,
                                                            .resume = job->resume,
+                                                           .extend = job->extend,
                                                            .history = job->run.history,
                                                            .callback = on_progress,
                                                            .callback_user = &w,

@@ -38,15 +38,15 @@ static kata_status check_input(const kata_graph *graph, const kata_dataset *data
 bool kata__target_is_class(const struct kata__trainer *trainer, const kata_dataset *dataset,
                            int k) {
     const kata_tensor *target = &dataset->targets[k];
-    return trainer->options.loss == KATA_SOFTMAX_CROSS_ENTROPY &&
+    return trainer->outputs[k].loss->task == KATA_TASK_CLASSES &&
            kata_tensor_count(target) == dataset->n;
 }
 
 static kata_status check_target(const struct kata__trainer *trainer, const kata_dataset *dataset,
                                 int k) {
     const kata_graph *graph = trainer->model->graph;
-    kata_value raw = graph->outputs[graph->n_outputs - (size_t)trainer->n_raw + (size_t)k];
-    kata_shape out = kata_value_shape(graph, raw);
+    const kata_loss *loss = trainer->outputs[k].loss;
+    kata_shape out = kata_value_shape(graph, graph->outputs[trainer->outputs[k].raw]);
     const kata_tensor *target = &dataset->targets[k];
     int64_t n_out = 1, n_target = 1;
     for (int i = 1; i < out.rank; i++) {
@@ -56,13 +56,13 @@ static kata_status check_target(const struct kata__trainer *trainer, const kata_
         n_target *= target->shape.dim[i];
     }
     bool numbers = kata_dtype_is_float(target->dtype);
-    if (trainer->options.loss == KATA_SOFTMAX_CROSS_ENTROPY && n_out == 1) {
+    if (loss->task == KATA_TASK_CLASSES && n_out == 1) {
         return kata_fail(KATA_INVALID,
-                         "output %d of model %s has one number a sample, of which "
-                         "softmax-cross-entropy always makes probability 1: for classes give the "
-                         "model as many outputs as classes (two or more), for yes or no take "
-                         "sigmoid-cross-entropy, for numbers mean-squared-error",
-                         k, graph->name);
+                         "output %d of model %s has one number a sample, of which %s always makes "
+                         "probability 1: for classes give the model as many outputs as classes "
+                         "(two or more), for yes or no take sigmoid-cross-entropy, for numbers "
+                         "mean-squared-error",
+                         k, graph->name, loss->name);
     }
     if (kata__target_is_class(trainer, dataset, k)) {
         if (dataset->n_classes > n_out) {
@@ -77,14 +77,13 @@ static kata_status check_target(const struct kata__trainer *trainer, const kata_
                 return kata_fail(KATA_INVALID,
                                  "%s: the label of sample %" PRId64
                                  " is %g; labels must be 0 to %" PRId64
-                                 " for softmax-cross-entropy (for numbers take "
-                                 "mean-squared-error)",
-                                 dataset->name, i, label, n_out - 1);
+                                 " for %s (for numbers take mean-squared-error)",
+                                 dataset->name, i, label, n_out - 1, loss->name);
             }
         }
         return KATA_OK;
     }
-    if (n_target != n_out && !(trainer->options.loss == KATA_SIGMOID_CROSS_ENTROPY && !numbers)) {
+    if (n_target != n_out && !(loss->task == KATA_TASK_LABELS && !numbers)) {
         return kata_fail(KATA_SHAPE,
                          "%s has %" PRId64 " target numbers a sample, but output %d of model %s "
                          "has %" PRId64,

@@ -8,36 +8,25 @@
 #include <kata/format.h>
 
 #include "base/check.h"
-#include "train/run.h"
+#include "train/fingerprint.h"
 
-#define FORMAT_VERSION "1"
+enum { FINGERPRINT_MOST = 16 << 20 };
+
+#define FORMAT_VERSION "2"
 
 /* One number of the run by name; X(name) for integers, Y(name) for doubles. */
-#define RUN_INTEGERS(X) X(epoch) X(batch_done) X(step) X(seen) X(since_best) X(plateau_since_best)
+#define RUN_INTEGERS(X)                                                                            \
+    X(epoch)                                                                                       \
+    X(epochs)                                                                                      \
+    X(last_step)                                                                                   \
+    X(batch_done)                                                                                  \
+    X(step)                                                                                        \
+    X(seen)                                                                                        \
+    X(since_best)                                                                                  \
+    X(best_epoch)                                                                                  \
+    X(plateau_since_best)
 #define RUN_DOUBLES(Y)                                                                             \
     Y(loss_sum) Y(hits) Y(seconds) Y(watched_best) Y(plateau_factor) Y(plateau_best)
-
-/* What must agree between the run that wrote a checkpoint and the one that resumes. */
-static void fingerprint(const kata__run *run, char *text, size_t n_bytes) {
-    const kata_compile_options *o = &run->trainer->options;
-    const kata_fit_options *f = run->options;
-    snprintf(text, n_bytes,
-             "loss=%s optimizer=%s lr=%a momentum=%a beta1=%a beta2=%a decay=%a epsilon=%a "
-             "weight_decay=%a label_smoothing=%a clip_value=%a clip_norm=%a seed=%" PRIu64
-             " batch=%" PRId64 " samples=%" PRId64 " shuffle=%d schedule=%s shift=%a rotate=%a "
-             "scale=%a shear=%a elastic=%a flip=%d crop=%d brightness=%a cut_out=%d",
-             kata_loss_name(o->loss), kata_optimizer_name(o->optimizer.kind), o->optimizer.lr,
-             o->optimizer.momentum, o->optimizer.beta1, o->optimizer.beta2, o->optimizer.decay,
-             o->optimizer.epsilon, o->optimizer.weight_decay, o->label_smoothing, o->clip_value,
-             o->clip_norm, o->seed, run->batch, run->train->n, !f->no_shuffle,
-             kata_schedule_name(f->schedule.kind), f->augment.shift, f->augment.rotate,
-             f->augment.scale, f->augment.shear, f->augment.elastic, f->augment.flip,
-             f->augment.crop, f->augment.brightness, f->augment.cut_out);
-    if (o->precision != KATA_PRECISION_F32) {
-        size_t used = strlen(text);
-        snprintf(text + used, n_bytes - used, " precision=%s", kata_precision_name(o->precision));
-    }
-}
 
 /* The first word in which two fingerprints differ. */
 static void first_difference(const char *a, const char *b, char *word_a, char *word_b, size_t n) {
@@ -92,13 +81,12 @@ static kata_status collect(const kata__run *run, lists *l) {
     return KATA_OK;
 }
 
-static kata_status write(kata__run *run, lists *l, const char *path) {
-    enum { NUMBERS = 16 };
-    char numbers[NUMBERS][40], print[1024];
+static kata_status write(kata__run *run, lists *l, const char *print, const char *path) {
+    enum { NUMBERS = 24 };
+    char numbers[NUMBERS][40];
     kata_text_pair metadata[NUMBERS + 8];
     int n = 0;
     KATA__TRY(collect(run, l));
-    fingerprint(run, print, sizeof print);
 #define X(name)                                                                                    \
     snprintf(numbers[n], sizeof numbers[n], "%" PRId64, run->name);                                \
     metadata[n] = (kata_text_pair){#name, numbers[n]};                                             \
@@ -124,7 +112,11 @@ kata_status kata__checkpoint_write(kata__run *run, const char *path) {
     size_t n = 2 * run->trainer->model->graph->n_variables + run->trainer->state->n_variables;
     lists l = {.arena = {.context = context}};
     l.tensors = kata__alloc(context, n + 1, sizeof *l.tensors);
-    kata_status status = l.tensors == NULL ? KATA_OUT_OF_MEMORY : write(run, &l, path);
+    kata__buffer print;
+    kata__buffer_init(&print, context, FINGERPRINT_MOST);
+    kata_status status = l.tensors == NULL ? KATA_OUT_OF_MEMORY : kata__fingerprint(run, &print);
+    status = status == KATA_OK ? write(run, &l, print.data, path) : status;
+    kata__buffer_free(&print);
     kata__free(context, l.tensors);
     kata__arena_free(&l.arena);
     return status;
@@ -185,8 +177,41 @@ static kata_status restore_all(kata__run *run, const kata_safetensors *file, boo
     return KATA_OK;
 }
 
+/* How far a run goes may change: it goes on as a longer run would have, where the schedule does not
+ * look at its end. Called with the file's numbers in `run`. */
+static kata_status set_end(kata__run *run, int64_t epochs, int64_t last_step) {
+    const kata_schedule_kind kind = run->options->schedule.kind;
+    const bool same = run->epochs == epochs && run->last_step == last_step;
+    const bool longer = epochs > run->epochs ||
+                        (last_step > run->last_step && run->last_step > 0) ||
+                        (last_step == 0 && run->last_step > 0);
+    if (!same && (kind == KATA_SCHEDULE_COSINE || kind == KATA_SCHEDULE_ONE_CYCLE) &&
+        !run->options->extend) {
+        return kata_fail(KATA_INVALID,
+                         "the checkpoint was made for %" PRId64 " epochs, this run is for %" PRId64
+                         ", and the schedule %s goes by the end: resume with the same settings, or "
+                         "with `extend` to lay the schedule over the new number",
+                         run->epochs, epochs, kata_schedule_name(kind));
+    }
+    if (!same && run->options->extend &&
+        (kind == KATA_SCHEDULE_COSINE || kind == KATA_SCHEDULE_ONE_CYCLE)) {
+        kata_log(run->trainer->model->context, KATA_LOG_WARNING,
+                 "the schedule %s is laid over %" PRId64 " epochs from here on instead of %" PRId64
+                 ": this is not the run that so many epochs from the start would have been",
+                 kata_schedule_name(kind), epochs, run->epochs);
+    }
+    if (longer && run->finished) {
+        run->finished = false;
+        run->since_best = 0;
+    }
+    run->epochs = epochs;
+    run->last_step = last_step;
+    return KATA_OK;
+}
+
 static kata_status restore_numbers(kata__run *run, const kata_safetensors *file) {
     const char *text;
+    const int64_t epochs = run->epochs, last_step = run->last_step;
 #define X(name)                                                                                    \
     KATA__TRY(number(file, #name, &text));                                                         \
     run->name = strtoll(text, NULL, 10);
@@ -203,12 +228,13 @@ static kata_status restore_numbers(kata__run *run, const kata_safetensors *file)
     if (run->epoch < 0 || run->batch_done < 0 || run->batch_done > run->batches || run->step < 0) {
         return kata_fail(KATA_FORMAT, "its counters are out of range");
     }
+    KATA__TRY(set_end(run, epochs, last_step));
     kata__buffer_clear(&run->history);
     return kata__buffer_text(&run->history, text);
 }
 
 static kata_status read_from(kata__run *run, const kata_safetensors *file) {
-    char print[1024], mine[128], theirs[128];
+    char mine[128], theirs[128];
     const char *version = kata_safetensors_metadata(file, "kata.checkpoint");
     const char *settings = kata_safetensors_metadata(file, "settings");
     if (version == NULL || settings == NULL) {
@@ -218,14 +244,18 @@ static kata_status read_from(kata__run *run, const kata_safetensors *file) {
         return kata_fail(KATA_UNSUPPORTED, "the checkpoint has version %s, this program reads %s",
                          version, FORMAT_VERSION);
     }
-    fingerprint(run, print, sizeof print);
-    if (strcmp(print, settings) != 0) {
-        first_difference(settings, print, theirs, mine, sizeof mine);
-        return kata_fail(KATA_INVALID,
-                         "the checkpoint was made with %s, this run has %s; resume with the same "
-                         "settings and data",
-                         theirs, mine);
+    kata__buffer print;
+    kata__buffer_init(&print, run->trainer->model->context, FINGERPRINT_MOST);
+    kata_status status = kata__fingerprint(run, &print);
+    if (status == KATA_OK && strcmp(print.data, settings) != 0) {
+        first_difference(settings, print.data, theirs, mine, sizeof mine);
+        status = kata_fail(KATA_INVALID,
+                           "the checkpoint was made with %s, this run has %s; resume with the same "
+                           "settings and data",
+                           theirs, mine);
     }
+    kata__buffer_free(&print);
+    KATA__TRY(status);
     KATA__TRY(restore_all(run, file, false));
     KATA__TRY(restore_numbers(run, file));
     return restore_all(run, file, true);

@@ -18,13 +18,6 @@ static void trainer_free(struct kata__trainer *trainer) {
     kata__free(context, trainer);
 }
 
-/* The raw outputs stand last among the model's outputs; "kata.outputs" says how many there are. */
-static int count_raw(const kata_graph *graph) {
-    const char *text = kata_graph_metadata(graph, "kata.outputs");
-    int n = text != NULL ? atoi(text) : 0;
-    return n > 0 && (size_t)n <= graph->n_outputs ? n : (int)graph->n_outputs;
-}
-
 kata_status kata__trainer_get(struct kata__trainer **out, kata_model *model) {
     if (model->graph->status != KATA_OK) {
         return kata_fail(model->graph->status, "%s", kata_graph_message(model->graph));
@@ -40,27 +33,15 @@ kata_status kata__trainer_get(struct kata__trainer **out, kata_model *model) {
             return KATA_OUT_OF_MEMORY;
         }
         trainer->model = model;
-        trainer->n_raw = count_raw(model->graph);
-        const char *loss = kata_graph_metadata(model->graph, "kata.loss");
-        if (loss != NULL) {
-            kata_loss_parse(loss, &trainer->options.loss);
-        }
         model->trainer = trainer;
         model->trainer_free = trainer_free;
+        KATA__TRY(kata__outputs_read(trainer));
     }
     *out = model->trainer;
     return KATA_OK;
 }
 
 /* --- options ---------------------------------------------------------------------------------- */
-
-static kata_status check_number(const char *name, double value, double minimum, double maximum) {
-    if (!(value >= minimum && value <= maximum)) {
-        return kata_fail(KATA_INVALID, "%s must be a number from %g to %g, got %g", name, minimum,
-                         maximum, value);
-    }
-    return KATA_OK;
-}
 
 static kata_status check_precision(kata_precision precision) {
     return (unsigned)precision < KATA_PRECISION_COUNT
@@ -69,88 +50,87 @@ static kata_status check_precision(kata_precision precision) {
 }
 
 static kata_status check_options(const kata_compile_options *options) {
-    const kata_optimizer *o = &options->optimizer;
-    if ((unsigned)options->loss >= KATA_LOSS_COUNT || (unsigned)o->kind >= KATA_OPTIMIZER_COUNT) {
-        return kata_fail(KATA_INVALID, "there is no such loss or optimizer");
-    }
     KATA__TRY(check_precision(options->precision));
-    KATA__TRY(check_number("the learning rate", o->lr, 0, 1e6));
-    KATA__TRY(check_number("momentum", o->momentum, 0, 1));
-    KATA__TRY(check_number("beta1", o->beta1, 0, 1));
-    KATA__TRY(check_number("beta2", o->beta2, 0, 1));
-    KATA__TRY(check_number("decay", o->decay, 0, 1));
-    KATA__TRY(check_number("epsilon", o->epsilon, 0, 1));
-    KATA__TRY(check_number("weight_decay", o->weight_decay, 0, 1e6));
-    KATA__TRY(check_number("label_smoothing", options->label_smoothing, 0, 1));
-    KATA__TRY(check_number("clip_value", options->clip_value, 0, INFINITY));
-    KATA__TRY(check_number("clip_norm", options->clip_norm, 0, INFINITY));
-    KATA__TRY(check_number("huber_delta", options->huber_delta, 0, INFINITY));
+    KATA__TRY(kata__number_check("label_smoothing", options->label_smoothing, 0, 1));
+    KATA__TRY(kata__number_check("clip_value", options->clip_value, 0, INFINITY));
+    KATA__TRY(kata__number_check("clip_norm", options->clip_norm, 0, INFINITY));
     for (int i = 0; i < options->n_class_weights; i++) {
-        KATA__TRY(check_number("a class weight", (double)options->class_weights[i], 0, 1e9));
+        KATA__TRY(kata__number_check("a class weight", (double)options->class_weights[i], 0, 1e9));
     }
     return KATA_OK;
 }
 
-/* --- outputs ---------------------------------------------------------------------------------- */
+/* --- losses ----------------------------------------------------------------------------------- */
 
-static const char *probability_operator(kata_loss loss) {
-    return loss == KATA_SOFTMAX_CROSS_ENTROPY   ? "Softmax"
-           : loss == KATA_SIGMOID_CROSS_ENTROPY ? "Sigmoid"
-                                                : NULL;
+static kata_status check_loss(const kata_loss *loss) {
+    if (loss->size < sizeof *loss || loss->name == NULL || loss->build == NULL ||
+        (unsigned)loss->task > KATA_TASK_NUMBERS) {
+        return kata_fail(KATA_INVALID, "a loss's row needs its size (sizeof(kata_loss)), a name, a "
+                                       "task and `build`");
+    }
+    return KATA_OK;
 }
 
-static kata_status rename_value(kata_graph *graph, kata_value value, const char *name) {
-    if (kata_graph_find_value(graph, name).id != 0) {
-        return KATA_OK;
+/* The loss of output k: its own, that of the options, that of the model's file, softmax. */
+static kata_status choose_loss(struct kata__trainer *trainer, const kata_compile_options *options,
+                               int k) {
+    kata__output *output = &trainer->outputs[k];
+    const kata_output_loss *own = &options->outputs[k];
+    const kata_loss *loss = own->loss != NULL ? own->loss : options->loss;
+    const char *known = kata_graph_metadata(trainer->model->graph, "kata.loss");
+    if (loss == NULL && known != NULL && output->loss == NULL) {
+        return kata_fail(KATA_INVALID,
+                         "model %s has the loss %s, which is not the library's; give its row to "
+                         "kata_compile",
+                         trainer->model->graph->name, known);
     }
-    return kata__graph_name_value(graph, value, name, true);
+    loss = loss != NULL ? loss : output->loss != NULL ? output->loss : KATA_SOFTMAX_CROSS_ENTROPY;
+    KATA__TRY(check_loss(loss));
+    output->loss = loss;
+    KATA__TRY(kata__numbers_default(loss->numbers, loss->name, output->numbers));
+    if (own->loss == NULL || own->loss == options->loss) {
+        KATA__TRY(
+            kata__numbers_set(loss->numbers, loss->name, options->loss_numbers, output->numbers));
+    }
+    KATA__TRY(kata__numbers_set(loss->numbers, loss->name, own->numbers, output->numbers));
+    KATA__TRY(kata__number_check("the weight of a loss", own->weight, 0, 1e9));
+    output->weight = kata__given_or(own->weight, 1);
+    return KATA_OK;
 }
 
-/* Outputs become: a probability output for each raw output if the loss has one, then the raw
- * outputs. */
-static kata_status set_outputs(struct kata__trainer *trainer, kata_loss loss) {
-    kata_graph *graph = trainer->model->graph;
-    const char *before = kata_graph_metadata(graph, "kata.loss");
-    const char *op = probability_operator(loss);
-    kata_value raw[KATA__MAX_OUTPUTS];
-    char name[48];
-    if (trainer->n_raw > KATA__MAX_OUTPUTS) {
-        return kata_fail(KATA_LIMIT, "a model with more than %d outputs cannot be trained",
-                         KATA__MAX_OUTPUTS);
+static kata_status choose_losses(struct kata__trainer *trainer,
+                                 const kata_compile_options *options) {
+    bool targets_are_classes = false;
+    if (trainer->n_raw == 0) {
+        return kata_fail(KATA_INVALID,
+                         "model %s has no output of floating-point numbers, or more than %d: it "
+                         "cannot be trained",
+                         trainer->model->graph->name, KATA_MAX_LOSSES);
     }
-    if (before != NULL && strcmp(before, kata_loss_name(loss)) == 0) {
-        return KATA_OK;
+    for (int k = 0; k < trainer->n_raw; k++) {
+        KATA__TRY(choose_loss(trainer, options, k));
+        targets_are_classes =
+            targets_are_classes || trainer->outputs[k].loss->task != KATA_TASK_NUMBERS;
     }
-    for (int i = 0; i < trainer->n_raw; i++) {
-        raw[i] = graph->outputs[graph->n_outputs - (size_t)trainer->n_raw + (size_t)i];
-        if (op != NULL) {
-            snprintf(name, sizeof name, i == 0 ? "logits" : "logits_%d", i);
-            KATA__TRY(rename_value(graph, raw[i], name));
+    for (int k = trainer->n_raw; k < KATA_MAX_LOSSES; k++) {
+        if (options->outputs[k].loss != NULL || kata__is_given(options->outputs[k].weight)) {
+            return kata_fail(KATA_INVALID, "a loss is given for output %d, but model %s has %d", k,
+                             trainer->model->graph->name, trainer->n_raw);
         }
     }
-    graph->n_outputs = 0;
-    for (int i = 0; i < trainer->n_raw && op != NULL; i++) {
-        snprintf(name, sizeof name, i == 0 ? "probabilities" : "probabilities_%d", i);
-        kata_graph_set_scope(graph, name);
-        kata_value p = strcmp(op, "Softmax") == 0
-                           ? KATA_NODE_WITH(graph, op, KATA_INPUTS(raw[i]), KATA_INT("axis", -1))
-                           : KATA_NODE(graph, op, KATA_INPUTS(raw[i]));
-        kata_graph_set_scope(graph, NULL);
-        KATA__TRY(kata_graph_output(graph, name, p));
+    if (!targets_are_classes && (options->n_class_weights > 0 || options->label_smoothing > 0)) {
+        return kata_fail(KATA_INVALID, "%s has no meaning for the loss %s, which has no classes",
+                         options->n_class_weights > 0 ? "a class weight" : "label_smoothing",
+                         trainer->outputs[0].loss->name);
     }
-    for (int i = 0; i < trainer->n_raw; i++) {
-        KATA__TRY(kata_graph_output(graph, NULL, raw[i]));
-    }
-    snprintf(name, sizeof name, "%d", trainer->n_raw);
-    KATA__TRY(kata_graph_set_metadata(graph, "kata.outputs", name));
-    return kata_graph_set_metadata(graph, "kata.loss", kata_loss_name(loss));
+    return KATA_OK;
 }
 
 /* --- the optimiser's state -------------------------------------------------------------------- */
 
 static kata_status make_state(struct kata__trainer *trainer) {
     kata_graph *graph = trainer->model->graph;
-    int n_states = kata__optimizer_states(trainer->options.optimizer.kind);
+    const int n_states = trainer->rule.n_states;
     KATA__TRY(kata_graph_new(&trainer->state, graph->context, "optimizer"));
     trainer->slots =
         kata__alloc_zero(graph->context, graph->n_variables + 1, sizeof *trainer->slots);
@@ -197,11 +177,12 @@ static kata_status compile(kata_model *model, const kata_compile_options *option
     }
     trainer->options = *options;
     trainer->options.class_weights = class_weights;
-    trainer->options.optimizer = kata__optimizer_resolve(options->optimizer);
-    if (trainer->options.huber_delta == 0) {
-        trainer->options.huber_delta = 1;
-    }
-    KATA__TRY(set_outputs(trainer, options->loss));
+    kata_optimizer *optimizer = &trainer->options.optimizer;
+    KATA__TRY(kata_optimizer_resolve(model->context, optimizer));
+    KATA__TRY(kata__rule_get(model->context, optimizer->rule, &trainer->rule));
+    KATA__TRY(kata__optimizer_numbers(optimizer, &trainer->rule, trainer->rule_numbers));
+    KATA__TRY(choose_losses(trainer, options));
+    KATA__TRY(kata__outputs_set(trainer));
     KATA__TRY(make_state(trainer));
     if (model->fresh) {
         KATA__TRY(kata_model_initialize(model, options->seed));
@@ -211,7 +192,12 @@ static kata_status compile(kata_model *model, const kata_compile_options *option
 }
 
 kata_status kata_compile_with(kata_model *model, const kata_compile_options *options) {
-    return kata__model_ended(model, compile(model, options));
+    kata_status status = compile(model, options);
+    if (status != KATA_OK && model->trainer != NULL) { /* half of a choice is none */
+        model->trainer_free(model->trainer);
+        model->trainer = NULL;
+    }
+    return kata__model_ended(model, status);
 }
 
 kata_status kata_set_precision(kata_model *model, kata_precision precision) {

@@ -15,13 +15,6 @@
 #define HISTORY_MAXIMUM ((size_t)64 << 20)
 #define FAIR_CHANCE 300 /* steps before a network may be said to learn nothing */
 
-/* The key of the task's main figure beside the loss. */
-static const char *figure_name(kata_loss loss) {
-    return loss == KATA_SOFTMAX_CROSS_ENTROPY   ? "accuracy"
-           : loss == KATA_SIGMOID_CROSS_ENTROPY ? "label_accuracy"
-                                                : "mean_absolute_error";
-}
-
 /* --- figures of a batch ----------------------------------------------------------------------- */
 
 static int64_t best_of(const float *scores, int64_t n) {
@@ -47,7 +40,7 @@ static bool is_best(const float *scores, int64_t n, int64_t label) {
 }
 
 /* The sum over a batch of the main figure: right answers; share of right labels; absolute error. */
-static double figure_sum(kata_loss loss, const kata_tensor *output, const kata_tensor *target) {
+static double figure_sum(kata_task task, const kata_tensor *output, const kata_tensor *target) {
     int64_t n = output->shape.rank > 0 ? output->shape.dim[0] : 1;
     int64_t width = n > 0 ? kata_tensor_count(output) / n : 0;
     const float *y = output->data, *t = target->data;
@@ -55,14 +48,14 @@ static double figure_sum(kata_loss loss, const kata_tensor *output, const kata_t
     double sum = 0;
     for (int64_t i = 0; i < n; i++, y += width) {
         double one = 0;
-        if (loss == KATA_SOFTMAX_CROSS_ENTROPY) {
+        if (task == KATA_TASK_CLASSES) {
             int64_t label =
                 classes ? ((const int64_t *)target->data)[i] : best_of(t + i * width, width);
             one = is_best(y, width, label);
         } else {
             for (int64_t j = 0; j < width; j++) {
                 double yj = (double)y[j], tj = (double)t[i * width + j];
-                one += loss == KATA_SIGMOID_CROSS_ENTROPY ? (yj > 0) == (tj >= 0.5) : fabs(yj - tj);
+                one += task == KATA_TASK_LABELS ? (yj > 0) == (tj >= 0.5) : fabs(yj - tj);
             }
             one /= (double)width;
         }
@@ -118,7 +111,7 @@ static kata_status train_batch(kata__run *run, const int64_t *order) {
     kata_tensor target = kata_session_input(program->session, run->train->n_inputs);
     run->loss_sum +=
         (double)*(const float *)kata_session_output(program->session, 0).data * (double)n;
-    run->hits += figure_sum(options->loss, &output, &target);
+    run->hits += figure_sum(run->trainer->outputs[0].loss->task, &output, &target);
     run->seen += n;
     run->batch_done++;
     run->step++;
@@ -130,7 +123,7 @@ static kata_status train_batch(kata__run *run, const int64_t *order) {
 
 static kata_status write_history(kata__run *run, const kata_history_row *row) {
     kata__buffer *out = &run->history;
-    const char *figure = figure_name(run->trainer->options.loss);
+    const char *figure = kata_task_figure(run->trainer->outputs[0].loss->task);
     kata__buffer_printf(out, "{\"epoch\":%" PRId64 ",\"step\":%" PRId64 ",\"loss\":", row->epoch,
                         row->step);
     kata__buffer_json_number(out, row->loss);
@@ -158,9 +151,9 @@ static kata_status validate(kata__run *run, kata_history_row *row) {
     kata_evaluation e;
     KATA__TRY(kata_evaluate(run->trainer->model, run->validation, &e));
     row->val_loss = e.loss;
-    if (e.kind == KATA_SOFTMAX_CROSS_ENTROPY) {
+    if (e.task == KATA_TASK_CLASSES) {
         row->val_accuracy = kata_classification_accuracy(&e.classification);
-    } else if (e.kind == KATA_SIGMOID_CROSS_ENTROPY) {
+    } else if (e.task == KATA_TASK_LABELS) {
         row->val_accuracy = 1 - kata_multi_label_hamming(&e.multi_label);
     } else {
         row->val_accuracy = kata_regression_mean_absolute_error(&e.regression);
@@ -180,11 +173,28 @@ static void copy_weights(kata__run *run, bool to_best) {
     }
 }
 
+static void say_stopped(const kata__run *run) {
+    const kata_early_stopping *early = &run->options->early_stopping;
+    char delta[64] = "", weights[96] = "the last weights stay";
+    if (early->min_delta > 0) {
+        snprintf(delta, sizeof delta, " by more than %g", early->min_delta);
+    }
+    if (run->has_best) {
+        snprintf(weights, sizeof weights, "the weights of epoch %" PRId64 " stay", run->best_epoch);
+    }
+    kata_log(run->trainer->model->context, KATA_LOG_INFO,
+             "early stopping after epoch %" PRId64 ": the %s loss has not been below %g%s for "
+             "%" PRId64 " epoch%s; %s",
+             run->epoch, run->validation != NULL ? "validation" : "training", run->watched_best,
+             delta, run->since_best, run->since_best == 1 ? "" : "s", weights);
+}
+
 static void watch(kata__run *run, double loss) {
     const kata_early_stopping *early = &run->options->early_stopping;
     if (loss < run->watched_best - early->min_delta) {
         run->watched_best = loss;
         run->since_best = 0;
+        run->best_epoch = run->epoch;
         if (run->best != NULL) {
             copy_weights(run, true);
             run->has_best = true;
@@ -194,6 +204,7 @@ static void watch(kata__run *run, double loss) {
     }
     if (early->patience > 0 && run->since_best >= early->patience) {
         run->finished = true;
+        say_stopped(run);
     }
     const kata_schedule *schedule = &run->options->schedule;
     if (loss < run->plateau_best) {
@@ -243,7 +254,7 @@ static kata_status end_epoch(kata__run *run, double seconds, kata_history_row *r
     run->batch_done = run->seen = 0;
     run->loss_sum = run->hits = run->seconds = 0;
     run->finished = run->finished || run->epoch >= run->epochs ||
-                    (run->options->steps > 0 && run->step >= run->options->steps);
+                    (run->last_step > 0 && run->step >= run->last_step);
     KATA__TRY(write_history(run, row));
     if (run->options->rows != NULL && run->epoch <= run->options->n_rows) {
         run->options->rows[run->epoch - 1] = *row;
@@ -304,7 +315,7 @@ static kata_status train_epoch(kata__run *run, int64_t *order) {
         kata__random_permutation(run->trainer->options.seed, KATA__STREAM_SHUFFLE,
                                  (uint64_t)run->epoch, run->train->n, order);
     }
-    while (run->batch_done < run->batches && (options->steps == 0 || run->step < options->steps)) {
+    while (run->batch_done < run->batches && (run->last_step == 0 || run->step < run->last_step)) {
         KATA__TRY(train_batch(run, order));
         seconds = earlier + (double)(kata__clock_ns() - start) * 1e-9;
         report(run, seconds, seen_before, NULL);
@@ -344,16 +355,25 @@ static kata_status allocate_best(kata__run *run) {
     return run->best != NULL ? KATA_OK : KATA_OUT_OF_MEMORY;
 }
 
+static kata_status resume(kata__run *run) {
+    const char *path = run->options->checkpoint;
+    if (path == NULL || !kata__file_exists(path)) {
+        return kata_fail(KATA_NOT_FOUND,
+                         "there is no checkpoint %s to go on from; train anew without resume",
+                         path != NULL ? path : "(checkpoint is not given)");
+    }
+    return kata__checkpoint_read(run, path);
+}
+
 static kata_status run_all(kata__run *run, int64_t *order) {
     const kata_fit_options *options = run->options;
     KATA__TRY(allocate_best(run));
-    if (options->resume && options->checkpoint != NULL && kata__file_exists(options->checkpoint)) {
-        KATA__TRY(kata__checkpoint_read(run, options->checkpoint));
-        if (run->epoch < run->epochs && options->early_stopping.patience == 0) {
-            run->finished = options->steps > 0 && run->step >= options->steps;
-        }
-    }
     KATA__TRY(kata__check_batch_norm(run));
+    if (options->resume) {
+        KATA__TRY(resume(run));
+    } else {
+        KATA__TRY(save(run)); /* so that a run that has begun can be resumed */
+    }
     kata__warn_unscaled(run);
     kata__warn_one_class(run);
     while (!run->finished && run->epoch < run->epochs) {
@@ -400,6 +420,7 @@ static kata_status fit(struct kata__trainer *trainer, const kata_dataset *train,
     if (options->steps > 0) {
         int64_t needed = (options->steps + run.batches - 1) / run.batches;
         run.epochs = options->epochs > 0 && run.epochs < needed ? run.epochs : needed;
+        run.last_step = options->steps;
     }
     kata__buffer_init(&run.history, context, HISTORY_MAXIMUM);
     int64_t *order = kata__alloc(context, (size_t)train->n, sizeof *order);

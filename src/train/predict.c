@@ -106,9 +106,10 @@ kata_status kata_predict(kata_model *model, const kata_tensor *input, const kata
 static kata_status begin(struct kata__trainer *trainer, const kata_dataset *dataset,
                          kata_evaluation *e) {
     const kata_graph *graph = trainer->model->graph;
-    kata_shape shape = kata_value_shape(graph, graph->outputs[0]);
+    const kata__output *first = &trainer->outputs[0];
+    kata_shape shape = kata_value_shape(graph, graph->outputs[first->shown]);
     *e = (kata_evaluation){
-        .n = dataset->n, .kind = trainer->options.loss, .context = graph->context, .n_outputs = 1};
+        .n = dataset->n, .task = first->loss->task, .context = graph->context, .n_outputs = 1};
     for (int i = 1; i < shape.rank; i++) {
         e->n_outputs *= shape.dim[i];
     }
@@ -117,10 +118,10 @@ static kata_status begin(struct kata__trainer *trainer, const kata_dataset *data
     if (e->outputs == NULL) {
         return KATA_OUT_OF_MEMORY;
     }
-    if (e->kind == KATA_SOFTMAX_CROSS_ENTROPY) {
+    if (e->task == KATA_TASK_CLASSES) {
         return kata_classification_new(&e->classification, graph->context, (int)e->n_outputs, 5);
     }
-    if (e->kind == KATA_SIGMOID_CROSS_ENTROPY) {
+    if (e->task == KATA_TASK_LABELS) {
         return kata_multi_label_new(&e->multi_label, graph->context, (int)e->n_outputs, 0.5);
     }
     return KATA_OK;
@@ -130,7 +131,7 @@ static void count(kata_evaluation *e, const float *outputs, const kata_tensor *t
     const float *t = target->data;
     for (int64_t i = 0; i < n; i++) {
         const float *y = outputs + i * e->n_outputs;
-        if (e->kind == KATA_SOFTMAX_CROSS_ENTROPY) {
+        if (e->task == KATA_TASK_CLASSES) {
             int64_t label = 0;
             if (target->dtype == KATA_I64) {
                 label = ((const int64_t *)target->data)[i];
@@ -140,7 +141,7 @@ static void count(kata_evaluation *e, const float *outputs, const kata_tensor *t
                 }
             }
             kata_classification_add(&e->classification, y, label);
-        } else if (e->kind == KATA_SIGMOID_CROSS_ENTROPY) {
+        } else if (e->task == KATA_TASK_LABELS) {
             kata_multi_label_add(&e->multi_label, y, t + i * e->n_outputs);
         } else {
             for (int64_t j = 0; j < e->n_outputs; j++) {
@@ -176,10 +177,15 @@ kata_status kata_evaluate(kata_model *model, const kata_dataset *dataset, kata_e
     struct kata__trainer *trainer = NULL;
     kata_evaluation e = {0};
     KATA__TRY(kata__trainer_get(&trainer, model));
-    if (!trainer->compiled && kata_graph_metadata(model->graph, "kata.loss") == NULL) {
-        return kata_fail(KATA_INVALID,
-                         "model %s does not say what its loss is; call kata_compile first",
-                         model->graph->name);
+    for (int k = 0; k == 0 || k < trainer->n_raw; k++) {
+        if (k == trainer->n_raw || trainer->outputs[k].loss == NULL) {
+            const char *loss = kata_graph_metadata(model->graph, "kata.loss");
+            return kata_fail(KATA_INVALID, "model %s %s%s; call kata_compile first",
+                             model->graph->name,
+                             loss != NULL ? "has a loss that is not the library's: "
+                                          : "does not say what its loss is",
+                             loss != NULL ? loss : "");
+        }
     }
     KATA__TRY(kata__check_dataset(trainer, dataset));
     KATA__TRY(kata__dataset_check_finite(dataset));

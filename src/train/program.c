@@ -35,23 +35,29 @@ static kata_status sizes_of(const kata_graph *graph, int64_t batch, const kata_d
     return kata_graph_sizes_of(graph, shapes, (int)graph->n_inputs, sizes, n_sizes);
 }
 
+/* Losses and figures are computed in float32. */
+static kata_value as_float(kata_graph *graph, kata_value value) {
+    return kata_value_dtype(graph, value) == KATA_F32
+               ? value
+               : KATA_NODE_WITH(graph, "Cast", KATA_INPUTS(value), KATA_INT("to", 1));
+}
+
 static kata_status build(struct kata__trainer *trainer, kata__program *program,
                          const kata_size *sizes) {
     kata_graph *model_graph = trainer->model->graph;
     bool training = program->kind == KATA__PROGRAM_TRAIN;
     KATA__TRY(kata_graph_bind(&program->graph, model_graph, sizes, program->n_sizes, training));
     kata_graph *graph = program->graph;
-    size_t n_outputs = graph->n_outputs;
-    kata_value outputs[2 * KATA__MAX_OUTPUTS] = {KATA_NONE};
-    for (size_t i = 0; i < n_outputs && i < KATA__COUNT(outputs); i++) {
-        outputs[i] = graph->outputs[i];
+    kata_value raw[KATA_MAX_LOSSES], shown[KATA_MAX_LOSSES];
+    for (int k = 0; k < trainer->n_raw && program->kind != KATA__PROGRAM_PREDICT; k++) {
+        raw[k] = as_float(graph, graph->outputs[trainer->outputs[k].raw]);
+        shown[k] = training ? raw[k] : as_float(graph, graph->outputs[trainer->outputs[k].shown]);
     }
     for (size_t k = 0; k < KATA__COUNT(program->scale); k++) {
         bool filled = program->kind != KATA__PROGRAM_PREDICT && k < graph->n_inputs;
         program->scale[k] = filled ? kata__step_take_rescale(graph, graph->inputs[k]) : 1;
     }
     if (program->kind != KATA__PROGRAM_PREDICT) {
-        const kata_value *raw = outputs + (n_outputs - (size_t)trainer->n_raw);
         kata_value loss = kata__step_loss(trainer, graph, program, raw);
         graph->n_outputs = 0;
         if (training) {
@@ -59,8 +65,13 @@ static kata_status build(struct kata__trainer *trainer, kata__program *program,
             KATA__TRY(kata__step_update(trainer, graph, loss));
         }
         kata_graph_output(graph, NULL, loss);
-        for (int k = 0; k < (training ? trainer->n_raw : (int)n_outputs); k++) {
-            kata_graph_output(graph, NULL, training ? raw[k] : outputs[k]);
+        for (int k = 0; k < trainer->n_raw; k++) {
+            kata_graph_output(graph, NULL, shown[k]);
+        }
+        for (int k = 0; k < trainer->n_raw; k++) {
+            if (raw[k].id != shown[k].id) {
+                kata_graph_output(graph, NULL, raw[k]);
+            }
         }
     }
     KATA__TRY(kata_graph_simplify(graph));
@@ -91,7 +102,7 @@ static void target_forms(const struct kata__trainer *trainer, kata__program_kind
     for (int k = 0; k < trainer->n_raw && kind != KATA__PROGRAM_PREDICT &&
                     (dataset == NULL || k < dataset->n_targets);
          k++) {
-        forms[k].classes = trainer->options.loss == KATA_SOFTMAX_CROSS_ENTROPY &&
+        forms[k].classes = trainer->outputs[k].loss->takes_classes &&
                            trainer->options.label_smoothing == 0 &&
                            (dataset == NULL || kata__target_is_class(trainer, dataset, k));
     }

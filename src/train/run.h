@@ -10,6 +10,7 @@ typedef struct kata__run {
     const kata_fit_options *options;
     const kata_dataset *train, *validation;
     int64_t batch, batches, epochs;
+    int64_t last_step;  /* stop after so many; 0: by epochs alone */
     int64_t epoch;      /* epochs done */
     int64_t batch_done; /* batches done of the epoch under way */
     int64_t step;       /* steps done in all */
@@ -19,6 +20,7 @@ typedef struct kata__run {
     double seconds;      /* of the epoch under way, in earlier sittings */
     double watched_best; /* early stopping and plateau: the best watched loss; infinity: none yet */
     int64_t since_best, plateau_since_best;
+    int64_t best_epoch; /* of the best weights; 0: none yet */
     double plateau_factor, plateau_best;
     bool finished; /* nothing left to do: all epochs, or stopped early */
     void **best;   /* the best weights, one block a variable; NULL without early stopping */

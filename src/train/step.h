@@ -4,7 +4,7 @@
 
 #include "train/trainer.h"
 
-/* A constant number, a reduction over everything, the sum of everything. */
+/* A constant number, a reduction over everything. */
 static inline kata_value kata__step_scalar(kata_graph *graph, double value) {
     return kata_graph_scalar(graph, KATA_F32, value);
 }
@@ -13,9 +13,9 @@ static inline kata_value kata__step_reduce(kata_graph *graph, const char *op, ka
     return KATA_NODE_WITH(graph, op, KATA_INPUTS(x), KATA_INT("keepdims", 0));
 }
 
-/* The sum of the losses of all raw outputs; adds the target inputs and that of the sample
- * weights. */
-kata_value kata__step_loss(struct kata__trainer *trainer, kata_graph *graph,
+/* The weighted sum of the losses of all raw outputs (float32); adds the target inputs and that of
+ * the sample weights. */
+kata_value kata__step_loss(const struct kata__trainer *trainer, kata_graph *graph,
                            const kata__program *program, const kata_value *raw);
 /* loss + sum over weights of l1 |w| + l2/2 w^2 (scratch-book-2 L5086-5092). */
 kata_value kata__step_penalties(kata_graph *graph, kata_value loss);

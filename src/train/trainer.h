@@ -4,9 +4,9 @@
 
 #include <kata/train.h>
 #include "nn/model.h"
+#include "train/optimizers.h"
 
-#define KATA__MAX_OUTPUTS 8 /* raw outputs of a model that is trained */
-#define KATA__MAX_SIZES 64  /* open sizes of a model that is run */
+#define KATA__MAX_SIZES 64 /* open sizes of a model that is run */
 
 typedef enum kata__program_kind {
     KATA__PROGRAM_NONE,
@@ -21,15 +21,16 @@ typedef struct kata__target_form {
 } kata__target_form;
 
 /* A bound graph with its session. Inputs in order: the model's, the targets (train, evaluate),
- * sample weights if `weighted`, then lr and t (train). Outputs: loss (train, evaluate), then the
- * outputs 0.. of the model (raw ones in train). */
+ * sample weights if `weighted`, then lr and t (train). Outputs: loss (train, evaluate), then those
+ * that are shown (evaluate) or raw (train) in float32, one for each loss, then (evaluate) the raw
+ * ones of those that are shown with an activation; a prediction has the model's. */
 typedef struct kata__program {
     kata__program_kind kind;
     int64_t batch;
     int64_t sizes[KATA__MAX_SIZES]; /* of the model's open sizes, in the graph's order */
     int n_sizes;
     bool weighted, profile;
-    kata__target_form targets[KATA__MAX_OUTPUTS];
+    kata__target_form targets[KATA_MAX_LOSSES];
     double
         scale[KATA_DATASET_TENSORS]; /* what an input's numbers are multiplied by on the way in */
     kata_graph *graph;
@@ -42,14 +43,26 @@ typedef struct kata__program {
 
 /* One optimiser state of one variable. */
 typedef struct kata__slot {
-    kata_variable *variable, *state[2];
+    kata_variable *variable, *state[KATA_MAX_STATES];
 } kata__slot;
+
+/* An output that has a loss. */
+typedef struct kata__output {
+    const kata_loss *loss; /* NULL: not known (a model that is not compiled) */
+    double weight;
+    double numbers[KATA_MAX_NUMBERS]; /* of the loss */
+    int raw, shown;                   /* which outputs of the model: what the loss takes, and what
+                                         people see; the same where there is no activation */
+} kata__output;
 
 struct kata__trainer {
     kata_model *model;
     kata_compile_options options; /* class_weights is a copy of ours */
     bool compiled;
-    int n_raw;         /* raw outputs (logits or numbers) */
+    int n_raw; /* outputs that have a loss */
+    kata__output outputs[KATA_MAX_LOSSES];
+    kata__rule rule; /* of the optimiser */
+    double rule_numbers[KATA_MAX_NUMBERS];
     kata_graph *state; /* owns the optimiser's variables */
     kata__slot *slots; /* for each trainable variable of the model */
     int n_slots;
@@ -61,12 +74,11 @@ struct kata__trainer {
 /* The trainer of a model, made if there is none yet; knows loss and raw outputs from the metadata.
  */
 kata_status kata__trainer_get(struct kata__trainer **out, kata_model *model);
-/* How many state arrays an optimiser keeps for each weight. */
-int kata__optimizer_states(kata_optimizer_kind kind);
-/* Defaults filled in. */
-kata_optimizer kata__optimizer_resolve(kata_optimizer optimizer);
-/* "kata:Adam" */
-const char *kata__optimizer_operator(kata_optimizer_kind kind);
+/* Outputs and their losses as the model's metadata say (outputs.c). */
+kata_status kata__outputs_read(struct kata__trainer *trainer);
+/* Puts the model's outputs in the order for the losses of trainer->outputs, and says so in its
+ * metadata. */
+kata_status kata__outputs_set(struct kata__trainer *trainer);
 
 /* The program of this kind and size, planned if there is none yet. `dataset` gives the targets'
  * form and the open sizes but for that of axis 0, which is the batch; NULL for PREDICT. */

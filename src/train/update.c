@@ -50,46 +50,89 @@ static void clip_norm(kata_graph *graph, kata_value *gradients, int n, double li
     }
 }
 
-static void add_update(kata_graph *graph, const kata_optimizer *o, kata__slot *slot, kata_value g,
-                       kata_value lr, kata_value t) {
-    kata_value inputs[6], outputs[3];
-    kata_attribute attributes[5];
-    int n_inputs = 0, n_attributes = 0, n_states = kata__optimizer_states(o->kind);
+/* One node of the rule's operator. */
+static void add_operator(const struct kata__trainer *trainer, kata_graph *graph, kata__slot *slot,
+                         kata_value g, kata_value lr, kata_value t) {
+    const kata__rule *rule = &trainer->rule;
+    const kata_optimizer *o = &trainer->options.optimizer;
+    kata_value inputs[KATA_MAX_STATES + 4], outputs[KATA_MAX_STATES + 1];
+    kata_attribute attributes[KATA_MAX_NUMBERS + 1];
+    int n_inputs = 0, n_attributes = 0;
     char name[256];
     inputs[n_inputs++] = kata_graph_use_variable(graph, slot->variable);
-    for (int k = 0; k < n_states; k++) {
+    for (int k = 0; k < rule->n_states; k++) {
         inputs[n_inputs++] = kata_graph_use_variable(graph, slot->state[k]);
     }
     inputs[n_inputs++] = g;
     inputs[n_inputs++] = lr;
-    switch (o->kind) {
-    case KATA_OPTIMIZER_MOMENTUM:
-    case KATA_OPTIMIZER_NESTEROV:
-        attributes[n_attributes++] = (kata_attribute)KATA_FLOAT("momentum", o->momentum);
-        break;
-    case KATA_OPTIMIZER_RMSPROP:
-        attributes[n_attributes++] = (kata_attribute)KATA_FLOAT("decay", o->decay);
-        attributes[n_attributes++] = (kata_attribute)KATA_FLOAT("epsilon", o->epsilon);
-        break;
-    case KATA_OPTIMIZER_ADAGRAD:
-        attributes[n_attributes++] = (kata_attribute)KATA_FLOAT("epsilon", o->epsilon);
-        break;
-    case KATA_OPTIMIZER_ADAM:
-    case KATA_OPTIMIZER_ADAMW:
+    if (rule->takes_step) {
         inputs[n_inputs++] = t;
-        attributes[n_attributes++] = (kata_attribute)KATA_FLOAT("beta1", o->beta1);
-        attributes[n_attributes++] = (kata_attribute)KATA_FLOAT("beta2", o->beta2);
-        attributes[n_attributes++] = (kata_attribute)KATA_FLOAT("epsilon", o->epsilon);
-        break;
-    default:
-        break;
+    }
+    for (int k = 0; rule->numbers != NULL && rule->numbers[k].name != NULL; k++) {
+        attributes[n_attributes++] =
+            (kata_attribute)KATA_FLOAT(rule->numbers[k].name, trainer->rule_numbers[k]);
     }
     if (o->weight_decay > 0 && slot->variable->decay) {
         attributes[n_attributes++] = (kata_attribute)KATA_FLOAT("weight_decay", o->weight_decay);
     }
     snprintf(name, sizeof name, "update/%.200s", slot->variable->name);
-    kata_graph_node_outputs(graph, name, kata__optimizer_operator(o->kind), inputs, n_inputs,
-                            attributes, n_attributes, outputs, 1 + n_states);
+    kata_graph_node_outputs(graph, name, o->rule->op, inputs, n_inputs, attributes, n_attributes,
+                            outputs, 1 + rule->n_states);
+}
+
+/* The nodes of a rule's own; made[] gets the new weight and states. */
+static void add_own(const struct kata__trainer *trainer, kata_graph *graph, kata__slot *slot,
+                    kata_value g, kata_value lr, kata_value t, kata_value *made) {
+    const kata_optimizer *o = &trainer->options.optimizer;
+    kata_value states[KATA_MAX_STATES];
+    char name[256];
+    for (int k = 0; k < trainer->rule.n_states; k++) {
+        states[k] = kata_graph_use_variable(graph, slot->state[k]);
+        made[1 + k] = states[k];
+    }
+    snprintf(name, sizeof name, "update/%.200s", slot->variable->name);
+    kata_graph_set_scope(graph, name);
+    made[0] = o->rule->build(
+        &(kata_update){.graph = graph,
+                       .weight = kata_graph_use_variable(graph, slot->variable),
+                       .gradient = g,
+                       .states = states,
+                       .lr = lr,
+                       .step = t,
+                       .weight_decay = slot->variable->decay ? o->weight_decay + 0.0 : 0,
+                       .numbers = trainer->rule_numbers,
+                       .new_states = made + 1});
+    kata_graph_set_scope(graph, NULL);
+}
+
+/* All new values are computed before the first is written, since nodes may read several. */
+static kata_status add_updates(const struct kata__trainer *trainer, kata_graph *graph,
+                               kata__slot *const *slots, const kata_value *gradients, int n,
+                               kata_value lr, kata_value t) {
+    const int step = KATA_MAX_STATES + 1;
+    kata_value *made = NULL;
+    if (trainer->options.optimizer.rule->op == NULL) {
+        made = kata__alloc_zero(graph->context, (size_t)(n * step), sizeof *made);
+        if (made == NULL) {
+            return KATA_OUT_OF_MEMORY;
+        }
+    }
+    for (int i = 0; i < n; i++) {
+        if (gradients[i].id != 0 && made == NULL) {
+            add_operator(trainer, graph, slots[i], gradients[i], lr, t);
+        } else if (gradients[i].id != 0) {
+            add_own(trainer, graph, slots[i], gradients[i], lr, t, made + i * step);
+        }
+    }
+    for (int i = 0; i < n && made != NULL; i++) {
+        for (int k = 0; k <= trainer->rule.n_states && gradients[i].id != 0; k++) {
+            kata_variable *variable = k == 0 ? slots[i]->variable : slots[i]->state[k - 1];
+            kata_value old = kata_graph_use_variable(graph, variable);
+            KATA_NODE(graph, "kata:Assign", KATA_INPUTS(old, made[i * step + k]));
+        }
+    }
+    kata__free(graph->context, made);
+    return KATA_OK;
 }
 
 static kata_status add_training(struct kata__trainer *trainer, kata_graph *graph, kata_value loss,
@@ -123,11 +166,7 @@ static kata_status add_training(struct kata__trainer *trainer, kata_graph *graph
     if (options->clip_norm > 0) {
         clip_norm(graph, gradients, n, options->clip_norm);
     }
-    for (int i = 0; i < n; i++) {
-        if (gradients[i].id != 0) {
-            add_update(graph, &options->optimizer, slots[i], gradients[i], lr, t);
-        }
-    }
+    KATA__TRY(add_updates(trainer, graph, slots, gradients, n, lr, t));
     return graph->status == KATA_OK ? KATA_OK
                                     : kata_fail(graph->status, "%s", kata_graph_message(graph));
 }

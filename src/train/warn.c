@@ -42,8 +42,8 @@ void kata__warn_unscaled(const kata__run *run) {
  * learnt nothing: entropy of the shares = -sum p log p. */
 void kata__warn_constant(const kata__run *run, double loss) {
     const kata_dataset *d = run->train;
-    if (run->trainer->options.loss != KATA_SOFTMAX_CROSS_ENTROPY || d->n_classes < 2 ||
-        d->n_classes > 4096 || kata_dtype_is_float(d->targets[0].dtype) ||
+    if (run->trainer->outputs[0].loss != KATA_SOFTMAX_CROSS_ENTROPY || run->trainer->n_raw > 1 ||
+        d->n_classes < 2 || d->n_classes > 4096 || kata_dtype_is_float(d->targets[0].dtype) ||
         run->trainer->options.label_smoothing > 0 || run->trainer->options.n_class_weights > 0) {
         return;
     }

@@ -118,7 +118,7 @@ before=$(cksum <good/model.onnx)
 check 2 "holds a run already" train --data idx --out good
 mkdir other && : >other/file
 check 2 "holds other files" train --data idx --out other
-check 2 "cannot be given with --resume" train --resume good --epochs 5
+check 2 "cannot be given with --resume" train --resume good --lr 0.5
 [ "$before" = "$(cksum <good/model.onnx)" ] || { echo "FAILED: good/model.onnx changed"; failures=$((failures + 1)); }
 [ -e run ] && { echo "FAILED: a run folder was made though nothing could be trained"; failures=$((failures + 1)); }
 

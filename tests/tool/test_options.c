@@ -101,7 +101,7 @@ static void flags_are_read(void **state) {
                 s.early_stopping.patience == 2);
     assert_true(s.augment.shift == 2 && s.augment.flip && s.augment.crop == 4);
     assert_true(s.hidden[0] == 5 && s.hidden[1] == 6 && s.hidden[2] == 0);
-    assert_int_equal(s.optimizer.kind, KATA_OPTIMIZER_NESTEROV);
+    assert_int_equal(s.rule, KATA_OPTIMIZER_AT_nesterov);
     static const char *const bad[] = {"--lr nan",
                                       "--lr",
                                       "--lr --quiet",

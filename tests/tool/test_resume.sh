@@ -75,9 +75,10 @@ for delay in 0.1 0.3 0.2 0.4 0.15 0.35 0.25 0.5; do
     sleep $delay
     kill -KILL $pid 2>/dev/null && kills=$((kills + 1))
     wait $pid 2>/dev/null
-    if [ -e killed/kata.yaml ]; then
+    if [ -e killed/checkpoint.safetensors ]; then
         "$kata" train --resume killed --quiet >/dev/null 2>&1 &
     else
+        rm -rf killed
         "$kata" train $settings --out killed --quiet >/dev/null 2>&1 &
     fi
     pid=$!
@@ -85,6 +86,26 @@ done
 wait $pid || fail "resuming after SIGKILL"
 [ "$(hash_of killed)" = "$hash" ] || fail "a run that was killed $kills times ends on other weights"
 grep -q "weights hash" killed/report.html || fail "no report after SIGKILL"
+
+# a run without its checkpoint is not begun anew in silence
+"$kata" train --data idx --model two-layer --epochs 2 --batch 50 --seed 7 --out longer --quiet >/dev/null || fail "training two-layer"
+cp -r longer bare && rm bare/checkpoint.safetensors
+"$kata" train --resume bare --quiet >/dev/null 2>err && fail "a run without checkpoint is resumed"
+grep -q "there is no checkpoint bare/checkpoint.safetensors to go on from" err || fail "a missing checkpoint is not named"
+
+# a finished run goes on, optimiser state and all, as if it had been longer from the start
+"$kata" train --resume longer --epochs 4 --quiet >/dev/null || fail "going on with a finished run"
+"$kata" train --data idx --model two-layer --epochs 4 --batch 50 --seed 7 --out four --quiet >/dev/null
+[ "$(hash_of longer)" = "$(hash_of four)" ] || fail "2 epochs and 2 more are not 4"
+[ "$(wc -l <longer/history.jsonl)" -eq 4 ] || fail "the history of a longer run has not 4 lines"
+grep -q "epochs: 4" longer/kata.yaml || fail "kata.yaml does not say the new number of epochs"
+"$kata" train --resume longer --lr 0.1 --quiet >/dev/null 2>err && fail "another learning rate is taken"
+
+# early stopping says that it stopped, why, and what stays
+"$kata" train --data idx --model two-layer --epochs 50 --batch 50 --seed 7 --early-stopping 1 --min-delta 1 \
+    --out early >/dev/null 2>err || fail "early stopping"
+grep -q "early stopping after epoch .*: the validation loss has not been below .* by more than 1 for 1 epoch; the weights of epoch .* stay" err ||
+    fail "early stopping says nothing"
 
 # two programs on one run
 "$kata" train $settings --out twice --quiet >/dev/null 2>&1 &

@@ -153,7 +153,7 @@ static kata_model *smooth(kata_context *context) {
     x = kata_multiply(m, x, kata_dense(m, x, .units = 17, .activation = KATA_ELU));
     kata_output(m, kata_dense(m, x, .units = 3));
     assert_ok(kata_compile(m, .loss = KATA_HUBER, .optimizer = kata_adamw(.lr = 0.01), .seed = 5,
-                           .clip_value = 0.1, .huber_delta = 0.25));
+                           .clip_value = 0.1, .loss_numbers = {{"delta", 0.25}}));
     return m;
 }
 

@@ -57,9 +57,9 @@ static void test_every_optimizer_learns(void **state) {
     kata_context *context = kata_context_default();
     kata_data data = digits(context, 2000, 500);
     const double rates[] = {0.1, 0.02, 0.02, 0.02, 0.001, 0.002, 0.002};
-    for (int kind = 0; kind < KATA_OPTIMIZER_COUNT; kind++) {
+    for (int i = 0; kata_optimizer_at(i) != NULL; i++) {
         kata_model *m = network(context, "mlp");
-        kata_optimizer optimizer = {.kind = (kata_optimizer_kind)kind, .lr = rates[kind]};
+        kata_optimizer optimizer = {.rule = kata_optimizer_at(i), .lr = rates[i]};
         kata_history_row rows[4];
         assert_int_equal(
             kata_compile(m, .loss = KATA_SOFTMAX_CROSS_ENTROPY, .optimizer = optimizer, .seed = 1),
@@ -68,8 +68,8 @@ static void test_every_optimizer_learns(void **state) {
                                   .rows = rows, .n_rows = 4),
                          KATA_OK);
         if (!(rows[3].loss < 0.6 * rows[0].loss && rows[3].val_accuracy > 0.7)) {
-            fail_msg("%s: loss %g to %g, accuracy %g", kata_optimizer_name(optimizer.kind),
-                     rows[0].loss, rows[3].loss, rows[3].val_accuracy);
+            fail_msg("%s: loss %g to %g, accuracy %g", optimizer.rule->name, rows[0].loss,
+                     rows[3].loss, rows[3].val_accuracy);
         }
         kata_model_free(m);
     }
@@ -132,7 +132,8 @@ static void test_rescaled_input(void **state) {
  * (4,64). */
 static void test_regression_losses(void **state) {
     (void)state;
-    const kata_loss losses[] = {KATA_MEAN_SQUARED_ERROR, KATA_MEAN_ABSOLUTE_ERROR, KATA_HUBER};
+    const kata_loss *const losses[] = {KATA_MEAN_SQUARED_ERROR, KATA_MEAN_ABSOLUTE_ERROR,
+                                       KATA_HUBER};
     float x[4] = {0.25F, 0.5F, 0.75F, 1}, y[4] = {1 / 64.0F, 8 / 64.0F, 27 / 64.0F, 1};
     kata_context *context = kata_context_default();
     kata_dataset *d;
@@ -155,7 +156,7 @@ static void test_regression_losses(void **state) {
         kata_evaluation e;
         assert_int_equal(kata_evaluate(m, d, &e), KATA_OK);
         if (kata_regression_mean_absolute_error(&e.regression) > 0.02) {
-            fail_msg("%s leaves an error of %g", kata_loss_name(losses[i]),
+            fail_msg("%s leaves an error of %g", losses[i]->name,
                      kata_regression_mean_absolute_error(&e.regression));
         }
         kata_evaluation_free(&e);
