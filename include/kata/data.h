@@ -111,9 +111,11 @@ typedef struct kata_augment {
     int cut_out;          /* blank a random square of this side */
 } kata_augment;
 
-/* A decoded picture: 8 bits a channel, row by row, channels interleaved. */
+/* A decoded picture: 8 bits a channel, row by row, channels interleaved; turned as its EXIF
+ * orientation says. Alpha is laid over white, or over black where on white nothing would be seen.
+ */
 typedef struct kata_picture {
-    int width, height, channels; /* 1 grey, 3 RGB (alpha is laid over white when decoding) */
+    int width, height, channels; /* 1 grey, 3 RGB */
     uint8_t *pixels;             /* of the context */
     kata_context *context;
 } kata_picture;
@@ -124,8 +126,8 @@ KATA_API kata_status kata_picture_decode(kata_picture *out, kata_context *contex
 KATA_API kata_status kata_picture_read(kata_picture *out, kata_context *context, const char *path);
 /* Any picture of one digit -> 28x28 as MNIST has it: grey, light ink on black (dark-on-light is
  * found and inverted), background removed, the ink's box scaled to fit 20x20, centred by its centre
- * of mass. A picture that already is 28x28, light on black is taken as it is. KATA_INVALID if it is
- * blank. */
+ * of mass. Of a sheet of paper on a table only what is on the sheet counts. A picture that already
+ * is 28x28, light on black is taken as it is. KATA_INVALID if it is blank. */
 KATA_API kata_status kata_picture_to_digit(const kata_picture *picture, uint8_t out[28 * 28]);
 /* Area/bilinear resize to (channels, height, width) uint8, as model input. */
 KATA_API kata_status kata_picture_to_planes(const kata_picture *picture, int channels, int height,

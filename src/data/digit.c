@@ -24,6 +24,9 @@ static const double thin_stroke = 1.4, normal_stroke = 2.0;
  * enlarged 3 to 8 times is the same within 5 %. */
 static const float faintest = 0.2f;
 
+/* A digit is at least this part of the longer side of the sheet that it is written on. */
+static const double smallest_on_sheet = 0.05;
+
 /* ------------------------------------------------------------------ colour to grey */
 
 /* Grey = axis . (R,G,B): along which the picture's colours differ most, so that yellow ink on white
@@ -221,22 +224,156 @@ static kata_status place(const kata__plane *plane, uint8_t out[SIDE * SIDE]) {
     return KATA_OK;
 }
 
-/* The part of the picture around the ink's box that was found in the reduced picture. */
-static kata__area part_around(const kata__ink *ink, const kata__plane *reduced,
-                              const kata_picture *picture) {
-    double scale_x = (double)picture->width / reduced->width;
-    double scale_y = (double)picture->height / reduced->height;
-    int longer = ink->width > ink->height ? ink->width : ink->height;
-    double margin = 0.3 * longer + 2;
-    int left = (int)floor((ink->left - margin) * scale_x);
-    int top = (int)floor((ink->top - margin) * scale_y);
-    int right = (int)ceil((ink->left + ink->width + margin) * scale_x);
-    int bottom = (int)ceil((ink->top + ink->height + margin) * scale_y);
-    left = left > 0 ? left : 0;
-    top = top > 0 ? top : 0;
+/* ------------------------------------------------------------------ where to look */
+
+/* A part of the picture, as grey levels, and what of it is to be looked at. */
+struct view {
+    kata__area area;
+    kata__plane plane, mask; /* the mask is empty where all is to be looked at */
+};
+
+static void free_view(struct view *view) {
+    kata__plane_free(&view->plane);
+    kata__plane_free(&view->mask);
+}
+
+static const kata__plane *mask_of(const struct view *view) {
+    return view->mask.value == NULL ? NULL : &view->mask;
+}
+
+/* The part of the picture that lies in a box of the view, `margin` of the view's pixels wider. */
+static kata__area part_of(const struct view *view, const kata_picture *picture, int left, int top,
+                          int width, int height, double margin) {
+    double scale_x = (double)view->area.width / view->plane.width;
+    double scale_y = (double)view->area.height / view->plane.height;
+    int x = view->area.left + (int)floor((left - margin) * scale_x);
+    int y = view->area.top + (int)floor((top - margin) * scale_y);
+    int right = view->area.left + (int)ceil((left + width + margin) * scale_x);
+    int bottom = view->area.top + (int)ceil((top + height + margin) * scale_y);
+    x = x > 0 ? x : 0;
+    y = y > 0 ? y : 0;
     right = right < picture->width ? right : picture->width;
     bottom = bottom < picture->height ? bottom : picture->height;
-    return (kata__area){left, top, right - left, bottom - top};
+    return (kata__area){x, y, right - x, bottom - y};
+}
+
+/* The mask of one view as seen in another. */
+static kata_status carry_mask(struct view *to, const struct view *from) {
+    if (from->mask.value == NULL) {
+        return KATA_OK;
+    }
+    KATA__TRY(kata__plane_new(&to->mask, from->mask.context, to->plane.height, to->plane.width));
+    for (int y = 0; y < to->plane.height; y++) {
+        double at_y = to->area.top + (y + 0.5) * to->area.height / to->plane.height;
+        int v = (int)floor((at_y - from->area.top) * from->plane.height / from->area.height);
+        for (int x = 0; x < to->plane.width; x++) {
+            double at_x = to->area.left + (x + 0.5) * to->area.width / to->plane.width;
+            int u = (int)floor((at_x - from->area.left) * from->plane.width / from->area.width);
+            bool in = u >= 0 && v >= 0 && u < from->plane.width && v < from->plane.height;
+            to->mask.value[(size_t)y * (size_t)to->plane.width + (size_t)x] =
+                in ? from->mask.value[(size_t)v * (size_t)from->plane.width + (size_t)u] : 0;
+        }
+    }
+    return KATA_OK;
+}
+
+/* The view becomes that of another area. */
+static kata_status move_view(struct view *view, const kata_picture *picture, const kata__area *area,
+                             struct colour_axis *axis, bool find_axis) {
+    struct view next = {.area = *area};
+    kata_status status = look(&next.plane, picture, area, axis, find_axis);
+    if (status == KATA_OK) {
+        status = carry_mask(&next, view);
+    }
+    if (status != KATA_OK) {
+        free_view(&next);
+        return status;
+    }
+    free_view(view);
+    *view = next;
+    return KATA_OK;
+}
+
+static kata_status whole_view(struct view *view, const kata_picture *picture,
+                              struct colour_axis *axis) {
+    *view = (struct view){.area = {0, 0, picture->width, picture->height}};
+    return look(&view->plane, picture, &view->area, axis, true);
+}
+
+static kata__area box_of_mask(const struct view *view, const kata_picture *picture) {
+    const kata__plane *mask = &view->mask;
+    int left = mask->width, top = mask->height, right = -1, bottom = -1;
+    for (int y = 0; y < mask->height; y++) {
+        for (int x = 0; x < mask->width; x++) {
+            if (mask->value[(size_t)y * (size_t)mask->width + (size_t)x] > 0.5f) {
+                left = x < left ? x : left;
+                right = x > right ? x : right;
+                top = y < top ? y : top;
+                bottom = y > bottom ? y : bottom;
+            }
+        }
+    }
+    return part_of(view, picture, left, top, right - left + 1, bottom - top + 1, 0);
+}
+
+/* ------------------------------------------------------------------ the whole way */
+
+/* From a view to the digit in it: the ink is found, looked at closely and found again. */
+static kata_status read_view(struct view *view, const kata_picture *picture,
+                             struct colour_axis *axis, kata__ink *ink, uint8_t out[SIDE * SIDE]) {
+    KATA__TRY(kata__ink_find(&view->plane, mask_of(view), ink));
+    int longer = ink->width > ink->height ? ink->width : ink->height;
+    kata__area area =
+        part_of(view, picture, ink->left, ink->top, ink->width, ink->height, 0.3 * longer + 2);
+    kata__ink close = {.sign = ink->sign};
+    KATA__TRY(move_view(view, picture, &area, axis, false));
+    KATA__TRY(kata__ink_find(&view->plane, mask_of(view), &close));
+    KATA__TRY(widen_thin_strokes(&view->plane));
+    return place(&view->plane, out);
+}
+
+enum { SHEETS = 2 }; /* a sheet on a board on a table */
+
+static kata_status read_parts(struct view *view, const kata_picture *picture,
+                              struct colour_axis *axis, int depth, kata__ink *ink,
+                              uint8_t out[SIDE * SIDE]);
+
+/* The digit on the sheet that the mask of the view leaves. *read stays false if nothing that could
+ * be one is there: then it was no sheet, but a solid figure. */
+static kata_status read_sheet(struct view *view, const kata_picture *picture, int depth, bool *read,
+                              kata__ink *ink, uint8_t out[SIDE * SIDE]) {
+    struct colour_axis axis;
+    kata__area area = box_of_mask(view, picture);
+    *read = false;
+    KATA__TRY(move_view(view, picture, &area, &axis, true));
+    int side = view->plane.width > view->plane.height ? view->plane.width : view->plane.height;
+    kata_status status = read_parts(view, picture, &axis, depth, ink, out);
+    if (status == KATA_INVALID) {
+        return KATA_OK; /* nothing is on it */
+    }
+    int longer = ink->width > ink->height ? ink->width : ink->height;
+    *read = status == KATA_OK && longer >= smallest_on_sheet * side;
+    return status;
+}
+
+static kata_status read_parts(struct view *view, const kata_picture *picture,
+                              struct colour_axis *axis, int depth, kata__ink *ink,
+                              uint8_t out[SIDE * SIDE]) {
+    struct view sheet = {.area = view->area,
+                         .plane = {.width = view->plane.width, .height = view->plane.height}};
+    bool found = false, read = false;
+    if (depth < SHEETS) {
+        KATA__TRY(kata__sheet_find(&sheet.mask, &found, &view->plane, mask_of(view)));
+    }
+    if (found) {
+        kata_status status = read_sheet(&sheet, picture, depth + 1, &read, ink, out);
+        free_view(&sheet);
+        KATA__TRY(status);
+    }
+    if (!read) {
+        *ink = (kata__ink){.sign = 0};
+    }
+    return read ? KATA_OK : read_view(view, picture, axis, ink, out);
 }
 
 kata_status kata_picture_to_digit(const kata_picture *picture, uint8_t out[28 * 28]) {
@@ -247,38 +384,23 @@ kata_status kata_picture_to_digit(const kata_picture *picture, uint8_t out[28 * 
                          "pixels, a context, and 1 or 3 channels",
                          picture->width, picture->height, picture->channels);
     }
+    uint8_t image[SIDE * SIDE];
     if (picture->width == SIDE && picture->height == SIDE) {
-        uint8_t image[SIDE * SIDE];
         grey_row(picture, image);
         if (is_ready(image)) {
             memcpy(out, image, sizeof image);
             return KATA_OK;
         }
     }
-    kata__plane plane = {.context = NULL};
-    kata__area area = {0, 0, picture->width, picture->height};
+    struct view view = {.plane = {.context = NULL}};
     struct colour_axis axis;
-    kata__ink ink = {.sign = 0};
-    KATA__TRY(look(&plane, picture, &area, &axis, true));
-    kata_status status = kata__ink_find(&plane, &ink);
+    kata__ink ink;
+    kata_status status = whole_view(&view, picture, &axis);
     if (status == KATA_OK) {
-        area = part_around(&ink, &plane, picture);
-        kata__plane_free(&plane);
-        status = look(&plane, picture, &area, &axis, false);
+        status = read_parts(&view, picture, &axis, 0, &ink, image);
     }
-    if (status == KATA_OK) {
-        status = kata__ink_find(&plane, &ink);
-    }
-    if (status == KATA_OK) {
-        status = widen_thin_strokes(&plane);
-    }
-    uint8_t image[SIDE * SIDE];
-    if (status == KATA_OK) {
-        status = place(&plane, image);
-    }
-    kata__plane_free(&plane);
-    if (status == KATA_OK) {
-        memcpy(out, image, sizeof image);
-    }
-    return status;
+    free_view(&view);
+    KATA__TRY(status);
+    memcpy(out, image, sizeof image);
+    return KATA_OK;
 }

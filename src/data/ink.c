@@ -12,6 +12,9 @@ enum { TERMS = 6, SAMPLES_A_SIDE = 40, SAMPLES = SAMPLES_A_SIDE * SAMPLES_A_SIDE
  */
 static const float least_contrast = 12;
 
+/* Of a stroke's width: how far the soft edge of ink reaches. */
+static const float soft_reach = 1.5f;
+
 kata_status kata__plane_new(kata__plane *out, kata_context *context, int height, int width) {
     float *value = kata__alloc_zero(context, (size_t)height * (size_t)width, sizeof *value);
     if (value == NULL) {
@@ -87,8 +90,24 @@ static float axis_position(int i, int n) {
     return n > 1 ? 2 * (float)i / (float)(n - 1) - 1 : 0;
 }
 
+static bool is_masked(const kata__plane *mask, int x, int y) {
+    return mask != NULL && mask->value[(size_t)y * (size_t)mask->width + (size_t)x] < 0.5f;
+}
+
+/* Is the place outside the picture or what the mask leaves of it? */
+static bool is_outside(const kata__plane *plane, const kata__plane *mask, int x, int y) {
+    return x < 0 || y < 0 || x >= plane->width || y >= plane->height || is_masked(mask, x, y);
+}
+
+/* Is the border, that of the picture or of what the mask leaves, less than `margin` away? */
+static bool is_near_border(const kata__plane *plane, const kata__plane *mask, int x, int y,
+                           int margin) {
+    return is_outside(plane, mask, x - margin, y) || is_outside(plane, mask, x + margin, y) ||
+           is_outside(plane, mask, x, y - margin) || is_outside(plane, mask, x, y + margin);
+}
+
 /* A grid of at most 40 x 40 points; those within a twentieth of the border are marked. */
-static void take_points(struct fit *fit, const kata__plane *plane) {
+static void take_points(struct fit *fit, const kata__plane *plane, const kata__plane *mask) {
     int n_x = plane->width < SAMPLES_A_SIDE ? plane->width : SAMPLES_A_SIDE;
     int n_y = plane->height < SAMPLES_A_SIDE ? plane->height : SAMPLES_A_SIDE;
     int shorter = plane->width < plane->height ? plane->width : plane->height;
@@ -98,11 +117,13 @@ static void take_points(struct fit *fit, const kata__plane *plane) {
         int y = n_y > 1 ? (int)((int64_t)j * (plane->height - 1) / (n_y - 1)) : 0;
         for (int i = 0; i < n_x; i++) {
             int x = n_x > 1 ? (int)((int64_t)i * (plane->width - 1) / (n_x - 1)) : 0;
+            if (is_masked(mask, x, y)) {
+                continue;
+            }
             struct point *point = &fit->point[fit->n++];
             set_terms(point->term, axis_position(x, plane->width), axis_position(y, plane->height));
             point->value = plane->value[(size_t)y * (size_t)plane->width + (size_t)x];
-            point->border = x < margin || y < margin || x >= plane->width - margin ||
-                            y >= plane->height - margin;
+            point->border = is_near_border(plane, mask, x, y, margin);
             fit->n_border += point->border;
         }
     }
@@ -184,8 +205,8 @@ static void refit(struct fit *fit, bool border_only, float deviation) {
 }
 
 /* First the border, which is background for the most part, then all points that go with it. */
-static void fit_background(struct fit *fit, const kata__plane *plane) {
-    take_points(fit, plane);
+static void fit_background(struct fit *fit, const kata__plane *plane, const kata__plane *mask) {
+    take_points(fit, plane, mask);
     int n = 0;
     for (int i = 0; i < fit->n; i++) {
         if (fit->point[i].border) {
@@ -214,7 +235,8 @@ struct levels {
     float threshold;
 };
 
-static void subtract_background(kata__plane *plane, const struct fit *fit) {
+static void subtract_background(kata__plane *plane, const kata__plane *mask,
+                                const struct fit *fit) {
     const double *c = fit->coefficient;
     for (int y = 0; y < plane->height; y++) {
         float *row = plane->value + (size_t)y * (size_t)plane->width;
@@ -222,7 +244,7 @@ static void subtract_background(kata__plane *plane, const struct fit *fit) {
         double c0 = c[0] + c[2] * v + c[5] * v * v, c1 = c[1] + c[4] * v;
         for (int x = 0; x < plane->width; x++) {
             double u = (double)axis_position(x, plane->width);
-            row[x] -= (float)(c0 + c1 * u + c[3] * u * u);
+            row[x] = is_masked(mask, x, y) ? 0 : row[x] - (float)(c0 + c1 * u + c[3] * u * u);
         }
     }
 }
@@ -412,9 +434,28 @@ static void choose_pieces(struct pieces *pieces, struct piece *box) {
     }
 }
 
-/* Clears all but the kept pieces and the softer ink that is connected with them. */
-static void keep_chosen(struct pieces *pieces, kata__plane *plane, float noise) {
-    int n = plane->width * plane->height;
+/* The mean stroke width of the kept pieces: twice the area over the length of the outline. */
+static double kept_width(const struct pieces *pieces, int width, int height) {
+    int64_t area = 0, edges = 0;
+    for (int i = 0; i < width * height; i++) {
+        int x = i % width;
+        if (pieces->label[i] > 0) {
+            area++;
+            edges += (x == 0 || pieces->label[i - 1] <= 0) +
+                     (x == width - 1 || pieces->label[i + 1] <= 0) +
+                     (i < width || pieces->label[i - width] <= 0) +
+                     (i >= width * (height - 1) || pieces->label[i + width] <= 0);
+        }
+    }
+    return edges == 0 ? 0 : 2 * (double)area / ((double)edges * 0.785398163);
+}
+
+/* Clears all but the kept pieces and the softer ink around them, no farther away than a stroke is
+ * wide: the lines of ruled paper are soft as well and go on from there. */
+static kata_status keep_chosen(struct pieces *pieces, kata__plane *plane, float noise) {
+    int width = plane->width, height = plane->height, n = width * height;
+    kata__plane distance;
+    KATA__TRY(kata__plane_new(&distance, plane->context, height, width));
     /* Pixels of pieces that go are walls (-1); those that stay are flooded outwards to softer ink.
      */
     for (int i = 0; i < n; i++) {
@@ -422,7 +463,16 @@ static void keep_chosen(struct pieces *pieces, kata__plane *plane, float noise) 
         if (number > 0 && !pieces->piece[number - 1].kept) {
             pieces->label[i] = -1;
         }
+        distance.value[i] = pieces->label[i] > 0 ? 0 : 1e9f;
     }
+    float reach = (float)kept_width(pieces, width, height) * soft_reach + 1;
+    kata__distances(distance.value, width, height);
+    for (int i = 0; i < n; i++) {
+        if (distance.value[i] > reach && pieces->label[i] == 0) {
+            pieces->label[i] = -1;
+        }
+    }
+    kata__plane_free(&distance);
     int soft = (int)pieces->n + 1;
     for (int i = 0; i < n; i++) {
         if (pieces->label[i] > 0 && pieces->label[i] != soft) {
@@ -434,10 +484,23 @@ static void keep_chosen(struct pieces *pieces, kata__plane *plane, float noise) 
             plane->value[i] = 0;
         }
     }
+    return KATA_OK;
 }
 
-static kata_status find_main(struct pieces *pieces, kata__plane *plane, const struct levels *levels,
-                             kata__ink *ink) {
+/* Pieces that reach what the mask hides come in from there, as those at the picture's border do. */
+static void mark_at_mask(struct pieces *pieces, const kata__plane *mask) {
+    for (int y = 0; mask != NULL && y < mask->height; y++) {
+        for (int x = 0; x < mask->width; x++) {
+            int number = pieces->label[y * mask->width + x];
+            if (number > 0 && is_near_border(mask, mask, x, y, 1)) {
+                pieces->piece[number - 1].border = true;
+            }
+        }
+    }
+}
+
+static kata_status find_main(struct pieces *pieces, kata__plane *plane, const kata__plane *mask,
+                             const struct levels *levels, kata__ink *ink) {
     size_t n = (size_t)plane->width * (size_t)plane->height;
     pieces->label = kata__alloc_zero(pieces->context, n, sizeof *pieces->label);
     pieces->stack = kata__alloc(pieces->context, n, sizeof *pieces->stack);
@@ -449,9 +512,10 @@ static kata_status find_main(struct pieces *pieces, kata__plane *plane, const st
         return kata_fail(KATA_INVALID, "the picture is blank: no ink stands out from its "
                                        "background");
     }
+    mark_at_mask(pieces, mask);
     struct piece box;
     choose_pieces(pieces, &box);
-    keep_chosen(pieces, plane, levels->noise);
+    KATA__TRY(keep_chosen(pieces, plane, levels->noise));
     ink->left = box.left;
     ink->top = box.top;
     ink->width = box.right - box.left + 1;
@@ -459,13 +523,13 @@ static kata_status find_main(struct pieces *pieces, kata__plane *plane, const st
     return KATA_OK;
 }
 
-kata_status kata__ink_find(kata__plane *plane, kata__ink *ink) {
+kata_status kata__ink_find(kata__plane *plane, const kata__plane *mask, kata__ink *ink) {
     struct fit *fit = kata__alloc(plane->context, 1, sizeof *fit);
     if (fit == NULL) {
         return KATA_OUT_OF_MEMORY;
     }
-    fit_background(fit, plane);
-    subtract_background(plane, fit);
+    fit_background(fit, plane, mask);
+    subtract_background(plane, mask, fit);
     float noise = fit->noise;
     kata__free(plane->context, fit);
     if (ink->sign == 0) {
@@ -484,7 +548,7 @@ kata_status kata__ink_find(kata__plane *plane, kata__ink *ink) {
                          (double)levels.ink, (double)least_contrast);
     }
     struct pieces pieces = {.context = plane->context};
-    kata_status status = find_main(&pieces, plane, &levels, ink);
+    kata_status status = find_main(&pieces, plane, mask, &levels, ink);
     kata__free(plane->context, pieces.piece);
     kata__free(plane->context, pieces.label);
     kata__free(plane->context, pieces.stack);
@@ -520,7 +584,7 @@ double kata__ink_stroke_width(const kata__plane *plane) {
 }
 
 /* Distance to the nearest inked pixel, by two sweeps with steps 1 and sqrt(2) (Borgefors 1986). */
-static void sweep_distances(float *distance, int width, int height) {
+void kata__distances(float *distance, int width, int height) {
     static const float straight = 1, slanted = 1.3507f; /* least greatest error of the two */
     for (int pass = 0; pass < 2; pass++) {
         int step = pass == 0 ? -1 : 1;
@@ -553,7 +617,7 @@ kata_status kata__ink_widen(kata__plane *plane, double radius) {
     for (size_t i = 0; i < n; i++) {
         distance.value[i] = plane->value[i] > inked ? 0 : 1e9f;
     }
-    sweep_distances(distance.value, plane->width, plane->height);
+    kata__distances(distance.value, plane->width, plane->height);
     for (size_t i = 0; i < n; i++) {
         float cover = (float)radius + 0.5f - distance.value[i];
         cover = cover > 1 ? 1 : cover > 0 ? cover : 0;

@@ -21,11 +21,23 @@ typedef struct kata__ink {
     int left, top, width, height; /* the ink's box */
 } kata__ink;
 
+/* Looks for a sheet of paper that lies on a table: a large, solid, four-cornered piece that stands
+ * out from what is at the picture's border. *found, and *inside (1 on the sheet but for its rim, 0
+ * elsewhere; of the plane's size, to be freed) if there is one. Only what `mask` leaves (NULL: all)
+ * is looked at. Whether anything is written on it is not asked. */
+kata_status kata__sheet_find(kata__plane *inside, bool *found, const kata__plane *plane,
+                             const kata__plane *mask);
+
 /* Replaces grey levels (0..255) by ink, 0 (background) to 1: the background, a surface of second
  * order, is fitted and subtracted; what stands out from it in its darker or lighter half is ink;
  * the main piece and the pieces that belong to it stay, specks and what comes in from the border
- * go. `ink->sign` is used if it is not 0, else found. KATA_INVALID if nothing stands out. */
-kata_status kata__ink_find(kata__plane *plane, kata__ink *ink);
+ * go. `ink->sign` is used if it is not 0, else found. Only what `mask` leaves (1; NULL: all) is
+ * looked at. KATA_INVALID if nothing stands out. */
+kata_status kata__ink_find(kata__plane *plane, const kata__plane *mask, kata__ink *ink);
+
+/* Distances of pixels to the nearest that holds 0, in *distance: 0 there, large numbers elsewhere.
+ */
+void kata__distances(float *distance, int width, int height);
 
 /* Widens strokes by `radius` pixels. */
 kata_status kata__ink_widen(kata__plane *plane, double radius);

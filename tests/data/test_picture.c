@@ -214,6 +214,68 @@ static void test_recovers_digits(void **state) {
     assert_true(mean_ink > 20);
 }
 
+/* A digit on a sheet of paper on a table. The sheet is turned by `angle`, narrower at its far side
+ * by `taper` and may be cut off by the picture. */
+struct scene {
+    const char *name;
+    int table, paper, ink;
+    double angle, taper, size; /* radians; of the sheet's width; of the picture's sides */
+};
+
+static kata_picture put_on_table(const uint8_t image[PIXELS], const struct scene *s) {
+    kata_picture out = new_picture(context, 420, 360, 1, 0);
+    double c = cos(s->angle), k = sin(s->angle), half_x = 210 * s->size, half_y = 180 * s->size;
+    double side = 1.1 * half_y;
+    for (int y = 0; y < out.height; y++) {
+        for (int x = 0; x < out.width; x++) {
+            double u = (x - 210) * c + (y - 180) * k, v = (y - 180) * c - (x - 210) * k;
+            u /= 1 + s->taper * v / half_y;
+            bool on = fabs(u) <= half_x && fabs(v) <= half_y;
+            int column = (int)floor(u / side * SIDE + SIDE / 2.0);
+            int row = (int)floor(v / side * SIDE + SIDE / 2.0);
+            bool in = column >= 0 && row >= 0 && column < SIDE && row < SIDE && on;
+            double cover = in ? image[row * SIDE + column] / 255.0 : 0;
+            double light = 1 - 0.2 * x / out.width;
+            double level = on ? s->paper + (s->ink - s->paper) * cover : s->table;
+            out.pixels[y * out.width + x] =
+                (uint8_t)lround(fmin(255, level * light + 3 + noise(3)));
+        }
+    }
+    return out;
+}
+
+/* The sheet's edge is not ink. */
+static void test_sheet_on_table(void **state) {
+    (void)state;
+    static const struct scene scenes[] = {
+        {"dark table", 40, 230, 30, 0, 0, 0.75},    {"light table", 250, 190, 30, 0, 0, 0.75},
+        {"turned", 40, 230, 30, 0.3, 0, 0.7},       {"small", 60, 220, 30, 0.1, 0, 0.35},
+        {"perspective", 50, 230, 30, 0, 0.15, 0.7}, {"pencil", 40, 230, 140, 0, 0, 0.75},
+        {"slate", 190, 40, 230, 0.1, 0, 0.75},
+    };
+    for (size_t k = 0; k < sizeof scenes / sizeof scenes[0]; k++) {
+        double sum = 0;
+        for (int i = 0; i < 12; i++) {
+            uint8_t image[PIXELS], found[PIXELS], alone[PIXELS];
+            kata__digits_draw(11, (uint64_t)i, image);
+            /* The same sheet without a table around it. */
+            struct scene bare = scenes[k];
+            bare.table = bare.paper;
+            kata_picture on_table = put_on_table(image, &scenes[k]);
+            kata_picture on_paper = put_on_table(image, &bare);
+            assert_ok(kata_picture_to_digit(&on_table, found));
+            assert_ok(kata_picture_to_digit(&on_paper, alone));
+            sum += difference(alone, found, 1) / 12;
+            kata_picture_free(&on_table);
+            kata_picture_free(&on_paper);
+        }
+        if (sum > 6) {
+            print_error("%s: mean difference %.2f\n", scenes[k].name, sum);
+        }
+        assert_true(sum <= 6);
+    }
+}
+
 static void test_28x28(void **state) {
     (void)state;
     uint8_t image[PIXELS], found[PIXELS];
@@ -434,11 +496,17 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_planes),          cmocka_unit_test(test_decode_without_readers),
-        cmocka_unit_test(test_recovers_digits), cmocka_unit_test(test_28x28),
-        cmocka_unit_test(test_thin_strokes),    cmocka_unit_test(test_dirt),
-        cmocka_unit_test(test_tight),           cmocka_unit_test(test_blank),
-        cmocka_unit_test(test_any_picture),     cmocka_unit_test(test_allocations),
+        cmocka_unit_test(test_planes),
+        cmocka_unit_test(test_decode_without_readers),
+        cmocka_unit_test(test_recovers_digits),
+        cmocka_unit_test(test_sheet_on_table),
+        cmocka_unit_test(test_28x28),
+        cmocka_unit_test(test_thin_strokes),
+        cmocka_unit_test(test_dirt),
+        cmocka_unit_test(test_tight),
+        cmocka_unit_test(test_blank),
+        cmocka_unit_test(test_any_picture),
+        cmocka_unit_test(test_allocations),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -119,7 +119,11 @@ END
     quietly cmake -S by_readers -B by_readers/build -DCMAKE_PREFIX_PATH="$prefix"
     quietly cmake --build by_readers/build
     quietly by_readers/build/readers
-    echo "readers: built and ran by pkg-config and by find_package"
+    cp -r "$prefix" "$work/a blank" # a folder's name may hold one: pkg-config says it with a backslash
+    flags=$(PKG_CONFIG_PATH="$work/a blank/${folder#"$prefix"/}/pkgconfig" pkg-config --cflags --libs kata-readers)
+    eval "quietly cc by_readers/readers.c -o by_readers/readers $flags"
+    quietly by_readers/readers
+    echo "readers: built and ran by pkg-config, from a folder with a blank as well, and by find_package"
 fi
 
 # --- the program, where it was built

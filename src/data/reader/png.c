@@ -1,6 +1,7 @@
-/* PNG through libpng: every kind becomes 8-bit grey or RGB, alpha laid over white. A file that
- * breaks off, has a wrong checksum or an index beyond its palette is refused: no picture is half
- * invented. */
+/* PNG through libpng: every kind becomes 8-bit grey or RGB, alpha laid over white, or over black
+ * where on white nothing would be seen; turned as its EXIF orientation says. A file that breaks
+ * off, has a wrong checksum or an index beyond its palette is refused: no picture is half invented.
+ */
 #include "base/check.h"
 #include "base/memory.h"
 #include "data/reader/reader.h"
@@ -24,7 +25,10 @@ struct decoder {
     uint8_t *raw; /* one row as libpng gives it, or all rows of an interlaced picture */
     bool short_of_memory, truncated;
     char message[160];
-    uint8_t palette[256][3]; /* already over white */
+    int background;                                 /* what alpha is laid over: 255, or 0 */
+    bool transparent, seen_on_white, seen_on_black; /* of the pixels */
+    int orientation;
+    uint8_t palette[256][4]; /* RGB and alpha */
     int n_palette;
     jmp_buf failed;
 };
@@ -88,8 +92,21 @@ static kata_status check_header(const uint8_t *data, size_t n_bytes) {
     return KATA_OK;
 }
 
-static uint8_t over_white(uint8_t value, uint8_t alpha) {
-    return (uint8_t)((value * alpha + 255 * (255 - alpha) + 127) / 255);
+/* Fewer levels than this between a pixel and the background are not seen. */
+enum { SEEN = 32 };
+
+static uint8_t over(int background, uint8_t value, uint8_t alpha) {
+    return (uint8_t)((value * alpha + background * (255 - alpha) + 127) / 255);
+}
+
+/* One pixel of n colours and its alpha over the background. */
+static void lay_over(struct decoder *d, uint8_t *to, const uint8_t *from, int n, uint8_t alpha) {
+    d->transparent |= alpha < 255;
+    for (int c = 0; c < n; c++) {
+        d->seen_on_white |= over(255, from[c], alpha) + SEEN < 255;
+        d->seen_on_black |= over(0, from[c], alpha) > SEEN;
+        to[c] = over(d->background, from[c], alpha);
+    }
 }
 
 static void read_palette(struct decoder *d) {
@@ -102,9 +119,8 @@ static void read_palette(struct decoder *d) {
     png_get_tRNS(d->png, d->info, &alpha, &n_alpha, NULL);
     for (int i = 0; i < d->n_palette && i < 256; i++) {
         uint8_t a = alpha != NULL && i < n_alpha ? alpha[i] : 255;
-        d->palette[i][0] = over_white(colours[i].red, a);
-        d->palette[i][1] = over_white(colours[i].green, a);
-        d->palette[i][2] = over_white(colours[i].blue, a);
+        const uint8_t entry[4] = {colours[i].red, colours[i].green, colours[i].blue, a};
+        memcpy(d->palette[i], entry, 4);
     }
 }
 
@@ -117,16 +133,14 @@ static void convert_row(struct decoder *d, uint8_t *to, const uint8_t *from, int
             if (from[x] >= d->n_palette) {
                 png_error(d->png, "a pixel's number lies beyond the palette");
             }
-            memcpy(to + 3 * x, d->palette[from[x]], 3);
+            lay_over(d, to + 3 * x, d->palette[from[x]], 3, d->palette[from[x]][3]);
         }
     } else if (had == d->picture.channels) {
         memcpy(to, from, (size_t)width * (size_t)had);
     } else {
         int n = d->picture.channels;
         for (int x = 0; x < width; x++) {
-            for (int c = 0; c < n; c++) {
-                to[x * n + c] = over_white(from[x * had + c], from[x * had + n]);
-            }
+            lay_over(d, to + x * n, from + x * had, n, from[x * had + n]);
         }
     }
 }
@@ -177,7 +191,12 @@ static void decode(struct decoder *d) {
             }
         }
     }
-    png_read_end(d->png, NULL);
+    png_read_end(d->png, d->info);
+    png_bytep exif = NULL;
+    png_uint_32 n_exif = 0;
+    d->orientation = png_get_eXIf_1(d->png, d->info, &n_exif, &exif) != 0
+                         ? kata__exif_orientation(exif, n_exif)
+                         : 1;
 }
 
 static kata_status fail_png(const struct decoder *d) {
@@ -208,6 +227,28 @@ static kata_status run(struct decoder *d) {
     return KATA_OK;
 }
 
+static void clear(struct decoder *d) {
+    png_destroy_read_struct(&d->png, &d->info, NULL);
+    kata__free(d->context, d->raw);
+    d->raw = NULL;
+    d->at = 0;
+}
+
+/* White ink on a transparent canvas: what is seen, is seen on black. */
+static kata_status run_over_a_background(struct decoder *d) {
+    d->background = 255;
+    kata_status status = run(d);
+    clear(d);
+    if (status == KATA_OK && d->transparent && !d->seen_on_white && d->seen_on_black) {
+        d->background = 0;
+        kata_picture_free(&d->picture);
+        d->picture.context = d->context;
+        status = run(d);
+        clear(d);
+    }
+    return status == KATA_OK ? kata__picture_orient(&d->picture, d->orientation) : status;
+}
+
 kata_status kata__png_decode(kata_picture *out, kata_context *context, const void *data,
                              size_t n_bytes) {
     KATA__TRY(check_header(data, n_bytes));
@@ -218,9 +259,7 @@ kata_status kata__png_decode(kata_picture *out, kata_context *context, const voi
     decoder->context = decoder->picture.context = context;
     decoder->data = data;
     decoder->n_bytes = n_bytes;
-    kata_status status = run(decoder);
-    png_destroy_read_struct(&decoder->png, &decoder->info, NULL);
-    kata__free(context, decoder->raw);
+    kata_status status = run_over_a_background(decoder);
     if (status == KATA_OK) {
         *out = decoder->picture;
     } else {

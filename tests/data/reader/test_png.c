@@ -85,6 +85,92 @@ static void test_alpha(void **state) {
     bytes_free(&b);
 }
 
+/* What would vanish on white is laid over black: white ink on a transparent canvas. */
+static void test_white_ink(void **state) {
+    (void)state;
+    static const uint8_t rgba[12] = {255, 255, 255, 255, 0, 0, 0, 0, 250, 250, 250, 102};
+    static const uint8_t white[9] = {255, 255, 255, 0, 0, 0, 100, 100, 100};
+    static const uint8_t black[12] = {0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0, 102};
+    static const uint8_t dark[9] = {0, 0, 0, 255, 255, 255, 153, 153, 153};
+    static const uint8_t ga[6] = {255, 255, 0, 0, 255, 51}, g[3] = {255, 0, 51};
+    static const uint8_t ga16[12] = {255, 255, 255, 255, 0, 0, 0, 0, 255, 255, 51, 51};
+    static const uint8_t nothing[8] = {255, 255, 255, 0, 9, 9, 9, 0};
+    static const uint8_t blank[6] = {255, 255, 255, 255, 255, 255};
+    static const png_color palette[2] = {{255, 255, 255}, {255, 255, 255}};
+    static const uint8_t alpha[2] = {0, 255}, row[1] = {0x40}, seen[6] = {0, 0, 0, 255, 255, 255};
+    bytes b = {.data = NULL};
+    for (int interlaced = 0; interlaced < 2; interlaced++) {
+        b.n = 0;
+        pack_png(&b, 3, 1, 8, PNG_COLOR_TYPE_RGBA, interlaced, rgba, NULL, 0, NULL, 0, NULL);
+        assert_pixels(&b, 3, 1, 3, white);
+        b.n = 0;
+        pack_png(&b, 3, 1, 8, PNG_COLOR_TYPE_RGBA, interlaced, black, NULL, 0, NULL, 0, NULL);
+        assert_pixels(&b, 3, 1, 3, dark);
+        b.n = 0;
+        pack_png(&b, 3, 1, 8, PNG_COLOR_TYPE_GRAY_ALPHA, interlaced, ga, NULL, 0, NULL, 0, NULL);
+        assert_pixels(&b, 3, 1, 1, g);
+        b.n = 0;
+        pack_png(&b, 3, 1, 16, PNG_COLOR_TYPE_GRAY_ALPHA, interlaced, ga16, NULL, 0, NULL, 0, NULL);
+        assert_pixels(&b, 3, 1, 1, g);
+        b.n = 0;
+        pack_png(&b, 2, 1, 1, PNG_COLOR_TYPE_PALETTE, interlaced, row, palette, 2, alpha, 2, NULL);
+        assert_pixels(&b, 2, 1, 3, seen);
+        b.n = 0; /* all of it transparent: blank, whatever lies under it */
+        pack_png(&b, 2, 1, 8, PNG_COLOR_TYPE_RGBA, interlaced, nothing, NULL, 0, NULL, 0, NULL);
+        assert_pixels(&b, 2, 1, 3, blank);
+    }
+    bytes_free(&b);
+}
+
+/* A chunk put before the byte `at` of a file. */
+static void insert_chunk(bytes *b, size_t at, const char *name, const uint8_t *data, size_t n) {
+    bytes out = {.data = NULL};
+    uint8_t number[4];
+    bytes_add(&out, b->data, at);
+    put_big_endian(number, (uint32_t)n);
+    bytes_add(&out, number, 4);
+    bytes_add(&out, name, 4);
+    bytes_add(&out, data, n);
+    put_big_endian(number, (uint32_t)crc32(crc32(0, (const Bytef *)name, 4), data, (uInt)n));
+    bytes_add(&out, number, 4);
+    bytes_add(&out, b->data + at, b->n - at);
+    bytes_free(b);
+    *b = out;
+}
+
+/* The chunk eXIf is obeyed as JPEG's segment is (PNG specification 1.5.0): before or behind the
+ * pixels, either order of bytes. Seen is 1 2 3 / 4 5 6; `stored` is what each orientation keeps. */
+static void test_orientation(void **state) {
+    (void)state;
+    static const uint8_t seen[6] = {1, 2, 3, 4, 5, 6};
+    static const uint8_t stored[8][6] = {{1, 2, 3, 4, 5, 6}, {3, 2, 1, 6, 5, 4}, {6, 5, 4, 3, 2, 1},
+                                         {4, 5, 6, 1, 2, 3}, {1, 4, 2, 5, 3, 6}, {3, 6, 2, 5, 1, 4},
+                                         {6, 3, 5, 2, 4, 1}, {4, 1, 5, 2, 6, 3}};
+    uint8_t little[26] = {'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0, 0x12, 1, 3, 0, 1};
+    uint8_t big[26] = {'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1, 1, 0x12, 0, 3, 0, 0, 0, 1};
+    for (int orientation = 1; orientation <= 8; orientation++) {
+        little[18] = big[19] = (uint8_t)orientation;
+        for (int form = 0; form < 4; form++) {
+            bytes b = {.data = NULL};
+            bool turned = orientation >= 5;
+            pack_png_plain(&b, turned ? 2 : 3, turned ? 3 : 2, 1, stored[orientation - 1]);
+            insert_chunk(&b, form % 2 == 0 ? 33 : b.n - 12, "eXIf", form < 2 ? little : big, 26);
+            assert_pixels(&b, 3, 2, 1, seen);
+            bytes_free(&b);
+        }
+    }
+    /* Nonsense in it is no reason to refuse a picture. */
+    for (size_t n = 4; n < 26; n++) {
+        bytes b = {.data = NULL};
+        pack_png_plain(&b, 3, 2, 1, seen);
+        insert_chunk(&b, 33, "eXIf", little, n);
+        kata_picture picture = decoded(&b);
+        assert_int_equal(picture.width * picture.height, 6);
+        kata_picture_free(&picture);
+        bytes_free(&b);
+    }
+}
+
 static void test_palette(void **state) {
     (void)state;
     static const png_color palette[3] = {{1, 2, 3}, {40, 50, 60}, {200, 100, 0}};
@@ -268,10 +354,11 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain),  cmocka_unit_test(test_depths),
-        cmocka_unit_test(test_alpha),  cmocka_unit_test(test_palette),
-        cmocka_unit_test(test_claims), cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_flips),  cmocka_unit_test(test_allocations),
+        cmocka_unit_test(test_plain),       cmocka_unit_test(test_depths),
+        cmocka_unit_test(test_alpha),       cmocka_unit_test(test_white_ink),
+        cmocka_unit_test(test_orientation), cmocka_unit_test(test_palette),
+        cmocka_unit_test(test_claims),      cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_flips),       cmocka_unit_test(test_allocations),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
