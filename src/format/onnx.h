@@ -120,6 +120,7 @@ typedef struct kata__onnx_attribute {
     int64_t *ints;
     double *floats;
     kata__onnx_tensor *tensor;
+    struct kata__onnx_graph *graph;
 } kata__onnx_attribute;
 
 typedef struct kata__onnx_node {
@@ -139,6 +140,18 @@ typedef struct kata__onnx_value {
     size_t place;
 } kata__onnx_value;
 
+/* A graph that is an attribute. The one that is read at the moment is that of the model:
+ * kata__onnx_swap_graph puts another in its place. */
+typedef struct kata__onnx_graph {
+    const char *name;
+    kata__onnx_node *nodes;
+    kata__onnx_tensor *initializers;
+    kata__onnx_value *inputs, *outputs;
+    size_t n_nodes, n_initializers, n_inputs, n_outputs;
+    const char **outer_names; /* values of the graphs around that it or one within it uses */
+    size_t n_outer_names;
+} kata__onnx_graph;
+
 typedef struct kata__onnx_opset {
     const char *domain;
     int64_t version;
@@ -154,7 +167,12 @@ typedef struct kata__onnx_model {
     kata__onnx_tensor *initializers;
     kata__onnx_value *inputs, *outputs;
     size_t n_metadata, n_nodes, n_initializers, n_inputs, n_outputs;
+    int depth;          /* of the graph that is parsed at the moment: how many are around it */
+    size_t n_all_nodes; /* of all graphs */
 } kata__onnx_model;
+
+/* Exchanges the model's graph with another. */
+void kata__onnx_swap_graph(kata__onnx_model *model, kata__onnx_graph *graph);
 
 /* Reads `data`, which must stay where it is as long as the model is used. Zero the model and set
  * arena.context; free the arena in any case. Kinds of things that Kata has no place for

@@ -5,6 +5,7 @@
 #include "format/onnx.h"
 #include "base/check.h"
 #include "base/text.h"
+#include "format/names.h"
 #include "graph/graph.h"
 
 #include <stdio.h>
@@ -502,6 +503,8 @@ static enum kata__onnx_attribute_type type_of_field(uint32_t number) {
         return KATA__ONNX_STRING;
     case KATA__ATTRIBUTE_T:
         return KATA__ONNX_TENSOR;
+    case KATA__ATTRIBUTE_G:
+        return KATA__ONNX_GRAPH;
     case KATA__ATTRIBUTE_FLOATS:
         return KATA__ONNX_FLOATS;
     case KATA__ATTRIBUTE_INTS:
@@ -510,6 +513,9 @@ static enum kata__onnx_attribute_type type_of_field(uint32_t number) {
         return 0;
     }
 }
+
+static kata_status read_subgraph(kata__onnx_model *model, const kata__proto_field *outer,
+                                 kata__onnx_graph **out);
 
 static kata_status read_attribute(kata__onnx_model *model, const kata__proto_field *outer,
                                   kata__onnx_attribute *attribute) {
@@ -562,10 +568,15 @@ static kata_status read_attribute(kata__onnx_model *model, const kata__proto_fie
             KATA__TRY(count_numbers(&field, KATA__WIRE_VARINT, &n_ints));
             break;
         case KATA__ATTRIBUTE_G:
+            if (attribute->graph != NULL) {
+                return fail_twice(&field, "graph of an attribute");
+            }
+            KATA__TRY(read_subgraph(model, &field, &attribute->graph));
+            break;
         case KATA__ATTRIBUTE_GRAPHS:
             return kata_fail(KATA_UNSUPPORTED,
-                             "attribute %.200s holds a graph; operators with a graph within "
-                             "(If, Loop, Scan) are not supported",
+                             "attribute %.200s is a list of graphs, which is not "
+                             "supported",
                              attribute->name);
         case KATA__ATTRIBUTE_REFERENCE:
             return kata_fail(KATA_UNSUPPORTED, "attribute %.200s refers to one of a model function",
@@ -587,6 +598,10 @@ static kata_status read_attribute(kata__onnx_model *model, const kata__proto_fie
         return read_list(model, all, n_floats, KATA__ATTRIBUTE_FLOATS, attribute);
     case KATA__ONNX_INTS:
         return read_list(model, all, n_ints, KATA__ATTRIBUTE_INTS, attribute);
+    case KATA__ONNX_GRAPH:
+        return attribute->graph != NULL
+                   ? KATA_OK
+                   : kata_fail(KATA_FORMAT, "attribute %.200s has no graph", attribute->name);
     case KATA__ONNX_TENSOR:
         return attribute->tensor != NULL
                    ? KATA_OK
@@ -679,15 +694,18 @@ static kata_status read_node_fields(kata__onnx_model *model, kata__proto_reader 
 static kata_status read_node(kata__onnx_model *model, const kata__proto_field *field) {
     kata__proto_reader reader;
     KATA__TRY(kata__proto_open(&reader, field, "a node"));
-    APPEND(model, model->nodes, model->n_nodes, KATA__MAX_NODES, "nodes");
-    kata__onnx_node *node = &model->nodes[model->n_nodes - 1];
-    *node = (kata__onnx_node){.name = "", .op = "", .domain = ""};
-    kata_status status = read_node_fields(model, reader, node);
+    if (model->n_all_nodes++ >= KATA__MAX_NODES) {
+        return kata_fail(KATA_LIMIT, "more than %zu nodes; that is the most", KATA__MAX_NODES);
+    }
+    kata__onnx_node node = {.name = "", .op = "", .domain = ""};
+    kata_status status = read_node_fields(model, reader, &node);
     if (status != KATA_OK) {
         return kata_fail_in(status, "node %.200s (%.200s, number %zu)",
-                            node->name[0] != '\0' ? node->name : "without a name", node->op,
-                            model->n_nodes);
+                            node.name[0] != '\0' ? node.name : "without a name", node.op,
+                            model->n_nodes + 1);
     }
+    APPEND(model, model->nodes, model->n_nodes, KATA__MAX_NODES, "nodes");
+    model->nodes[model->n_nodes - 1] = node;
     return KATA_OK;
 }
 
@@ -883,6 +901,122 @@ static kata_status read_graph(kata__onnx_model *model, kata__proto_reader reader
             break;
         }
     }
+}
+
+/* --- graphs within ---------------------------------------------------------------------------- */
+
+void kata__onnx_swap_graph(kata__onnx_model *model, kata__onnx_graph *graph) {
+    const kata__onnx_graph other = *graph;
+    graph->name = model->name;
+    graph->nodes = model->nodes;
+    graph->initializers = model->initializers;
+    graph->inputs = model->inputs;
+    graph->outputs = model->outputs;
+    graph->n_nodes = model->n_nodes;
+    graph->n_initializers = model->n_initializers;
+    graph->n_inputs = model->n_inputs;
+    graph->n_outputs = model->n_outputs;
+    model->name = other.name;
+    model->nodes = other.nodes;
+    model->initializers = other.initializers;
+    model->inputs = other.inputs;
+    model->outputs = other.outputs;
+    model->n_nodes = other.n_nodes;
+    model->n_initializers = other.n_initializers;
+    model->n_inputs = other.n_inputs;
+    model->n_outputs = other.n_outputs;
+}
+
+/* The names that a graph gives to values itself, sorted by `order`. */
+typedef struct own_names {
+    const char **names;
+    uint32_t *order;
+    size_t n;
+} own_names;
+
+static kata_status find_own_names(kata__onnx_model *model, const kata__onnx_graph *graph,
+                                  own_names *own) {
+    size_t n = graph->n_inputs + graph->n_initializers;
+    for (size_t i = 0; i < graph->n_nodes; i++) {
+        n += (size_t)graph->nodes[i].n_outputs;
+    }
+    own->names = kata__arena_alloc(&model->arena, n, sizeof *own->names);
+    own->order = kata__arena_alloc(&model->arena, n, sizeof *own->order);
+    if (own->names == NULL || own->order == NULL) {
+        return KATA_OUT_OF_MEMORY;
+    }
+    for (size_t i = 0; i < graph->n_inputs; i++) {
+        own->names[own->n++] = graph->inputs[i].name;
+    }
+    for (size_t i = 0; i < graph->n_initializers; i++) {
+        own->names[own->n++] = graph->initializers[i].name;
+    }
+    for (size_t i = 0; i < graph->n_nodes; i++) {
+        for (int k = 0; k < graph->nodes[i].n_outputs; k++) {
+            own->names[own->n++] = graph->nodes[i].outputs[k];
+        }
+    }
+    kata__names_sort(own->order, own->n, own->names);
+    return KATA_OK;
+}
+
+static kata_status add_outer_name(kata__onnx_model *model, kata__onnx_graph *graph,
+                                  const own_names *own, const char *name) {
+    if (name[0] == '\0' || kata__names_find(own->order, own->n, own->names, name) < own->n) {
+        return KATA_OK;
+    }
+    for (size_t i = 0; i < graph->n_outer_names; i++) {
+        if (strcmp(graph->outer_names[i], name) == 0) {
+            return KATA_OK;
+        }
+    }
+    APPEND(model, graph->outer_names, graph->n_outer_names, KATA_MAX_INPUTS,
+           "values of the graph around in a graph within");
+    graph->outer_names[graph->n_outer_names - 1] = name;
+    return KATA_OK;
+}
+
+static kata_status find_outer_names(kata__onnx_model *model, kata__onnx_graph *graph) {
+    own_names own = {0};
+    KATA__TRY(find_own_names(model, graph, &own));
+    for (size_t i = 0; i < graph->n_nodes; i++) {
+        const kata__onnx_node *node = &graph->nodes[i];
+        for (int k = 0; k < node->n_inputs; k++) {
+            KATA__TRY(add_outer_name(model, graph, &own, node->inputs[k]));
+        }
+        for (int k = 0; k < node->n_attributes; k++) {
+            const kata__onnx_graph *inner = node->attributes[k].graph;
+            for (size_t m = 0; inner != NULL && m < inner->n_outer_names; m++) {
+                KATA__TRY(add_outer_name(model, graph, &own, inner->outer_names[m]));
+            }
+        }
+    }
+    for (size_t i = 0; i < graph->n_outputs; i++) {
+        KATA__TRY(add_outer_name(model, graph, &own, graph->outputs[i].name));
+    }
+    return KATA_OK;
+}
+
+static kata_status read_subgraph(kata__onnx_model *model, const kata__proto_field *outer,
+                                 kata__onnx_graph **out) {
+    kata__proto_reader reader;
+    KATA__TRY(kata__proto_open(&reader, outer, "a graph within"));
+    if (model->depth + 1 >= KATA_MAX_DEPTH) {
+        return kata_fail(KATA_LIMIT, "graphs are within one another more than %d deep",
+                         KATA_MAX_DEPTH - 1);
+    }
+    kata__onnx_graph *graph = kata__arena_alloc(&model->arena, 1, sizeof *graph);
+    if (graph == NULL) {
+        return KATA_OUT_OF_MEMORY;
+    }
+    graph->name = "";
+    kata__onnx_swap_graph(model, graph);
+    model->depth++;
+    kata_status status = read_graph(model, reader);
+    model->depth--;
+    kata__onnx_swap_graph(model, graph);
+    *out = graph;
+    return status == KATA_OK ? find_outer_names(model, graph) : status;
 }
 
 static kata_status read_opset(kata__onnx_model *model, const kata__proto_field *outer) {

@@ -50,9 +50,12 @@ typedef struct builder {
     size_t n_symbols, first_output;
     const kata__onnx_value **inputs; /* those that are no initialisers */
     size_t n_inputs;
-    uint32_t **node_inputs; /* symbols of each node's inputs, NO_SYMBOL if absent */
-    uint32_t *sequence;     /* the nodes in an order to run them */
-    uint8_t *roles;         /* enum role of each initialiser */
+    uint32_t **node_inputs;         /* symbols of each node's inputs, NO_SYMBOL if absent */
+    uint32_t *sequence;             /* the nodes in an order to run them */
+    uint8_t *roles;                 /* enum role of each initialiser */
+    struct builder *outer;          /* of a graph within: that of the graph around */
+    const kata__onnx_graph *within; /* this graph, whose fields are the model's meanwhile */
+    uint32_t *n_reads;              /* of each node: its inputs and what its subgraphs read */
 } builder;
 
 static kata_status fail_node(const builder *b, kata_status status, size_t i) {
@@ -162,7 +165,8 @@ static kata_status collect_inputs(builder *b) {
 static kata_status collect_symbols(builder *b) {
     kata__onnx_model *model = b->model;
     KATA__TRY(collect_inputs(b));
-    b->first_output = model->n_initializers + b->n_inputs;
+    const size_t n_outer = b->within != NULL ? b->within->n_outer_names : 0;
+    b->first_output = model->n_initializers + b->n_inputs + n_outer;
     size_t n = b->first_output;
     for (size_t i = 0; i < model->n_nodes; i++) {
         n += (size_t)model->nodes[i].n_outputs;
@@ -183,6 +187,10 @@ static kata_status collect_symbols(builder *b) {
     for (size_t i = 0; i < b->n_inputs; i++) {
         b->makers[n] = NO_SYMBOL;
         b->names[n++] = b->inputs[i]->name;
+    }
+    for (size_t i = 0; i < n_outer; i++) {
+        b->makers[n] = NO_SYMBOL;
+        b->names[n++] = b->within->outer_names[i];
     }
     for (size_t i = 0; i < model->n_nodes; i++) {
         for (int k = 0; k < model->nodes[i].n_outputs; k++) {
@@ -209,12 +217,36 @@ static uint32_t find_symbol(const builder *b, const char *name) {
     return found < b->n_symbols ? (uint32_t)found : NO_SYMBOL;
 }
 
+/* What the subgraphs of a node read, behind its own inputs: it must be there before the node. */
+static kata_status resolve_captures(builder *b, size_t i) {
+    const kata__onnx_node *node = &b->model->nodes[i];
+    for (int k = 0; k < node->n_attributes; k++) {
+        const kata__onnx_graph *graph = node->attributes[k].graph;
+        for (size_t m = 0; graph != NULL && m < graph->n_outer_names; m++) {
+            uint32_t symbol = find_symbol(b, graph->outer_names[m]);
+            if (symbol == NO_SYMBOL) {
+                return kata_fail(KATA_FORMAT,
+                                 "%.200s, which its attribute %.200s reads, is no input, "
+                                 "initialiser or result of a node in any graph around",
+                                 graph->outer_names[m], node->attributes[k].name);
+            }
+            b->node_inputs[i][b->n_reads[i]++] = symbol;
+        }
+    }
+    return KATA_OK;
+}
+
 static kata_status resolve_inputs(builder *b) {
     kata__onnx_model *model = b->model;
     ARENA(b, b->node_inputs, model->n_nodes);
+    ARENA(b, b->n_reads, model->n_nodes);
     for (size_t i = 0; i < model->n_nodes; i++) {
         const kata__onnx_node *node = &model->nodes[i];
-        ARENA(b, b->node_inputs[i], (size_t)node->n_inputs);
+        size_t n = (size_t)node->n_inputs;
+        for (int k = 0; k < node->n_attributes; k++) {
+            n += node->attributes[k].graph != NULL ? node->attributes[k].graph->n_outer_names : 0;
+        }
+        ARENA(b, b->node_inputs[i], n);
         for (int k = 0; k < node->n_inputs; k++) {
             uint32_t symbol = NO_SYMBOL;
             if (node->inputs[k][0] != '\0') {
@@ -230,6 +262,11 @@ static kata_status resolve_inputs(builder *b) {
             }
             b->node_inputs[i][k] = symbol;
         }
+        b->n_reads[i] = (uint32_t)node->n_inputs;
+        kata_status status = resolve_captures(b, i);
+        if (status != KATA_OK) {
+            return fail_node(b, status, i);
+        }
     }
     return KATA_OK;
 }
@@ -243,7 +280,7 @@ static kata_status put_in_order(builder *b) {
     size_t n = b->model->n_nodes, n_done = 0;
     uint8_t *state;
     uint32_t *stack;
-    uint8_t *next; /* of each open node: the input to look at, at most KATA_MAX_INPUTS */
+    uint32_t *next; /* of each open node: the input to look at */
     ARENA(b, b->sequence, n);
     ARENA(b, state, n);
     ARENA(b, stack, n);
@@ -256,8 +293,7 @@ static kata_status put_in_order(builder *b) {
         }
         while (depth > 0) {
             uint32_t i = stack[depth - 1];
-            const kata__onnx_node *node = &b->model->nodes[i];
-            if (next[i] == node->n_inputs) {
+            if (next[i] == b->n_reads[i]) {
                 state[i] = DONE;
                 b->sequence[n_done++] = i;
                 depth--;
@@ -356,6 +392,10 @@ static kata_status find_roles(builder *b) {
             }
         }
     }
+    if (b->outer != NULL) { /* variables are the outermost graph's */
+        memset(b->roles, ROLE_CONSTANT, model->n_initializers);
+        return KATA_OK;
+    }
     KATA__TRY(read_role_list(b, KATA__ONNX_FROZEN, ROLE_FROZEN));
     KATA__TRY(read_role_list(b, KATA__ONNX_STATE, ROLE_STATE));
     return read_role_list(b, KATA__ONNX_CONSTANT, ROLE_CONSTANT);
@@ -421,6 +461,30 @@ static kata_status add_inputs(builder *b) {
     return KATA_OK;
 }
 
+/* The inputs of a graph within, of types that the row of its node gives them. */
+static kata_status add_inner_inputs(builder *b, const kata_type *types) {
+    for (size_t i = 0; i < b->n_inputs; i++) {
+        if (types[i].dtype == KATA_NO_DTYPE) {
+            return kata_fail(KATA_UNSUPPORTED, "input %.200s of graph %.200s has no type",
+                             b->inputs[i]->name, b->model->name);
+        }
+        b->values[b->model->n_initializers + i] =
+            kata_graph_input(b->graph, b->inputs[i]->name, types[i].dtype, &types[i].shape);
+        KATA__TRY(graph_status(b));
+    }
+    return KATA_OK;
+}
+
+static kata_status add_captures(builder *b) {
+    for (size_t i = 0; i < b->within->n_outer_names; i++) {
+        const uint32_t symbol = find_symbol(b->outer, b->within->outer_names[i]);
+        b->values[b->model->n_initializers + b->n_inputs + i] =
+            kata_graph_capture(b->graph, b->outer->values[symbol]);
+        KATA__TRY(graph_status(b));
+    }
+    return KATA_OK;
+}
+
 /* A Constant node: its one attribute as a constant of the graph. */
 static kata_status add_constant_node(builder *b, const kata__onnx_node *node, kata_value *out) {
     if (node->n_attributes != 1 || node->n_inputs != 0 || node->n_outputs != 1) {
@@ -465,14 +529,18 @@ static kata_status add_constant_node(builder *b, const kata__onnx_node *node, ka
     return graph_status(b);
 }
 
-/* Attributes as the builder wants them. */
-static kata_status convert_attributes(builder *b, const kata__onnx_node *node,
-                                      kata_attribute **out) {
+/* Attributes as the builder wants them, but for graphs. */
+static kata_status convert_attributes(builder *b, const kata__onnx_node *node, kata_attribute **out,
+                                      int *n) {
     kata_attribute *attributes;
     ARENA(b, attributes, (size_t)node->n_attributes);
+    *n = 0;
     for (int i = 0; i < node->n_attributes; i++) {
         const kata__onnx_attribute *from = &node->attributes[i];
-        kata_attribute *to = &attributes[i];
+        if (from->type == KATA__ONNX_GRAPH) {
+            continue;
+        }
+        kata_attribute *to = &attributes[(*n)++];
         *to = (kata_attribute){.name = from->name, .n = from->n};
         switch (from->type) {
         case KATA__ONNX_FLOAT:
@@ -525,6 +593,67 @@ static kata_status name_absent(builder *b, kata_value value, const char *first, 
     return kata__graph_name_value(b->graph, value, name, true);
 }
 
+static kata_status build_within(builder *b, const kata_type *types);
+
+/* Types that the file gives the inputs of a graph within, and the row of the node that holds it
+ * makes of them. */
+static kata_status inner_types(builder *b, size_t i, int attribute, const kata__onnx_graph *graph,
+                               const kata_value *inputs, const kata_attribute *given, int n_given,
+                               kata_type **out) {
+    const kata_op *row = b->rows[i];
+    kata_attribute_value *values;
+    ARENA(b, *out, graph->n_inputs);
+    for (size_t k = 0; k < graph->n_inputs; k++) {
+        (*out)[k] = (kata_type){.dtype = graph->inputs[k].dtype,
+                                .shape = named_shape(b, &graph->inputs[k])};
+        if (!graph->inputs[k].has_shape && row->infer_subgraph == NULL) {
+            return kata_fail(KATA_UNSUPPORTED, "input %.200s of graph %.200s has no shape",
+                             graph->inputs[k].name, graph->name);
+        }
+    }
+    KATA__TRY(kata__node_fill_attributes(b->graph, row, given, n_given, &values));
+    return kata__node_infer_subgraph(b->graph, row, values, inputs, b->model->nodes[i].n_inputs,
+                                     attribute, *out, (int)graph->n_inputs);
+}
+
+static kata_status add_subgraph(builder *b, size_t i, const kata__onnx_attribute *from,
+                                const kata_value *inputs, const kata_attribute *given, int n_given,
+                                kata_graph **out) {
+    const int attribute = kata__op_attribute(b->rows[i], from->name);
+    kata_type *types;
+    if (attribute < 0 || b->rows[i]->attributes[attribute].type != KATA_ATTRIBUTE_GRAPH) {
+        return kata_fail(KATA_INVALID, "operator %s takes no graph as its attribute %.200s",
+                         b->rows[i]->name, from->name);
+    }
+    KATA__TRY(inner_types(b, i, attribute, from->graph, inputs, given, n_given, &types));
+    builder inner = {.model = b->model, .context = b->context, .outer = b, .within = from->graph};
+    kata_status status = kata_graph_subgraph(
+        &inner.graph, b->graph, from->graph->name[0] != '\0' ? from->graph->name : from->name);
+    if (status == KATA_OK) {
+        kata__onnx_swap_graph(b->model, from->graph);
+        status = build_within(&inner, types);
+        kata__onnx_swap_graph(b->model, from->graph);
+    }
+    *out = inner.graph;
+    return status == KATA_OK ? KATA_OK : kata_fail_in(status, "attribute %.200s", from->name);
+}
+
+/* Appends the graphs among the attributes of node i; there is room for them. */
+static kata_status add_subgraphs(builder *b, size_t i, const kata_value *inputs,
+                                 kata_attribute *attributes, int *n) {
+    const kata__onnx_node *node = &b->model->nodes[i];
+    const int n_given = *n;
+    for (int k = 0; k < node->n_attributes; k++) {
+        const kata__onnx_attribute *from = &node->attributes[k];
+        if (from->type == KATA__ONNX_GRAPH) {
+            kata_attribute *to = &attributes[(*n)++];
+            *to = (kata_attribute){.name = from->name, .type = KATA_ATTRIBUTE_GRAPH};
+            KATA__TRY(add_subgraph(b, i, from, inputs, attributes, n_given, &to->graph));
+        }
+    }
+    return KATA_OK;
+}
+
 /* Nodes' outputs are the symbols from first_output on, in the file's order of nodes. */
 static kata_status add_node(builder *b, size_t i, uint32_t symbol) {
     const kata__onnx_node *node = &b->model->nodes[i];
@@ -538,12 +667,14 @@ static kata_status add_node(builder *b, size_t i, uint32_t symbol) {
         inputs[k] = from != NO_SYMBOL ? b->values[from] : KATA_NONE;
     }
     kata_attribute *attributes;
-    KATA__TRY(convert_attributes(b, node, &attributes));
+    int n_attributes;
+    KATA__TRY(convert_attributes(b, node, &attributes, &n_attributes));
+    KATA__TRY(add_subgraphs(b, i, inputs, attributes, &n_attributes));
     char name[256];
     snprintf(name, sizeof name, "%s%s%s", row->domain, row->domain[0] != '\0' ? ":" : "",
              row->name);
-    kata_graph_node_outputs(b->graph, NULL, name, inputs, node->n_inputs, attributes,
-                            node->n_attributes, outputs, node->n_outputs);
+    kata_graph_node_outputs(b->graph, NULL, name, inputs, node->n_inputs, attributes, n_attributes,
+                            outputs, node->n_outputs);
     KATA__TRY(graph_status(b));
     if (node->name[0] != '\0') {
         char *copy = kata__arena_strdup(&b->graph->arena, node->name);
@@ -657,12 +788,29 @@ static kata_status add_metadata(builder *b) {
     return KATA_OK;
 }
 
-static kata_status build(builder *b) {
+static kata_status prepare(builder *b) {
     KATA__TRY(find_rows(b));
     KATA__TRY(collect_symbols(b));
     KATA__TRY(resolve_inputs(b));
     KATA__TRY(put_in_order(b));
-    KATA__TRY(find_roles(b));
+    return find_roles(b);
+}
+
+static kata_status build_within(builder *b, const kata_type *types) {
+    KATA__TRY(prepare(b));
+    if (b->n_inputs != b->model->n_inputs) {
+        return kata_fail(KATA_UNSUPPORTED, "graph %.200s has an initialiser for one of its inputs",
+                         b->model->name);
+    }
+    KATA__TRY(add_inner_inputs(b, types));
+    KATA__TRY(add_captures(b));
+    KATA__TRY(add_initializers(b));
+    KATA__TRY(add_nodes(b));
+    return add_outputs(b);
+}
+
+static kata_status build(builder *b) {
+    KATA__TRY(prepare(b));
     KATA__TRY(kata_graph_new(&b->graph, b->context,
                              b->model->name[0] != '\0' ? b->model->name : "model"));
     KATA__TRY(add_inputs(b));

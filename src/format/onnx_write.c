@@ -31,8 +31,31 @@ static const kata_attribute_value *attribute_of(const kata__node *node, const ch
     return i >= 0 && node->attributes[i].is_set ? &node->attributes[i] : NULL;
 }
 
+/* The k-th of the graphs that a node holds, NULL behind the last. */
+static const kata_graph *subgraph_of(const kata__node *node, int k) {
+    for (int i = 0; node->has_subgraphs && !node->removed && node->op->attributes[i].name != NULL;
+         i++) {
+        if (node->op->attributes[i].type == KATA_ATTRIBUTE_GRAPH &&
+            node->attributes[i].graph != NULL && k-- == 0) {
+            return node->attributes[i].graph;
+        }
+    }
+    return NULL;
+}
+
+/* A value of the graph around has the name in the file that it has there. */
+static const char *name_of(const kata_graph *graph, kata_value value) {
+    const kata__value_info *info = kata__graph_info(graph, value);
+    while (info != NULL && info->kind == KATA__VALUE_CAPTURE) {
+        value = kata__graph_captured(graph, info);
+        graph = graph->outer;
+        info = kata__graph_info(graph, value);
+    }
+    return info != NULL ? info->name : "";
+}
+
 static bool has_input(const kata__node *node, int i) {
-    return i < node->n_inputs && node->inputs[i].id != 0;
+    return i < node->n_inputs - node->n_captured && node->inputs[i].id != 0;
 }
 
 /* ReduceMean and the others, not ReduceSum: their axes are an attribute before operator set 18. */
@@ -73,17 +96,20 @@ static int64_t opset_of_form(const kata_graph *graph, const kata__node *node) {
     return 0;
 }
 
-static void find_opset(writer *w) {
-    w->opset = KATA__ONNX_OPSET;
-    for (size_t i = 0; i < w->graph->n_nodes; i++) {
-        const kata__node *node = &w->graph->nodes[i];
+static int64_t opset_of(const kata_graph *graph, int64_t least) {
+    for (size_t i = 0; i < graph->n_nodes; i++) {
+        const kata__node *node = &graph->nodes[i];
+        for (int k = 0; subgraph_of(node, k) != NULL; k++) {
+            least = opset_of(subgraph_of(node, k), least);
+        }
         if (node->removed || !is_standard(node, node->op->name)) {
             continue;
         }
-        int64_t form = opset_of_form(w->graph, node);
+        int64_t form = opset_of_form(graph, node);
         form = form > node->op->since ? form : node->op->since;
-        w->opset = form > w->opset ? form : w->opset;
+        least = form > least ? form : least;
     }
+    return least;
 }
 
 /* The reduction's axes go from input 1 into an attribute. */
@@ -160,8 +186,9 @@ static kata_status check_values(writer *w) {
     size_t n = 0;
     for (size_t i = 1; i < graph->n_values; i++) {
         if (w->is_used[i]) {
-            KATA__TRY(check_name("the name of a value", graph->values[i].name));
-            names[n++] = graph->values[i].name;
+            const char *name = name_of(graph, (kata_value){(int32_t)i});
+            KATA__TRY(check_name("the name of a value", name));
+            names[n++] = name;
         }
     }
     for (size_t i = 0; i < graph->n_nodes; i++) {
@@ -265,7 +292,7 @@ static void put_value(kata__buffer *out, uint32_t field, const kata_graph *graph
                       kata_value value) {
     const kata__value_info *info = kata__graph_info(graph, value);
     size_t begun = kata__proto_begin(out, field);
-    kata__proto_put_text(out, KATA__VALUE_NAME, info->name);
+    kata__proto_put_text(out, KATA__VALUE_NAME, name_of(graph, value));
     size_t type = kata__proto_begin(out, KATA__VALUE_TYPE);
     size_t tensor = kata__proto_begin(out, KATA__TYPE_TENSOR);
     kata__proto_put_varint(out, KATA__TENSOR_TYPE_ELEMENT,
@@ -347,6 +374,8 @@ static void put_axes(kata__buffer *out, const kata_tensor *axes) {
     put_ints(out, "axes", values, n);
 }
 
+static void put_subgraph(const writer *w, const char *name, const kata_graph *graph);
+
 /* Attributes in the order of the row's list, but for what the operator set has in another form. */
 static void put_attributes(const writer *w, const kata__node *node) {
     const kata_attribute_spec *specs = node->op->attributes;
@@ -368,7 +397,11 @@ static void put_attributes(const writer *w, const kata__node *node) {
             strcmp(specs[i].name, "dilations") == 0) {
             continue; /* ones */
         }
-        put_attribute(w->out, &specs[i], value);
+        if (specs[i].type == KATA_ATTRIBUTE_GRAPH) {
+            put_subgraph(w, specs[i].name, value->graph);
+        } else {
+            put_attribute(w->out, &specs[i], value);
+        }
     }
     if (w->opset >= 18 && is_standard(node, "Split") && !has_input(node, 1) &&
         attribute_of(node, "num_outputs") == NULL) {
@@ -379,12 +412,14 @@ static void put_attributes(const writer *w, const kata__node *node) {
 static void put_node(writer *w, const kata__node *node) {
     kata__buffer *out = w->out;
     size_t begun = kata__proto_begin(out, KATA__GRAPH_NODE);
-    int n_inputs = axes_to_attribute(w, node) || axes_to_input(w, node) ? 1 : node->n_inputs;
+    int n_inputs = axes_to_attribute(w, node) || axes_to_input(w, node)
+                       ? 1
+                       : node->n_inputs - node->n_captured;
     while (n_inputs > 0 && node->inputs[n_inputs - 1].id == 0) {
         n_inputs--; /* absent ones at the end need no empty name */
     }
     for (int i = 0; i < n_inputs; i++) {
-        kata__proto_put_text(out, KATA__NODE_INPUT, kata_value_name(w->graph, node->inputs[i]));
+        kata__proto_put_text(out, KATA__NODE_INPUT, name_of(w->graph, node->inputs[i]));
     }
     if (axes_to_input(w, node)) {
         const char *name = axes_name(w, node);
@@ -432,34 +467,48 @@ static void put_opset(kata__buffer *out, const char *domain, int64_t version) {
     kata__proto_end(out, begun);
 }
 
-/* ai.onnx first, then the other domains as they come up; each in the version that its newest
- * operator needs. */
-static kata_status put_opsets(const writer *w) {
-    const char *domains[KATA__ONNX_MAX_OPSETS] = {""};
-    int64_t versions[KATA__ONNX_MAX_OPSETS] = {w->opset};
-    int n = 1;
-    for (size_t i = 0; i < w->graph->n_nodes; i++) {
-        const kata_op *op = w->graph->nodes[i].op;
-        const char *domain = op->domain != NULL ? op->domain : "";
-        if (w->graph->nodes[i].removed) {
+/* Domains and the versions that their newest operators need. */
+typedef struct opsets {
+    const char *domains[KATA__ONNX_MAX_OPSETS];
+    int64_t versions[KATA__ONNX_MAX_OPSETS];
+    int n;
+} opsets;
+
+static kata_status add_opsets(opsets *sets, const kata_graph *graph) {
+    for (size_t i = 0; i < graph->n_nodes; i++) {
+        const kata__node *node = &graph->nodes[i];
+        const char *domain = node->op->domain != NULL ? node->op->domain : "";
+        if (node->removed) {
             continue;
         }
         int k = 0;
-        while (k < n && strcmp(domains[k], domain) != 0) {
+        while (k < sets->n && strcmp(sets->domains[k], domain) != 0) {
             k++;
         }
         if (k == KATA__ONNX_MAX_OPSETS) {
             return kata_fail(KATA_LIMIT, "operators of more than %d domains",
                              KATA__ONNX_MAX_OPSETS);
         }
-        if (k == n) {
-            domains[n] = domain;
-            versions[n++] = 1;
+        if (k == sets->n) {
+            sets->domains[k] = domain;
+            sets->versions[k] = 1;
+            sets->n++;
         }
-        versions[k] = op->since > versions[k] ? op->since : versions[k];
+        sets->versions[k] =
+            node->op->since > sets->versions[k] ? node->op->since : sets->versions[k];
+        for (int m = 0; subgraph_of(node, m) != NULL; m++) {
+            KATA__TRY(add_opsets(sets, subgraph_of(node, m)));
+        }
     }
-    for (int k = 0; k < n; k++) {
-        put_opset(w->out, domains[k], versions[k]);
+    return KATA_OK;
+}
+
+/* ai.onnx first, then the other domains as they come up. */
+static kata_status put_opsets(const writer *w) {
+    opsets sets = {.domains = {""}, .versions = {w->opset}, .n = 1};
+    KATA__TRY(add_opsets(&sets, w->graph));
+    for (int k = 0; k < sets.n; k++) {
+        put_opset(w->out, sets.domains[k], sets.versions[k]);
     }
     return KATA_OK;
 }
@@ -524,10 +573,10 @@ static kata_status put_metadata(const writer *w) {
     return KATA_OK;
 }
 
-static void put_graph(writer *w) {
+static void put_graph(writer *w, uint32_t field) {
     const kata_graph *graph = w->graph;
     kata__buffer *out = w->out;
-    size_t begun = kata__proto_begin(out, KATA__MODEL_GRAPH);
+    size_t begun = kata__proto_begin(out, field);
     for (size_t i = 0; i < graph->n_nodes; i++) {
         if (!graph->nodes[i].removed) {
             put_node(w, &graph->nodes[i]);
@@ -552,6 +601,32 @@ static void put_graph(writer *w) {
     kata__proto_end(out, begun);
 }
 
+/* Marks what is used of a graph within and checks it; its arena is to be freed in any case. */
+static kata_status begin_within(writer *inner, const kata_graph *graph, const writer *around) {
+    *inner = (writer){.graph = graph,
+                      .out = around->out,
+                      .arena = {.context = graph->context},
+                      .opset = around->opset};
+    KATA__TRY(mark_used(inner));
+    KATA__TRY(check_values(inner));
+    return check_nodes(inner);
+}
+
+static void put_subgraph(const writer *w, const char *name, const kata_graph *graph) {
+    writer inner;
+    kata_status status = begin_within(&inner, graph, w);
+    if (status == KATA_OK) {
+        size_t begun = kata__proto_begin(w->out, KATA__NODE_ATTRIBUTE);
+        kata__proto_put_text(w->out, KATA__ATTRIBUTE_NAME, name);
+        put_graph(&inner, KATA__ATTRIBUTE_G);
+        kata__proto_put_varint(w->out, KATA__ATTRIBUTE_TYPE, KATA__ONNX_GRAPH);
+        kata__proto_end(w->out, begun);
+    } else if (w->out->status == KATA_OK) {
+        w->out->status = status;
+    }
+    kata__arena_free(&inner.arena);
+}
+
 /* --- the whole ------------------------------------------------------------------------------- */
 
 static kata_status encode(writer *w) {
@@ -559,7 +634,7 @@ static kata_status encode(writer *w) {
     if (graph->status != KATA_OK) {
         return kata_fail(graph->status, "%s", kata_graph_message(graph));
     }
-    find_opset(w);
+    w->opset = opset_of(graph, KATA__ONNX_OPSET);
     KATA__TRY(mark_used(w));
     KATA__TRY(check_values(w));
     KATA__TRY(check_nodes(w));
@@ -572,7 +647,7 @@ static kata_status encode(writer *w) {
     kata__proto_put_text(w->out, KATA__MODEL_PRODUCER_VERSION, KATA_VERSION);
     KATA__TRY(put_opsets(w));
     KATA__TRY(put_metadata(w));
-    put_graph(w);
+    put_graph(w, KATA__MODEL_GRAPH);
     if (w->out->status == KATA_LIMIT) {
         return kata_fail(
             KATA_LIMIT,

@@ -108,6 +108,11 @@ kata_status kata__node_infer(const kata_graph *graph, const kata_op *op,
 kata_status kata__node_add_like(kata_graph *graph, const char *name, const kata__node *like,
                                 const kata_value *inputs, kata_graph *const *subgraphs,
                                 kata_value *outputs);
+/* Attributes in the order of the row's list, in the graph's arena, with defaults for those that are
+ * not given; required ones may be missing. */
+kata_status kata__node_fill_attributes(kata_graph *graph, const kata_op *op,
+                                       const kata_attribute *given, int n_given,
+                                       kata_attribute_value **out);
 /* The types of the inputs of a subgraph of a node that is to be added to `graph`: `types` are n,
  * as they are declared, and are replaced where the row says more. `attributes`: in the order of
  * the row's list. */

@@ -85,9 +85,9 @@ static kata_status copy_attribute(kata_graph *graph, const kata_op *op, kata_att
     return KATA_OK;
 }
 
-static kata_status fill_attributes(kata_graph *graph, const kata_op *op,
-                                   const kata_attribute *given, int n_given,
-                                   kata_attribute_value **out) {
+kata_status kata__node_fill_attributes(kata_graph *graph, const kata_op *op,
+                                       const kata_attribute *given, int n_given,
+                                       kata_attribute_value **out) {
     int n = count_attributes(op);
     kata_attribute_value *values = kata__arena_alloc(&graph->arena, (size_t)n + 1, sizeof *values);
     if (values == NULL) {
@@ -120,12 +120,6 @@ static kata_status fill_attributes(kata_graph *graph, const kata_op *op,
                                             .strings = given[i].strings,
                                             .graph = given[i].graph};
         KATA__TRY(copy_attribute(graph, op, given[i].type, &value, &values[k]));
-    }
-    for (int i = 0; i < n; i++) {
-        if (op->attributes[i].required && !values[i].is_set) {
-            return kata_fail(KATA_INVALID, "operator %s needs the attribute %s", op->name,
-                             op->attributes[i].name);
-        }
     }
     *out = values;
     return KATA_OK;
@@ -273,7 +267,13 @@ static kata_status node_new(kata_graph *graph, const char *name, const char *op_
         return kata_fail(KATA_NOT_FOUND, "there is no operator %s", op_name);
     }
     KATA__TRY(check_inputs(graph, op, inputs, n_inputs, n_outputs));
-    KATA__TRY(fill_attributes(graph, op, given, n_given, &attributes));
+    KATA__TRY(kata__node_fill_attributes(graph, op, given, n_given, &attributes));
+    for (int i = 0; i < count_attributes(op); i++) {
+        if (op->attributes[i].required && !attributes[i].is_set) {
+            return kata_fail(KATA_INVALID, "operator %s needs the attribute %s", op->name,
+                             op->attributes[i].name);
+        }
+    }
     return node_add(graph, name, op, inputs, n_inputs, attributes, outputs, n_outputs);
 }
 
