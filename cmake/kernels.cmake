@@ -10,7 +10,7 @@ if(TARGET room_kernel)
     # Clang unrolls what KATA__UNROLL marks whole, nests of loops too, up to 16,384 instructions a loop and before
     # anything is simplified: a unit then takes more than half an hour. The checks of a sanitizer at each access of
     # these bodies double it again; their tests run under GCC's sanitizers, fuzzing is for the readers.
-    list(APPEND fast "SHELL:-mllvm -pragma-unroll-threshold=64")
+    list(APPEND fast -mllvm -pragma-unroll-threshold=64)
     if(KATA_FUZZ)
       list(APPEND fast -fno-sanitize=all)
     endif()

@@ -256,6 +256,12 @@ static void test_load_mnist(void **state) {
     file_put("train-labels-idx1-ubyte", bytes, idx_make(bytes, 1, 10, 0, 0, 2, 12));
     assert_failure(kata_data_load_mnist(&data, context, test_folder, NULL), KATA_FORMAT,
                    "sample 5 has the label 10, expected a digit 0 to 9");
+    const size_t n_bytes = idx_make(bytes, 1, 10, 0, 0, 3, 10);
+    bytes[8] = 10; /* the first of them */
+    bytes[9] = 0;
+    file_put("train-labels-idx1-ubyte", bytes, n_bytes);
+    assert_failure(kata_data_load_mnist(&data, context, test_folder, NULL), KATA_FORMAT,
+                   "sample 0 has the label 10, expected a digit 0 to 9");
     idx_put_set(5, 0);
     assert_failure(kata_data_load_mnist(&data, context, test_folder, NULL), KATA_SHAPE,
                    "the shape (5,1,4,3), expected 28x28 pixels");

@@ -130,6 +130,13 @@ static void test_table(void **state) {
         }
     }
     assert_null(kata__known_find("none"));
+    /* MNIST: a header of 16 or 8 bytes, then a byte for each pixel or label */
+    static const int64_t mnist[] = {16 + 60000 * 784, 8 + 60000, 16 + 10000 * 784, 8 + 10000};
+    const kata__known_set *set = kata__known_find("mnist");
+    assert_int_equal(set->n_files, 4);
+    for (int k = 0; k < 4; k++) {
+        assert_int_equal(set->files[k].n_bytes, mnist[k]);
+    }
 }
 
 static int setup(void **state) {
