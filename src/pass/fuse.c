@@ -130,19 +130,56 @@ static bool is_op(const finder *d, int32_t node, const kata_op *op) {
     return is_free(d, node) && d->graph->nodes[node].op == op;
 }
 
+kata_value kata__viewed(const kata_graph *graph, kata_value value) {
+    const kata__value_info *info = &graph->values[value.id];
+    while (info->kind == KATA__VALUE_NODE &&
+           (graph->nodes[info->node].op->flags & KATA_OP_VIEW) != 0) {
+        value = graph->nodes[info->node].inputs[0];
+        info = &graph->values[value.id];
+    }
+    return value;
+}
+
+/* The value whose memory this one's is: what a view is of, what an update writes. */
+static int32_t root_of(const kata_graph *graph, kata_value value) {
+    value = kata__viewed(graph, value);
+    const kata__value_info *info = &graph->values[value.id];
+    while (info->kind == KATA__VALUE_NODE &&
+           (graph->nodes[info->node].op->flags & KATA_OP_UPDATE) != 0) {
+        const kata__node *node = &graph->nodes[info->node];
+        int k = 0;
+        while (node->outputs[k].id != value.id) {
+            k++;
+        }
+        value = kata__viewed(graph, node->inputs[k]);
+        info = &graph->values[value.id];
+    }
+    return value.id;
+}
+
+static bool writes(const kata_graph *graph, const kata__node *node, kata_value value) {
+    bool found = false;
+    for (int k = 0; k < node->n_outputs && value.id != 0; k++) {
+        found = found || root_of(graph, node->inputs[k]) == root_of(graph, value);
+    }
+    return found;
+}
+
 /* Nothing that the group's nodes read is a variable written between its core and `node`. */
 static bool may_wait(const finder *d, const kata__group *group, int32_t node) {
     const kata__node *core = &d->graph->nodes[group->core];
     for (int32_t i = group->core + 1; i < node; i++) {
         const kata__node *other = &d->graph->nodes[i];
-        for (int k = 0;
-             !other->removed && (other->op->flags & KATA_OP_UPDATE) != 0 && k < other->n_outputs;
-             k++) {
-            for (int j = 0; j < core->n_inputs; j++) {
-                if (core->inputs[j].id == other->inputs[k].id) {
-                    return false;
-                }
+        if (other->removed || (other->op->flags & KATA_OP_UPDATE) == 0) {
+            continue;
+        }
+        for (int j = 0; j < core->n_inputs; j++) {
+            if (writes(d->graph, other, core->inputs[j])) {
+                return false;
             }
+        }
+        if (writes(d->graph, other, group->residual)) {
+            return false;
         }
     }
     return true;

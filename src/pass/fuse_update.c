@@ -30,19 +30,9 @@ static void count_uses(const kata_graph *graph, int32_t *uses) {
     }
 }
 
-/* The value whose memory a value is. */
-static const kata__value_info *root_of(const kata_graph *graph, kata_value value) {
-    const kata__value_info *info = &graph->values[value.id];
-    while (info->kind == KATA__VALUE_NODE &&
-           (graph->nodes[info->node].op->flags & KATA_OP_VIEW) != 0) {
-        info = &graph->values[graph->nodes[info->node].inputs[0].id];
-    }
-    return info;
-}
-
 /* Nothing writes it: it is no variable. */
 static bool stays(const kata_graph *graph, kata_value value) {
-    const kata__value_info *root = root_of(graph, value);
+    const kata__value_info *root = &graph->values[kata__viewed(graph, value).id];
     return root->kind == KATA__VALUE_INPUT || root->kind == KATA__VALUE_CONSTANT ||
            (root->kind == KATA__VALUE_NODE &&
             (graph->nodes[root->node].op->flags & KATA_OP_UPDATE) == 0);
@@ -50,7 +40,7 @@ static bool stays(const kata_graph *graph, kata_value value) {
 
 /* When a value's memory is written; -1: before the graph runs. */
 static int32_t made_at(const kata_graph *graph, kata_value value) {
-    const kata__value_info *root = root_of(graph, value);
+    const kata__value_info *root = &graph->values[kata__viewed(graph, value).id];
     return root->kind == KATA__VALUE_NODE ? root->node : -1;
 }
 

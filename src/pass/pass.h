@@ -12,6 +12,9 @@ bool kata__can_fold(const kata_graph *graph, const kata__node *node);
  * the node is marked removed. */
 kata_status kata__fold(kata_graph *graph, kata__node *node);
 
+/* The value that a view shows, through other views; another value itself. */
+kata_value kata__viewed(const kata_graph *graph, kata_value value);
+
 /* Where the samples are in the outputs of a bound graph whose inputs have `size` >= 2 of them on
  * their first axes: axes[i] of output i is an axis, KATA_BATCH_NONE or KATA_BATCH_MIXED
  * (kata/op.h). If all are 0, the graph does the same to each sample by itself. */
