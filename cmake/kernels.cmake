@@ -8,16 +8,18 @@ if(TARGET room_kernel)
   set(fast ${level} -ffp-contract=fast -fno-math-errno -fno-trapping-math)
   if(KATA_SANITIZE AND CMAKE_C_COMPILER_ID MATCHES "Clang")
     # Clang unrolls what KATA__UNROLL marks whole, nests of loops too, up to 16,384 instructions a loop and before
-    # anything is simplified: a unit then takes more than half an hour. The checks of a sanitizer at each access of
-    # these bodies double it again; their tests run under GCC's sanitizers, fuzzing is for the readers.
+    # anything is simplified: a unit then takes more than half an hour.
     list(APPEND fast -mllvm -pragma-unroll-threshold=64)
-    if(KATA_FUZZ)
-      list(APPEND fast -fno-sanitize=all)
-    endif()
+  endif()
+  if(KATA_FUZZ) # for the readers: of the kernels the portable ones will do, unchecked (GCC's sanitizers check them)
+    list(APPEND fast -fno-sanitize=all)
   endif()
   set_source_files_properties(src/exec/session.c PROPERTIES COMPILE_OPTIONS "-O3")
   set_source_files_properties(src/kernel/isa_portable.c PROPERTIES COMPILE_OPTIONS "${fast}")
-  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
+  if(KATA_FUZZ)
+    set_source_files_properties(src/kernel/table.c src/kernel/isa_avx2.c src/kernel/isa_avx512.c src/kernel/isa_avx512_bf16.c
+      src/kernel/isa_amx.c PROPERTIES COMPILE_OPTIONS "-U__x86_64__")
+  elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
     set_source_files_properties(src/kernel/isa_avx2.c PROPERTIES COMPILE_OPTIONS "${fast};-mavx2;-mfma;-mf16c;-mbmi2")
     set_source_files_properties(src/kernel/isa_avx512.c PROPERTIES COMPILE_OPTIONS
       "${fast};-mavx2;-mfma;-mf16c;-mbmi2;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mprefer-vector-width=512")
