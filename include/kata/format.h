@@ -30,10 +30,6 @@ KATA_API kata_status kata_onnx_tensor_read_memory(kata_tensor *out, kata_context
                                                   const char *name);
 
 /* Tensors by name with text metadata: the safetensors format. */
-typedef struct kata_named_tensor {
-    const char *name;
-    kata_tensor tensor; /* contiguous */
-} kata_named_tensor;
 typedef struct kata_text_pair {
     const char *key, *value;
 } kata_text_pair;

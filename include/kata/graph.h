@@ -43,6 +43,12 @@ typedef struct kata_variable {
     uint64_t version; /* counts changes: whoever writes the tensor calls kata_variable_changed */
 } kata_variable;
 
+/* A tensor and what it is called: an input or output of a graph, an entry of a file. */
+typedef struct kata_named_tensor {
+    const char *name;
+    kata_tensor tensor;
+} kata_named_tensor;
+
 KATA_API kata_status kata_graph_new(kata_graph **out, kata_context *context, const char *name);
 KATA_API void kata_graph_free(kata_graph *graph);
 KATA_API kata_status kata_graph_status(const kata_graph *graph);

@@ -11,6 +11,7 @@
 #include <kata/nn.h>
 #include <kata/op.h>
 #include <kata/pass.h>
+#include <kata/predict.h>
 #include <kata/tensor.h>
 #include <kata/train.h>
 

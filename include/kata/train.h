@@ -14,6 +14,7 @@
 #include <kata/exec.h>
 #include <kata/metric.h>
 #include <kata/nn.h>
+#include <kata/predict.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -176,20 +177,6 @@ KATA_API bool kata_optimizer_has(const kata_context *context, const kata_optimiz
 /* All numbers filled in. KATA_INVALID: one is out of range, or the rule does not have it. */
 KATA_API kata_status kata_optimizer_resolve(const kata_context *context, kata_optimizer *optimizer);
 
-/* X(name, text): what convolutions and large matrix products compute in. bfloat16 has float32's
- * range and 8 bits of precision; sums, weights, optimiser, loss and statistics are float32 all the
- * same, and a model's file does not change. Fast where the processor multiplies bfloat16 (`kata
- * info`). */
-#define KATA_PRECISION_LIST(X)                                                                     \
-    X(F32, "f32")                                                                                  \
-    X(BF16, "bf16")
-typedef enum kata_precision {
-#define X(name, text) KATA_PRECISION_##name,
-    KATA_PRECISION_LIST(X)
-#undef X
-        KATA_PRECISION_COUNT
-} kata_precision;
-
 /* The loss of one output of several. */
 typedef struct kata_output_loss {
     const kata_loss *loss; /* NULL: that of the options, with its numbers */
@@ -338,9 +325,12 @@ KATA_API kata_status kata_evaluate(kata_model *model, const kata_dataset *datase
                                    kata_evaluation *out);
 KATA_API void kata_evaluation_free(kata_evaluation *evaluation);
 
-/* Outputs of the model's output `k` = 0 for inputs (n, ...): `out` is a float32 tensor (n, outputs)
- * of the caller's. Sessions are kept: a second call with the same n allocates nothing. Not for two
- * threads at a time on one model. */
+/* Output 0 of a model with one input for samples (n, ...): `out` is a float32 tensor of the
+ * caller's with a row for each, (n, outputs). A model with a fixed first axis takes any n too,
+ * where it does the same to each sample by itself; KATA_SHAPE says so where not. KATA_NON_FINITE
+ * names the sample whose numbers are none. From any number of threads at a time, as long as none
+ * changes the model; after the first calls of a size nothing is allocated. More inputs and outputs:
+ * kata/predict.h. */
 KATA_API kata_status kata_predict(kata_model *model, const kata_tensor *input,
                                   const kata_tensor *out);
 

@@ -65,6 +65,7 @@ struct kata__pool {
     int64_t done_before;
     /* Rarely written. */
     _Alignas(CACHE_LINE) _Atomic bool stop;
+    _Atomic int n_callers; /* between kata__parallel_enter and leave */
     _Atomic bool caller_sleeps;
     _Atomic int n_sleeping;
     _Atomic int caller_processor;   /* when it last woke someone */
@@ -286,10 +287,31 @@ static void wait_until_done(struct kata__pool *pool, int64_t done) {
     pthread_mutex_unlock(&pool->mutex);
 }
 
+static _Thread_local bool is_alone;
+
+kata__parallel_mode kata__parallel_enter(kata_context *context, bool alone) {
+    kata__parallel_mode mode = {.was_alone = is_alone};
+    struct kata__pool *pool = context->pool;
+    if (pool != NULL && !alone) {
+        const int n = 1 + atomic_fetch_add_explicit(&pool->n_callers, 1, memory_order_relaxed);
+        mode.is_counted = true;
+        alone = n > 1 && pool->n_workers + 1 < 2 * n;
+    }
+    is_alone = alone || mode.was_alone;
+    return mode;
+}
+
+void kata__parallel_leave(kata_context *context, kata__parallel_mode mode) {
+    if (mode.is_counted) {
+        atomic_fetch_sub_explicit(&context->pool->n_callers, 1, memory_order_relaxed);
+    }
+    is_alone = mode.was_alone;
+}
+
 void kata__parallel(kata_context *context, int64_t n_chunks, kata__chunk_function function,
                     void *argument) {
     struct kata__pool *pool = context->pool;
-    if (n_chunks <= 1 || pool == NULL ||
+    if (n_chunks <= 1 || pool == NULL || is_alone ||
         atomic_exchange_explicit(&pool->busy, true, memory_order_acquire)) {
         for (int64_t chunk = 0; chunk < n_chunks; chunk++) {
             function(argument, chunk, 0);

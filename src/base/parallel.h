@@ -14,6 +14,16 @@ typedef void (*kata__chunk_function)(void *argument, int64_t chunk, int worker);
 void kata__parallel(kata_context *context, int64_t n_chunks, kata__chunk_function function,
                     void *argument);
 
+/* Several threads that compute at a time are to get in each other's way neither at the pool nor at
+ * the processors: between enter and leave the calling thread counts as one of them, and its chunks
+ * run on itself alone if there are not two threads for each. `alone`: in any case (work that is
+ * over before another thread has begun). */
+typedef struct kata__parallel_mode {
+    bool was_alone, is_counted;
+} kata__parallel_mode;
+kata__parallel_mode kata__parallel_enter(kata_context *context, bool alone);
+void kata__parallel_leave(kata_context *context, kata__parallel_mode mode);
+
 /* Whether the thread that has `chunk` in work takes chunk + 1 after it, if no other is faster: for
  * what is to be fetched ahead, never for what is computed. */
 bool kata__parallel_follows(const kata_context *context, int64_t n_chunks, int64_t chunk);

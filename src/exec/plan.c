@@ -22,7 +22,7 @@ typedef struct planner {
     int32_t *first, *last; /* life of each root, by value id */
     block *blocks;
     size_t n_blocks;
-    bool keep;
+    bool keep, apart;
 } planner;
 
 static size_t bytes_of(const kata_graph *graph, int32_t id) {
@@ -209,7 +209,8 @@ static void collect_blocks(planner *p) {
     int32_t end = (int32_t)graph->n_nodes;
     for (size_t i = 1; i < graph->n_values; i++) {
         kata__value_kind kind = graph->values[i].kind;
-        if ((kind == KATA__VALUE_NODE || kind == KATA__VALUE_INPUT) && is_used(p, (int32_t)i)) {
+        if ((kind == KATA__VALUE_NODE || kind == KATA__VALUE_INPUT) && is_used(p, (int32_t)i) &&
+            !(p->apart && p->plan->prepared[i])) {
             p->plan->places[i].in_arena = true;
             p->blocks[p->n_blocks++] = (block){.bytes = align(bytes_of(graph, (int32_t)i)),
                                                .first = p->keep ? 0 : p->first[i],
@@ -285,7 +286,7 @@ static void place_blocks(planner *p, size_t *placed) {
         p->plan->per_thread_step * (size_t)kata_context_threads(p->graph->context);
 }
 
-kata_status kata__plan_make(kata__plan *plan, const kata_graph *graph, bool keep) {
+kata_status kata__plan_make(kata__plan *plan, const kata_graph *graph, bool keep, bool apart) {
     kata_context *context = graph->context;
     size_t n_values = graph->n_values, n_nodes = graph->n_nodes;
     *plan = (kata__plan){0};
@@ -293,7 +294,7 @@ kata_status kata__plan_make(kata__plan *plan, const kata_graph *graph, bool keep
     plan->workspace_offset = kata__alloc_zero(context, n_nodes + 1, sizeof *plan->workspace_offset);
     plan->workspace_bytes = kata__alloc_zero(context, n_nodes + 1, sizeof *plan->workspace_bytes);
     plan->prepared = kata__alloc_zero(context, n_values, sizeof *plan->prepared);
-    planner p = {.graph = graph, .plan = plan, .keep = keep};
+    planner p = {.graph = graph, .plan = plan, .keep = keep, .apart = apart};
     p.first = kata__alloc(context, n_values, sizeof *p.first);
     p.last = kata__alloc(context, n_values, sizeof *p.last);
     p.blocks = kata__alloc(context, n_values + n_nodes, sizeof *p.blocks);
@@ -330,7 +331,7 @@ void kata__plan_free(kata__plan *plan, kata_context *context) {
 
 kata_status kata__plan_arena_bytes(size_t *n_bytes, const kata_graph *graph) {
     kata__plan plan;
-    KATA__TRY(kata__plan_make(&plan, graph, false));
+    KATA__TRY(kata__plan_make(&plan, graph, false, false));
     *n_bytes = plan.arena_bytes;
     kata__plan_free(&plan, graph->context);
     return KATA_OK;

@@ -28,8 +28,9 @@ typedef struct kata__plan {
 bool kata__plan_prepares(const kata__plan *plan, const kata_graph *graph, const kata__node *node);
 
 /* Lifetimes of values, then offsets: the largest first, each at the lowest place that is free
- * during its whole life (greedy by size). keep: no memory is reused. */
-kata_status kata__plan_make(kata__plan *plan, const kata_graph *graph, bool keep);
+ * during its whole life (greedy by size). keep: no memory is reused. apart: prepared values have no
+ * place here (exec/prepared.h). */
+kata_status kata__plan_make(kata__plan *plan, const kata_graph *graph, bool keep, bool apart);
 /* The arena of a graph, planned and forgotten. */
 kata_status kata__plan_arena_bytes(size_t *n_bytes, const kata_graph *graph);
 void kata__plan_free(kata__plan *plan, kata_context *context);

@@ -33,8 +33,10 @@ struct kata_session {
     size_t n_prepare;    /* the first steps: what depends on variables and constants alone */
     size_t first_update; /* steps from here on are all updates: optimiser and what follows it */
     bool is_prepared;
-    uint64_t prepared_version; /* sum of the variables' versions when the first steps ran */
-    kata_variable **changed;   /* what updates write */
+    uint64_t prepared_version;   /* sum of the variables' versions when the first steps ran */
+    kata__prepared *prepared;    /* where the first steps' results are; NULL: in the arena */
+    kata__prepared_value **held; /* by value id */
+    kata_variable **changed;     /* what updates write */
     size_t n_changed;
     kata_call_random now; /* this run's seed and step */
     size_t variable_bytes;
@@ -53,6 +55,8 @@ static void set_tensors(kata_session *session) {
             data = root->constant.data;
         } else if (session->plan.places[place->root].in_arena) {
             data = session->arena + session->plan.places[place->root].offset;
+        } else if (session->held != NULL && session->held[place->root] != NULL) {
+            data = session->held[place->root]->data;
         }
         session->tensors[i] = kata_tensor_view(data, info->type.dtype, &info->type.shape);
     }
@@ -185,7 +189,8 @@ static kata_status allocate(kata_session *session) {
     for (size_t i = 0; i < graph->n_nodes; i++) {
         n_operands += (size_t)(graph->nodes[i].n_inputs + graph->nodes[i].n_outputs);
     }
-    KATA__TRY(kata__plan_make(&session->plan, graph, session->options.keep_values));
+    KATA__TRY(kata__plan_make(&session->plan, graph, session->options.keep_values,
+                              session->prepared != NULL));
     session->arena = kata__alloc_zero(session->context, session->plan.arena_bytes, 1);
     session->tensors =
         kata__alloc_zero(session->context, graph->n_values, sizeof *session->tensors);
@@ -198,11 +203,22 @@ static kata_status allocate(kata_session *session) {
         session->steps == NULL || session->first_shown == NULL || session->changed == NULL) {
         return KATA_OUT_OF_MEMORY;
     }
-    return KATA_OK;
+    if (session->prepared == NULL) {
+        return KATA_OK;
+    }
+    session->held = kata__alloc_zero(session->context, graph->n_values, sizeof *session->held);
+    return session->held == NULL
+               ? KATA_OUT_OF_MEMORY
+               : kata__prepared_hold(session->prepared, graph, &session->plan, session->held);
 }
 
 kata_status kata_session_new(kata_session **out, const kata_graph *graph,
                              const kata_session_options *options) {
+    return kata__session_new(out, graph, options, NULL);
+}
+
+kata_status kata__session_new(kata_session **out, const kata_graph *graph,
+                              const kata_session_options *options, kata__prepared *prepared) {
     KATA__TRY(check_bound(graph));
     kata_session *session = kata__alloc_zero(graph->context, 1, sizeof *session);
     if (session == NULL) {
@@ -210,6 +226,7 @@ kata_status kata_session_new(kata_session **out, const kata_graph *graph,
     }
     session->context = graph->context;
     session->graph = graph;
+    session->prepared = prepared;
     if (options != NULL) {
         session->options = *options;
     }
@@ -238,6 +255,10 @@ kata_status kata_session_new(kata_session **out, const kata_graph *graph,
 void kata_session_free(kata_session *session) {
     if (session == NULL) {
         return;
+    }
+    if (session->held != NULL) {
+        kata__prepared_drop(session->prepared, session->held, session->graph->n_values);
+        kata__free(session->context, session->held);
     }
     kata__plan_free(&session->plan, session->context);
     kata__free(session->context, session->arena);
@@ -349,6 +370,32 @@ static kata_status check_gradients(kata_session *session) {
     return KATA_OK;
 }
 
+/* Whether what a first step makes was made by another session. */
+static bool is_made(const kata_session *session, const step *s, uint64_t version) {
+    for (int k = 0; k < s->call.n_outputs && session->held != NULL; k++) {
+        const kata__prepared_value *value = session->held[s->node->outputs[k].id];
+        if (!value->is_made || value->version != version) {
+            return false;
+        }
+    }
+    return session->held != NULL;
+}
+
+static kata_status run_first_steps(kata_session *session, uint64_t version) {
+    for (size_t i = 0; i < session->n_prepare; i++) {
+        const step *s = &session->steps[i];
+        if (is_made(session, s, version)) {
+            continue;
+        }
+        KATA__TRY(run_steps(session, i, i + 1, session->options.check_finite));
+        for (int k = 0; k < s->call.n_outputs && session->held != NULL; k++) {
+            session->held[s->node->outputs[k].id]->is_made = true;
+            session->held[s->node->outputs[k].id]->version = version;
+        }
+    }
+    return KATA_OK;
+}
+
 /* Runs the first steps unless they have run on these very weights. Versions only grow, so their sum
  * tells any change. */
 static kata_status prepare(kata_session *session) {
@@ -357,17 +404,27 @@ static kata_status prepare(kata_session *session) {
     if (session->n_prepare == 0) {
         return KATA_OK;
     }
-    for (size_t i = 0; i < graph->n_variables; i++) {
-        version += graph->variables[i]->version;
+    if (session->prepared != NULL) {
+        version = kata__prepared_version(session->prepared);
+    } else {
+        for (size_t i = 0; i < graph->n_variables; i++) {
+            version += graph->variables[i]->version;
+        }
     }
     if (session->is_prepared && version == session->prepared_version) {
         return KATA_OK;
     }
     session->is_prepared = false;
-    KATA__TRY(run_steps(session, 0, session->n_prepare, session->options.check_finite));
-    session->is_prepared = true;
+    if (session->prepared != NULL) {
+        kata__prepared_lock(session->prepared);
+    }
+    const kata_status status = run_first_steps(session, version);
+    if (session->prepared != NULL) {
+        kata__prepared_unlock(session->prepared);
+    }
+    session->is_prepared = status == KATA_OK;
     session->prepared_version = version;
-    return KATA_OK;
+    return status;
 }
 
 static kata_status run_all(kata_session *session) {

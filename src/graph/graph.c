@@ -1,4 +1,5 @@
 /* Graphs: life, values, variables, outputs, metadata. Nodes are added in node.c. */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -31,8 +32,12 @@ kata_status kata_graph_new(kata_graph **out, kata_context *context, const char *
     return KATA_OK;
 }
 
+void kata__graph_share(kata_graph *graph) {
+    atomic_fetch_add(&graph->n_more_holders, 1);
+}
+
 void kata_graph_free(kata_graph *graph) {
-    if (graph == NULL) {
+    if (graph == NULL || atomic_fetch_sub(&graph->n_more_holders, 1) > 0) {
         return;
     }
     kata_context *context = graph->context;

@@ -48,7 +48,8 @@ typedef struct kata__capture {
 
 struct kata_graph {
     kata_context *context;
-    kata__arena arena; /* names, nodes, attributes */
+    kata__arena arena;          /* names, nodes, attributes */
+    _Atomic int n_more_holders; /* beside the one that made it */
     const char *name;
     kata_status status;
     char *message;
@@ -80,6 +81,8 @@ struct kata_graph {
     size_t n_captures, captures_capacity;
 };
 
+/* One more holder: the graph lives until each has called kata_graph_free. From any thread. */
+void kata__graph_share(kata_graph *graph);
 /* Info of a value; NULL for none or a bad id. Adding values moves the array: do not keep it. */
 const kata__value_info *kata__graph_info(const kata_graph *graph, kata_value value);
 /* The constant tensor of a value, NULL if it is not a constant. */

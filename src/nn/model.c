@@ -47,6 +47,7 @@ void kata_model_free(kata_model *model) {
     if (model == NULL) {
         return;
     }
+    kata_predictor_free(model->predictor);
     if (model->trainer != NULL) {
         model->trainer_free(model->trainer);
     }
@@ -142,6 +143,8 @@ kata_status kata_model_remove_outputs(kata_model *model) {
     if (graph->status != KATA_OK) {
         return kata_fail(graph->status, "%s", kata_graph_message(graph));
     }
+    kata_predictor_free(model->predictor);
+    model->predictor = NULL;
     if (model->trainer != NULL) {
         model->trainer_free(model->trainer);
         model->trainer = NULL;

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include <kata/nn.h>
+#include <kata/predict.h>
 #include "graph/graph.h"
 
 /* The initial state of a variable; `standard_deviation` etc. are resolved when the layer is added.
@@ -35,6 +36,7 @@ struct kata_model {
     bool fresh;          /* weights are the initial ones: kata_compile may draw them anew */
     kata_status failure; /* of the last kata_compile or kata_fit */
     char *failure_message;
+    _Atomic(kata_predictor *) predictor; /* of kata_predict and kata_evaluate; NULL: none yet */
     struct kata__trainer *trainer;
     void (*trainer_free)(struct kata__trainer *trainer); /* set by the train room */
 };

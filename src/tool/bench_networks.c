@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "exec/predictor.h"
 #include "tool/bench.h"
 #include "train/trainer.h"
 
@@ -272,21 +273,20 @@ static kata_status run_prediction(void *user) {
 
 static kata_status measure_prediction(kata__bench *bench, const char *name, prediction *p,
                                       int64_t batch) {
-    struct kata__trainer *trainer = NULL;
-    kata__program *program;
+    const kata_session *session;
     p->x.shape.dim[0] = p->y.shape.dim[0] = batch;
-    KATA__TRY(kata__trainer_get(&trainer, p->model));
-    KATA__TRY(kata__program_get(trainer, KATA__PROGRAM_PREDICT, batch, NULL, false, &program));
-    double variables = (double)kata_session_variable_bytes(program->session);
-    kata__bench_work work = {
-        .call = run_prediction,
-        .user = p,
-        .flops = kata__bench_session_flops(program->session),
-        .bytes = variables + (double)kata_tensor_bytes(&p->x) + (double)kata_tensor_bytes(&p->y),
-        .footprint = variables + (double)kata_session_arena_bytes(program->session),
-        .items = (double)batch,
-        .unit = "sample",
-        .batch = batch};
+    KATA__TRY(kata_predict(p->model, &p->x, &p->y));
+    KATA__TRY(kata__predictor_session(p->model->predictor, &p->x, &session));
+    double variables = (double)kata_session_variable_bytes(session);
+    kata__bench_work work = {.call = run_prediction,
+                             .user = p,
+                             .flops = kata__bench_session_flops(session),
+                             .bytes = variables + (double)kata_tensor_bytes(&p->x) +
+                                      (double)kata_tensor_bytes(&p->y),
+                             .footprint = variables + (double)kata_session_arena_bytes(session),
+                             .items = (double)batch,
+                             .unit = "sample",
+                             .batch = batch};
     return kata__bench_measure(bench, name, &work);
 }
 

@@ -6,8 +6,9 @@
 void kata__program_fill(const kata__program *program, const kata_dataset *dataset,
                         const int64_t *order, int64_t first, const kata_augment *augment,
                         uint64_t seed, uint64_t epoch) {
-    int at = 0;
-    for (int k = 0; k < dataset->n_inputs; k++) {
+    const bool training = program->kind == KATA__PROGRAM_TRAIN;
+    int at = training ? 0 : dataset->n_targets; /* an evaluation has raw outputs there */
+    for (int k = 0; k < dataset->n_inputs && training; k++) {
         kata_tensor input = kata_session_input(program->session, at++);
         kata__batch_input(dataset, k, order, first, program->batch, augment, seed, epoch,
                           program->scale[k], &input);

@@ -1,103 +1,103 @@
 /* kata_predict, kata_evaluate, and the memory of a training step. */
-#include <inttypes.h>
-#include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "data/data.h"
-#include "exec/session.h"
+#include "exec/predictor.h"
 #include "train/trainer.h"
-
-#define WHOLE 256 /* up to so many samples run as one batch */
-#define CHUNK 100 /* more run in batches of this size */
 
 static int64_t width_of(const kata_tensor *tensor) {
     int64_t n = tensor->shape.rank > 0 ? tensor->shape.dim[0] : 1;
     return n > 0 ? kata_tensor_count(tensor) / n : 0;
 }
 
+/* The model's own predictor, made at the first call. Several threads may come here at a time; one
+ * that does not fit any more is of a model that was changed, which only one thread may do. */
+static kata_status predictor_of(kata_predictor **out, kata_model *model) {
+    const kata_precision precision =
+        model->trainer != NULL ? model->trainer->options.precision : KATA_PRECISION_F32;
+    kata_predictor *predictor = atomic_load_explicit(&model->predictor, memory_order_acquire);
+    if (predictor != NULL && kata__predictor_fits(predictor, model->graph, precision)) {
+        *out = predictor;
+        return KATA_OK;
+    }
+    if (predictor != NULL) {
+        atomic_store(&model->predictor, NULL);
+        kata_predictor_free(predictor);
+    }
+    kata_predictor *made, *none = NULL;
+    KATA__TRY(
+        kata_predictor_new(&made, model->graph, &(kata_predictor_options){.precision = precision}));
+    if (atomic_compare_exchange_strong(&model->predictor, &none, made)) {
+        *out = made;
+        return KATA_OK;
+    }
+    kata_predictor_free(made);
+    *out = none;
+    return KATA_OK;
+}
+
 /* --- predict ------------------------------------------------------------------------------------
  */
 
-static kata_status check_predict(const kata_graph *graph, const kata_tensor *input,
-                                 const kata_tensor *out) {
-    char have[KATA_SHAPE_TEXT_SIZE], want[KATA_SHAPE_TEXT_SIZE];
-    if (graph->n_inputs != 1) {
-        return kata_fail(KATA_INVALID, "kata_predict is for models with one input; %s has %zu",
-                         graph->name, graph->n_inputs);
-    }
-    kata_shape shape = kata_value_shape(graph, graph->inputs[0]);
-    int64_t features = 1;
-    for (int i = 1; i < shape.rank; i++) {
-        features *= shape.dim[i];
-    }
-    if (input->shape.rank < 1 || !kata_tensor_is_contiguous(input) ||
-        (input->shape.dim[0] > 0 && width_of(input) != features)) {
-        return kata_fail(KATA_SHAPE, "model %s takes inputs of shape %s, got a tensor of shape %s",
-                         graph->name, kata_shape_text(&shape, want),
-                         kata_shape_text(&input->shape, have));
-    }
-    shape = kata_value_shape(graph, graph->outputs[0]);
-    int64_t outputs = 1;
-    for (int i = 1; i < shape.rank; i++) {
-        outputs *= shape.dim[i];
-    }
-    if (out->dtype != KATA_F32 || out->shape.rank < 1 || !kata_tensor_is_contiguous(out) ||
-        out->shape.dim[0] != input->shape.dim[0] ||
-        (out->shape.dim[0] > 0 && width_of(out) != outputs)) {
-        return kata_fail(KATA_SHAPE,
-                         "the result of %" PRId64 " samples needs a float32 tensor (%" PRId64
-                         ",%" PRId64 "), got %s%s",
-                         input->shape.dim[0], input->shape.dim[0], outputs,
-                         kata_dtype_name(out->dtype), kata_shape_text(&out->shape, have));
-    }
-    return KATA_OK;
-}
-
-/* Runs samples first..first+n). Numbers of the input's own kind are read where they are. */
-static kata_status predict_some(struct kata__trainer *trainer, const kata_tensor *input,
-                                const kata_tensor *out, int64_t first, int64_t n) {
-    kata__program *program;
-    KATA__TRY(kata__program_get(trainer, KATA__PROGRAM_PREDICT, n, NULL, false, &program));
-    kata_session *session = program->session;
-    const int64_t out_width = width_of(out);
-    const size_t sample_bytes = (size_t)width_of(input) * kata_dtype_size(input->dtype);
-    char *from = (char *)input->data + (size_t)first * sample_bytes;
-    kata_tensor x = kata_session_input(session, 0);
-    const bool borrows = input->dtype == x.dtype;
-    if (borrows) {
-        kata__session_borrow(session, 0, from);
-    } else {
-        const kata_tensor part = kata_tensor_view(from, input->dtype, &x.shape);
-        KATA__TRY(kata_tensor_copy(&x, &part));
-    }
-    kata_status status = kata_session_run(session, 0, 0);
-    if (status == KATA_OK) {
-        const kata_tensor y = kata_session_output(session, 0);
-        float *to = (float *)out->data + first * out_width;
-        if (y.dtype == KATA_F32) {
-            memcpy(to, y.data, (size_t)(n * out_width) * sizeof *to);
-        } else {
-            const kata_tensor result = kata_tensor_view(to, KATA_F32, &y.shape);
-            status = kata_tensor_copy(&result, &y);
+/* The sizes that are not 1. */
+static kata_shape without_ones(const kata_shape *shape) {
+    kata_shape rest = {.rank = 0};
+    for (int i = 1; i < shape->rank; i++) {
+        if (shape->dim[i] != 1) {
+            rest.dim[rest.rank++] = shape->dim[i];
         }
     }
-    if (borrows) {
-        kata__session_borrow(session, 0, NULL);
+    return rest;
+}
+
+/* `input` as samples of the model's shape, where it holds these flattened, or axes of size 1 more
+ * or fewer. */
+static kata_tensor as_samples(const kata_shape *wanted, const kata_tensor *input) {
+    kata_shape shape = *wanted, a = without_ones(wanted), b = without_ones(&input->shape);
+    int64_t features = 1;
+    for (int i = 1; i < shape.rank; i++) {
+        if (shape.dim[i] < 0) {
+            return *input;
+        }
+        features *= shape.dim[i];
     }
-    return status;
+    const bool is_flat = shape.rank <= 2 || input->shape.rank <= 2;
+    if (shape.rank < 1 || input->shape.rank < 1 || !kata_tensor_is_contiguous(input) ||
+        !(is_flat || kata_shape_equal(&a, &b)) ||
+        (input->shape.dim[0] > 0 && width_of(input) != features)) {
+        return *input;
+    }
+    shape.dim[0] = input->shape.dim[0];
+    return kata_tensor_view(input->data, input->dtype, &shape);
 }
 
 kata_status kata_predict(kata_model *model, const kata_tensor *input, const kata_tensor *out) {
-    struct kata__trainer *trainer = NULL;
-    KATA__TRY(kata__trainer_get(&trainer, model));
-    KATA__TRY(check_predict(model->graph, input, out));
-    int64_t n = input->shape.dim[0];
-    int64_t chunk = n <= WHOLE ? n : CHUNK;
-    for (int64_t first = 0; first < n; first += chunk) {
-        KATA__TRY(predict_some(trainer, input, out, first, n - first < chunk ? n - first : chunk));
+    enum { FEW = 16 };
+    const kata_graph *graph = model->graph;
+    kata_predictor *predictor;
+    kata_tensor outputs[FEW];
+    if (graph->n_inputs != 1 || graph->n_outputs > FEW) {
+        return kata_fail(KATA_INVALID,
+                         "kata_predict is for models with one input; %s has %zu: use a predictor "
+                         "(kata/predict.h)",
+                         graph->name, graph->n_inputs);
     }
-    return KATA_OK;
+    KATA__TRY(predictor_of(&predictor, model));
+    if (out->dtype != KATA_F32) {
+        return kata_fail(KATA_DTYPE, "the result of kata_predict is float32, got a tensor of %s",
+                         kata_dtype_name(out->dtype));
+    }
+    KATA__TRY(kata__check_finite(model->context, input, graph->name, "input", 0));
+    const kata_shape wanted = kata_value_shape(graph, graph->inputs[0]);
+    const kata_tensor samples = as_samples(&wanted, input);
+    outputs[0] = *out;
+    for (size_t k = 1; k < graph->n_outputs; k++) {
+        outputs[k].dtype = KATA_NO_DTYPE; /* the others are not wanted */
+    }
+    return kata__predictor_answer(predictor,
+                                  &(kata__samples){.inputs = &samples, .outputs = outputs});
 }
 
 /* --- evaluate -----------------------------------------------------------------------------------
@@ -151,23 +151,78 @@ static void count(kata_evaluation *e, const float *outputs, const kata_tensor *t
     }
 }
 
+/* Where the samples of a part come from. */
+typedef struct source {
+    const kata_dataset *dataset;
+    int64_t first;
+} source;
+
+static void fill(void *user, int i, int64_t first, const kata_tensor *to) {
+    const source *from = user;
+    kata__batch_input(from->dataset, i, NULL, from->first + first, to->shape.dim[0], NULL, 0, 0, 1,
+                      to);
+}
+
+/* Samples first..first+n) are answered and measured. The raw outputs go to where the loss reads
+ * them and the first one that is shown to the caller; others are not computed for anybody. */
+static kata_status evaluate_part(struct kata__trainer *trainer, kata_predictor *predictor,
+                                 const kata_dataset *dataset, int64_t first, int64_t n,
+                                 kata_evaluation *e, double *loss) {
+    const kata_graph *graph = trainer->model->graph;
+    kata_tensor inputs[KATA_DATASET_TENSORS], outputs[4 * KATA_MAX_LOSSES];
+    kata__program *program;
+    KATA__TRY(kata__program_get(trainer, KATA__PROGRAM_EVALUATE, n, dataset, false, &program));
+    const int raw = trainer->outputs[0].raw, shown = trainer->outputs[0].shown;
+    float *mine = e->outputs + first * e->n_outputs;
+    if (graph->n_outputs > KATA__COUNT(outputs)) {
+        return kata_fail(KATA_LIMIT, "model %s has more than %zu outputs", graph->name,
+                         KATA__COUNT(outputs));
+    }
+    for (size_t i = 0; i < graph->n_inputs; i++) {
+        kata_shape shape = kata_value_shape(graph, graph->inputs[i]);
+        const kata_shape *data = &dataset->inputs[i].shape;
+        for (int axis = 1; axis < shape.rank && data->rank == shape.rank; axis++) {
+            shape.dim[axis] = shape.dim[axis] < 0 ? data->dim[axis] : shape.dim[axis];
+        }
+        shape.dim[0] = n;
+        inputs[i] = kata_tensor_view(NULL, dataset->inputs[i].dtype, &shape);
+    }
+    for (size_t k = 0; k < graph->n_outputs; k++) {
+        outputs[k].dtype = KATA_NO_DTYPE;
+    }
+    for (int k = 0; k < trainer->n_raw; k++) {
+        outputs[trainer->outputs[k].raw] = kata_session_input(program->session, k);
+    }
+    if (shown != raw) {
+        outputs[shown] = kata_tensor_view(mine, KATA_F32, &KATA_SHAPE_OF(n, e->n_outputs));
+    }
+    source from = {dataset, first};
+    KATA__TRY(kata__predictor_answer(
+        predictor,
+        &(kata__samples){.inputs = inputs, .outputs = outputs, .fill = fill, .user = &from}));
+    if (shown == raw) {
+        memcpy(mine, outputs[raw].data, (size_t)(n * e->n_outputs) * sizeof *mine);
+    }
+    kata__program_fill(program, dataset, NULL, first, NULL, 0, 0);
+    KATA__TRY(kata_session_run(program->session, 0, 0));
+    const kata_tensor target = kata_session_input(program->session, dataset->n_targets);
+    count(e, mine, &target, n);
+    *loss = (double)*(const float *)kata_session_output(program->session, 0).data;
+    return KATA_OK;
+}
+
 static kata_status evaluate(struct kata__trainer *trainer, const kata_dataset *dataset,
                             kata_evaluation *e) {
+    kata_predictor *predictor;
+    int64_t part;
+    double loss_sum = 0, loss = 0;
+    KATA__TRY(predictor_of(&predictor, trainer->model));
     KATA__TRY(begin(trainer, dataset, e));
-    double loss_sum = 0;
-    for (int64_t first = 0; first < dataset->n; first += CHUNK) {
-        int64_t n = dataset->n - first < CHUNK ? dataset->n - first : CHUNK;
-        kata__program *program;
-        KATA__TRY(kata__program_get(trainer, KATA__PROGRAM_EVALUATE, n, dataset, false, &program));
-        kata__program_fill(program, dataset, NULL, first, NULL, 0, 0);
-        KATA__TRY(kata_session_run(program->session, 0, 0));
-        kata_tensor output = kata_session_output(program->session, 1);
-        kata_tensor target = kata_session_input(program->session, dataset->n_inputs);
-        float *mine = e->outputs + first * e->n_outputs;
-        memcpy(mine, output.data, (size_t)(n * e->n_outputs) * sizeof *mine);
-        count(e, mine, &target, n);
-        loss_sum +=
-            (double)*(const float *)kata_session_output(program->session, 0).data * (double)n;
+    KATA__TRY(kata__predictor_part(predictor, dataset->n, &part));
+    for (int64_t first = 0; first < dataset->n; first += part) {
+        const int64_t n = dataset->n - first < part ? dataset->n - first : part;
+        KATA__TRY(evaluate_part(trainer, predictor, dataset, first, n, e, &loss));
+        loss_sum += loss * (double)n;
     }
     e->loss = loss_sum / (double)dataset->n;
     return KATA_OK;

@@ -1,5 +1,7 @@
 /* Programs: the graphs that are run. A training step is forward, loss, penalties, backward,
- * clipping and update in one graph; an evaluation is forward and loss; a prediction is forward. */
+ * clipping and update in one graph; an evaluation is the loss alone, of what a predictor has
+ * answered. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -42,37 +44,86 @@ static kata_value as_float(kata_graph *graph, kata_value value) {
                : KATA_NODE_WITH(graph, "Cast", KATA_INPUTS(value), KATA_INT("to", 1));
 }
 
-static kata_status build(struct kata__trainer *trainer, kata__program *program,
-                         const kata_size *sizes) {
-    kata_graph *model_graph = trainer->model->graph;
-    bool training = program->kind == KATA__PROGRAM_TRAIN;
-    KATA__TRY(kata_graph_bind(&program->graph, model_graph, sizes, program->n_sizes, training));
+/* What a bound graph reads and gives for `batch` samples must be of so many. */
+static kata_status check_batch(const struct kata__trainer *trainer, const kata__program *program) {
+    char text[KATA_SHAPE_TEXT_SIZE];
+    const kata_graph *graph = program->graph;
+    for (size_t i = 0; i < graph->n_inputs + (size_t)trainer->n_raw; i++) {
+        const bool is_input = i < graph->n_inputs;
+        const kata_value value =
+            is_input ? graph->inputs[i] : graph->outputs[trainer->outputs[i - graph->n_inputs].raw];
+        const kata_shape shape = kata_value_shape(graph, value);
+        if (shape.rank > 0 && shape.dim[0] == program->batch) {
+            continue;
+        }
+        return kata_fail(KATA_SHAPE,
+                         "model %s cannot be trained on batches of %" PRId64
+                         ": its %s %s has the shape %s then, and the first size should be that of "
+                         "the batch; %s",
+                         trainer->model->graph->name, program->batch, is_input ? "input" : "output",
+                         kata_value_name(graph, value), kata_shape_text(&shape, text),
+                         is_input ? "train with batches of that size, which must divide the number "
+                                    "of samples, or export the model with an open first axis"
+                                  : "only outputs with a row for each sample can be trained");
+    }
+    return KATA_OK;
+}
+
+/* The raw outputs of the bound model, with the inputs' factors taken off. */
+static kata_status bind_model(struct kata__trainer *trainer, kata__program *program,
+                              const kata_size *sizes, kata_value *raw) {
+    KATA__TRY(
+        kata_graph_bind(&program->graph, trainer->model->graph, sizes, program->n_sizes, true));
     kata_graph *graph = program->graph;
-    kata_value raw[KATA_MAX_LOSSES], shown[KATA_MAX_LOSSES];
-    for (int k = 0; k < trainer->n_raw && program->kind != KATA__PROGRAM_PREDICT; k++) {
+    KATA__TRY(check_batch(trainer, program));
+    for (int k = 0; k < trainer->n_raw; k++) {
         raw[k] = as_float(graph, graph->outputs[trainer->outputs[k].raw]);
-        shown[k] = training ? raw[k] : as_float(graph, graph->outputs[trainer->outputs[k].shown]);
     }
     for (size_t k = 0; k < KATA__COUNT(program->scale); k++) {
-        bool filled = program->kind != KATA__PROGRAM_PREDICT && k < graph->n_inputs;
-        program->scale[k] = filled ? kata__step_take_rescale(graph, graph->inputs[k]) : 1;
+        program->scale[k] =
+            k < graph->n_inputs ? kata__step_take_rescale(graph, graph->inputs[k]) : 1;
     }
-    if (program->kind != KATA__PROGRAM_PREDICT) {
-        kata_value loss = kata__step_loss(trainer, graph, program, raw);
-        graph->n_outputs = 0;
-        if (training) {
-            loss = kata__step_penalties(graph, loss);
-            KATA__TRY(kata__step_update(trainer, graph, loss));
-        }
-        kata_graph_output(graph, NULL, loss);
-        for (int k = 0; k < trainer->n_raw; k++) {
-            kata_graph_output(graph, NULL, shown[k]);
-        }
-        for (int k = 0; k < trainer->n_raw; k++) {
-            if (raw[k].id != shown[k].id) {
-                kata_graph_output(graph, NULL, raw[k]);
+    return KATA_OK;
+}
+
+/* A graph whose inputs are what the model's raw outputs will be. */
+static kata_status take_outputs(struct kata__trainer *trainer, kata__program *program,
+                                const kata_size *sizes, kata_value *raw) {
+    const kata_graph *model = trainer->model->graph;
+    KATA__TRY(kata_graph_new(&program->graph, trainer->model->context, model->name));
+    for (int k = 0; k < trainer->n_raw; k++) {
+        const kata_value output = model->outputs[trainer->outputs[k].raw];
+        kata_shape shape = kata_value_shape(model, output);
+        shape.rank = shape.rank > 0 ? shape.rank : 1;
+        for (int axis = 1; axis < shape.rank; axis++) {
+            const char *name = kata_graph_size_name(model, shape.dim[axis]);
+            for (int i = 0; i < program->n_sizes && name != NULL; i++) {
+                shape.dim[axis] =
+                    strcmp(sizes[i].name, name) == 0 ? sizes[i].value : shape.dim[axis];
             }
         }
+        shape.dim[0] = program->batch;
+        raw[k] = kata_graph_input(program->graph, kata_value_name(model, output), KATA_F32, &shape);
+    }
+    return kata_graph_status(program->graph);
+}
+
+static kata_status build(struct kata__trainer *trainer, kata__program *program,
+                         const kata_size *sizes) {
+    const bool training = program->kind == KATA__PROGRAM_TRAIN;
+    kata_value raw[KATA_MAX_LOSSES] = {KATA_NONE};
+    KATA__TRY(training ? bind_model(trainer, program, sizes, raw)
+                       : take_outputs(trainer, program, sizes, raw));
+    kata_graph *graph = program->graph;
+    kata_value loss = kata__step_loss(trainer, graph, program, raw);
+    graph->n_outputs = 0;
+    if (training) {
+        loss = kata__step_penalties(graph, loss);
+        KATA__TRY(kata__step_update(trainer, graph, loss));
+    }
+    kata_graph_output(graph, NULL, loss);
+    for (int k = 0; k < trainer->n_raw && training; k++) {
+        kata_graph_output(graph, NULL, raw[k]);
     }
     KATA__TRY(kata_graph_simplify(graph));
     kata_graph *optimized;
@@ -97,11 +148,9 @@ static kata_status build(struct kata__trainer *trainer, kata__program *program,
 
 /* Class numbers come in as such unless the loss needs a number for each class. Without a data set:
  * as a data set of classes has them. */
-static void target_forms(const struct kata__trainer *trainer, kata__program_kind kind,
-                         const kata_dataset *dataset, kata__target_form *forms) {
-    for (int k = 0; k < trainer->n_raw && kind != KATA__PROGRAM_PREDICT &&
-                    (dataset == NULL || k < dataset->n_targets);
-         k++) {
+static void target_forms(const struct kata__trainer *trainer, const kata_dataset *dataset,
+                         kata__target_form *forms) {
+    for (int k = 0; k < trainer->n_raw && (dataset == NULL || k < dataset->n_targets); k++) {
         forms[k].classes = trainer->outputs[k].loss->takes_classes &&
                            trainer->options.label_smoothing == 0 &&
                            (dataset == NULL || kata__target_is_class(trainer, dataset, k));
@@ -112,7 +161,7 @@ kata_status kata__program_get(struct kata__trainer *trainer, kata__program_kind 
                               const kata_dataset *dataset, bool profile, kata__program **out) {
     kata__program wanted = {.kind = kind, .batch = batch, .profile = profile};
     wanted.weighted = dataset != NULL && dataset->weights.dtype != KATA_NO_DTYPE;
-    target_forms(trainer, kind, dataset, wanted.targets);
+    target_forms(trainer, dataset, wanted.targets);
     kata_size sizes[KATA__MAX_SIZES];
     KATA__TRY(sizes_of(trainer->model->graph, batch, dataset, sizes, &wanted.n_sizes));
     for (int i = 0; i < wanted.n_sizes; i++) {

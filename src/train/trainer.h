@@ -11,8 +11,7 @@
 typedef enum kata__program_kind {
     KATA__PROGRAM_NONE,
     KATA__PROGRAM_TRAIN,
-    KATA__PROGRAM_EVALUATE,
-    KATA__PROGRAM_PREDICT
+    KATA__PROGRAM_EVALUATE
 } kata__program_kind;
 
 /* How the targets of output k come in: class numbers or one float for each output number. */
@@ -20,10 +19,9 @@ typedef struct kata__target_form {
     bool classes; /* int64 (n); else float32 of the output's own shape */
 } kata__target_form;
 
-/* A bound graph with its session. Inputs in order: the model's, the targets (train, evaluate),
- * sample weights if `weighted`, then lr and t (train). Outputs: loss (train, evaluate), then those
- * that are shown (evaluate) or raw (train) in float32, one for each loss, then (evaluate) the raw
- * ones of those that are shown with an activation; a prediction has the model's. */
+/* A bound graph with its session. Inputs in order: the model's (train), or its raw outputs in
+ * float32 (evaluate); the targets; sample weights if `weighted`; lr and t (train). Outputs: loss,
+ * then the raw outputs (train), one for each loss. */
 typedef struct kata__program {
     kata__program_kind kind;
     int64_t batch;
@@ -81,11 +79,12 @@ kata_status kata__outputs_read(struct kata__trainer *trainer);
 kata_status kata__outputs_set(struct kata__trainer *trainer);
 
 /* The program of this kind and size, planned if there is none yet. `dataset` gives the targets'
- * form and the open sizes but for that of axis 0, which is the batch; NULL for PREDICT. */
+ * form and the open sizes but for that of axis 0, which is the batch. */
 kata_status kata__program_get(struct kata__trainer *trainer, kata__program_kind kind, int64_t batch,
                               const kata_dataset *dataset, bool profile, kata__program **out);
 void kata__programs_free(struct kata__trainer *trainer);
-/* Writes samples order[first..first+batch) into the program's inputs, targets and weights. */
+/* Writes samples order[first..first+batch) into the program's inputs (train), targets and
+ * weights. */
 void kata__program_fill(const kata__program *program, const kata_dataset *dataset,
                         const int64_t *order, int64_t first, const kata_augment *augment,
                         uint64_t seed, uint64_t epoch);
