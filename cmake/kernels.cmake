@@ -14,11 +14,14 @@ if(TARGET room_kernel)
   if(KATA_FUZZ) # for the readers: of the kernels the portable ones will do, unchecked (GCC's sanitizers check them)
     list(APPEND fast -fno-sanitize=all)
   endif()
-  set_source_files_properties(src/exec/session.c PROPERTIES COMPILE_OPTIONS "-O3")
+  if(NOT KATA_SANITIZE)
+    set_source_files_properties(src/exec/session.c PROPERTIES COMPILE_OPTIONS "-O3")
+  endif()
   set_source_files_properties(src/kernel/isa_portable.c PROPERTIES COMPILE_OPTIONS "${fast}")
   if(KATA_FUZZ)
-    set_source_files_properties(src/kernel/table.c src/kernel/isa_avx2.c src/kernel/isa_avx512.c src/kernel/isa_avx512_bf16.c
-      src/kernel/isa_amx.c PROPERTIES COMPILE_OPTIONS "-U__x86_64__")
+    set_source_files_properties(src/kernel/isa_avx2.c src/kernel/isa_avx512.c src/kernel/isa_avx512_bf16.c src/kernel/isa_amx.c
+      PROPERTIES COMPILE_OPTIONS "-U__x86_64__") # nothing is left of them
+    set_source_files_properties(src/kernel/table.c PROPERTIES COMPILE_OPTIONS "-DKATA__PORTABLE_ONLY")
   elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
     set_source_files_properties(src/kernel/isa_avx2.c PROPERTIES COMPILE_OPTIONS "${fast};-mavx2;-mfma;-mf16c;-mbmi2")
     set_source_files_properties(src/kernel/isa_avx512.c PROPERTIES COMPILE_OPTIONS

@@ -3,19 +3,23 @@
 #include "base/context.h"
 #include "kernel/table_bfloat16.h"
 
+#if defined(__x86_64__) && !defined(KATA__PORTABLE_ONLY) /* fuzz builds: cmake/kernels.cmake */
+#define HAS_LEVELS
+#endif
+
 extern const kata__kernel_table kata__kernels_portable;
-#if defined(__x86_64__)
+#ifdef HAS_LEVELS
 extern const kata__kernel_table kata__kernels_avx2, kata__kernels_avx512;
 #endif
 
 extern const kata__bfloat16_table kata__bfloat16_portable;
-#if defined(__x86_64__)
+#ifdef HAS_LEVELS
 extern const kata__bfloat16_table kata__bfloat16_avx2, kata__bfloat16_avx512,
     kata__bfloat16_avx512_bf16, kata__bfloat16_amx;
 #endif
 
 const kata__kernel_table *kata__kernels(const kata_context *context) {
-#if defined(__x86_64__)
+#ifdef HAS_LEVELS
     switch (context->kernel_level) {
     case KATA__AVX512:
         return &kata__kernels_avx512;
@@ -31,7 +35,7 @@ const kata__kernel_table *kata__kernels(const kata_context *context) {
 }
 
 const kata__bfloat16_table *kata__bfloat16_kernels(const kata_context *context) {
-#if defined(__x86_64__)
+#ifdef HAS_LEVELS
     switch (context->bfloat16_level) {
     case KATA__BFLOAT16_AMX:
         return &kata__bfloat16_amx;
