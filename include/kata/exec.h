@@ -29,7 +29,10 @@ KATA_API kata_status kata_session_new(kata_session **out, const kata_graph *grap
 KATA_API void kata_session_free(kata_session *session);
 
 /* The memory of the i-th input and output: write the inputs, run, read the outputs. Valid until the
- * session is freed. */
+ * session is freed, but for outputs whose size depends on data: ask for these after each run, they
+ * are valid until the next one. A sequence has the dtype KATA_TENSORS, an optional that is empty
+ * KATA_NO_DTYPE. Strings are views: the bytes of an input are the caller's and must be UTF-8 and
+ * stay until outputs have been read, which may show them. */
 KATA_API kata_tensor kata_session_input(kata_session *session, int i);
 KATA_API kata_tensor kata_session_output(kata_session *session, int i);
 /* Any value's memory: variables, constants, and with keep_values all. data is NULL if it has none.

@@ -184,6 +184,7 @@ KATA_API kata_status kata_graph_output(kata_graph *graph, const char *name, kata
 /* The type of a value: shape (sizes may be unknown) and dtype. */
 KATA_API kata_dtype kata_value_dtype(const kata_graph *graph, kata_value value);
 KATA_API kata_shape kata_value_shape(const kata_graph *graph, kata_value value);
+KATA_API kata_type kata_value_type(const kata_graph *graph, kata_value value);
 KATA_API const char *kata_value_name(const kata_graph *graph, kata_value value);
 
 KATA_API int kata_graph_n_inputs(const kata_graph *graph);

@@ -56,9 +56,26 @@ typedef struct kata_attribute_value {
     const kata_graph *graph; /* NULL if absent */
 } kata_attribute_value;
 
+/* What a value is. A map (ZipMap) is one at the border of a graph: in memory it is the tensor of
+ * its scores, a row each. */
+typedef enum kata_kind {
+    KATA_KIND_TENSOR = 0,
+    KATA_KIND_SEQUENCE, /* of tensors of the type's dtype; rank -1: of different ranks, or not known
+                         */
+    KATA_KIND_OPTIONAL, /* a tensor, or nothing */
+    KATA_KIND_OPTIONAL_SEQUENCE,
+    KATA_KIND_MAPS_OF_STRINGS, /* a sequence of maps from text to number */
+    KATA_KIND_MAPS_OF_INTS     /* the same from whole numbers */
+} kata_kind;
+KATA_API const char *kata_kind_name(kata_kind kind); /* "tensor" */
+
+/* The dtype of an operand that is a sequence: its elements are kata_tensor. No dtype of tensors. */
+#define KATA_TENSORS ((kata_dtype)(KATA_DTYPE_COUNT + 1))
+
 typedef struct kata_type {
     kata_dtype dtype; /* KATA_NO_DTYPE: an absent optional input */
     kata_shape shape; /* sizes may be KATA_UNKNOWN_DIM */
+    kata_kind kind;
 } kata_type;
 
 /* Subgraphs (If, Loop, Scan). A node holds them as attributes: attributes[k].graph. Such a graph
@@ -81,6 +98,9 @@ typedef struct kata_infer {
     int n_captured; /* of the inputs, the last ones: read by the node's subgraphs alone */
 } kata_infer;
 
+/* What runs a node whose outputs have sizes that depend on data (kata_call_output). */
+typedef struct kata_run kata_run;
+
 /* What a kernel sees. All tensors are contiguous in row-major order; an absent optional input has
  * dtype KATA_NO_DTYPE. The kernel must write every element of every output, and may be called with
  * an output at the same address as an input if the row says so (`in_place`). */
@@ -98,6 +118,7 @@ typedef struct kata_call {
     size_t per_thread_step;
     const void *random; /* kata_call_random: for nodes that draw random numbers */
     int n_captured;     /* of the inputs, the last ones: read by the node's subgraphs alone */
+    kata_run *run;      /* of a node in the dynamic part of a session, else NULL */
 } kata_call;
 
 /* Where a random node stands: (seed, step) of the run and the node's own stream. */
@@ -107,6 +128,15 @@ typedef struct kata_call_random {
 } kata_call_random;
 
 typedef kata_status (*kata_kernel)(const kata_call *call);
+
+/* For rows with KATA_OP_DYNAMIC: makes output k, not initialised, and sets call->outputs[k].
+ * KATA_LIMIT if there is no memory for it. */
+KATA_API kata_status kata_call_output(const kata_call *call, int k, kata_dtype dtype,
+                                      const kata_shape *shape);
+/* For these, and for rows with KATA_OP_MAKES_STRINGS: memory of the run, aligned to 64 bytes, not
+ * initialised, for scratch and for the bytes of strings; valid until the session's next run. NULL
+ * and the error sentence set if there is none. */
+KATA_API void *kata_call_memory(const kata_call *call, size_t n_bytes);
 
 /* What a gradient rule sees: it adds nodes to `graph` (concrete shapes) and sets
  * input_gradients[i] for each i with needed[i]; KATA_NONE means the gradient is zero. */
@@ -146,7 +176,13 @@ enum kata_op_flags {
     KATA_OP_UPDATE = 8,      /* output k is input k written in place for k < n_outputs (optimiser
                                 steps, running statistics); input k must be a variable */
     KATA_OP_INTERNAL = 16,   /* made by passes (gradients, fusions); never read from a file */
-    KATA_OP_TYPE_ONLY = 32   /* the outputs depend on the inputs' types alone (Shape, Size) */
+    KATA_OP_TYPE_ONLY = 32,  /* the outputs depend on the inputs' types alone (Shape, Size) */
+    KATA_OP_DYNAMIC = 64,    /* the sizes of the outputs depend on data, or the node runs subgraphs:
+                                the    kernel (`reference`) makes its outputs by kata_call_output, in
+                                the    dynamic part of a session */
+    KATA_OP_ANY_KIND = 128,  /* takes inputs that are no tensors; infer looks at their kinds */
+    KATA_OP_MAKES_STRINGS = 256 /* with outputs of strings it needs kata_call_memory for their
+                                   bytes, and so runs in the dynamic part */
 };
 
 struct kata_op {

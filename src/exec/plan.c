@@ -59,6 +59,12 @@ static bool can_overwrite(const planner *p, size_t index, int k) {
     return true;
 }
 
+/* Of the part that is not planned: it reads planned values at the end, and its own have no place.
+ */
+static bool is_dynamic(const planner *p, size_t node) {
+    return p->plan->is_dynamic != NULL && p->plan->is_dynamic[node];
+}
+
 /* Roots of views and updates, which must share memory. */
 static void share_forced(planner *p) {
     const kata_graph *graph = p->graph;
@@ -67,7 +73,7 @@ static void share_forced(planner *p) {
     }
     for (size_t i = 0; i < graph->n_nodes; i++) {
         const kata__node *node = &graph->nodes[i];
-        if (node->removed) {
+        if (node->removed || is_dynamic(p, i)) {
             continue;
         }
         if ((node->op->flags & KATA_OP_VIEW) != 0) {
@@ -83,6 +89,7 @@ static void share_forced(planner *p) {
 
 bool kata__plan_prepares(const kata__plan *plan, const kata_graph *graph, const kata__node *node) {
     if (!graph->prepares || node->removed ||
+        (plan->is_dynamic != NULL && plan->is_dynamic[node - graph->nodes]) ||
         (node->op->flags & (KATA_OP_RANDOM | KATA_OP_UPDATE)) != 0) {
         return false;
     }
@@ -117,9 +124,9 @@ static void find_lives(planner *p) {
         const kata__node *node = &graph->nodes[i];
         for (int k = 0; !node->removed && k < node->n_inputs; k++) {
             int32_t root = p->plan->places[node->inputs[k].id].root;
-            p->last[root] = (int32_t)i;
+            p->last[root] = is_dynamic(p, i) || p->last[root] == end ? end : (int32_t)i;
         }
-        for (int k = 0; !node->removed && k < node->n_outputs; k++) {
+        for (int k = 0; !node->removed && !is_dynamic(p, i) && k < node->n_outputs; k++) {
             int32_t root = p->plan->places[node->outputs[k].id].root;
             p->first[root] = p->first[root] < (int32_t)i ? p->first[root] : (int32_t)i;
             p->last[root] = p->last[root] > (int32_t)i ? p->last[root] : (int32_t)i;
@@ -148,7 +155,7 @@ static void share_in_place(planner *p) {
     const kata_graph *graph = p->graph;
     for (size_t i = 0; i < graph->n_nodes; i++) {
         const kata__node *node = &graph->nodes[i];
-        if (node->removed || node->op->in_place == 0 ||
+        if (node->removed || is_dynamic(p, i) || node->op->in_place == 0 ||
             (node->op->flags & (KATA_OP_VIEW | KATA_OP_UPDATE)) != 0) {
             continue;
         }
@@ -209,6 +216,9 @@ static void collect_blocks(planner *p) {
     int32_t end = (int32_t)graph->n_nodes;
     for (size_t i = 1; i < graph->n_values; i++) {
         kata__value_kind kind = graph->values[i].kind;
+        if (kind == KATA__VALUE_NODE && is_dynamic(p, (size_t)graph->values[i].node)) {
+            continue;
+        }
         if ((kind == KATA__VALUE_NODE || kind == KATA__VALUE_INPUT) && is_used(p, (int32_t)i) &&
             !(p->apart && p->plan->prepared[i])) {
             p->plan->places[i].in_arena = true;
@@ -286,10 +296,11 @@ static void place_blocks(planner *p, size_t *placed) {
         p->plan->per_thread_step * (size_t)kata_context_threads(p->graph->context);
 }
 
-kata_status kata__plan_make(kata__plan *plan, const kata_graph *graph, bool keep, bool apart) {
+kata_status kata__plan_make(kata__plan *plan, const kata_graph *graph, bool keep, bool apart,
+                            const bool *is_dynamic_node) {
     kata_context *context = graph->context;
     size_t n_values = graph->n_values, n_nodes = graph->n_nodes;
-    *plan = (kata__plan){0};
+    *plan = (kata__plan){.is_dynamic = is_dynamic_node};
     plan->places = kata__alloc_zero(context, n_values, sizeof *plan->places);
     plan->workspace_offset = kata__alloc_zero(context, n_nodes + 1, sizeof *plan->workspace_offset);
     plan->workspace_bytes = kata__alloc_zero(context, n_nodes + 1, sizeof *plan->workspace_bytes);
@@ -331,7 +342,7 @@ void kata__plan_free(kata__plan *plan, kata_context *context) {
 
 kata_status kata__plan_arena_bytes(size_t *n_bytes, const kata_graph *graph) {
     kata__plan plan;
-    KATA__TRY(kata__plan_make(&plan, graph, false, false));
+    KATA__TRY(kata__plan_make(&plan, graph, false, false, NULL));
     *n_bytes = plan.arena_bytes;
     kata__plan_free(&plan, graph->context);
     return KATA_OK;

@@ -22,6 +22,7 @@ typedef struct kata__plan {
     bool *prepared; /* by value id: made by a node of variables and constants alone, in a graph that
                        prepares; kept from run to run */
     size_t arena_bytes;
+    const bool *is_dynamic; /* by node index: not planned; NULL: none. Lent */
 } kata__plan;
 
 /* Of a node whose inputs' `prepared` is known: it needs to run only when variables change. */
@@ -29,8 +30,9 @@ bool kata__plan_prepares(const kata__plan *plan, const kata_graph *graph, const 
 
 /* Lifetimes of values, then offsets: the largest first, each at the lowest place that is free
  * during its whole life (greedy by size). keep: no memory is reused. apart: prepared values have no
- * place here (exec/prepared.h). */
-kata_status kata__plan_make(kata__plan *plan, const kata_graph *graph, bool keep, bool apart);
+ * place here (exec/prepared.h). is_dynamic: nodes that are not planned, NULL: none. */
+kata_status kata__plan_make(kata__plan *plan, const kata_graph *graph, bool keep, bool apart,
+                            const bool *is_dynamic);
 /* The arena of a graph, planned and forgotten. */
 kata_status kata__plan_arena_bytes(size_t *n_bytes, const kata_graph *graph);
 void kata__plan_free(kata__plan *plan, kata_context *context);

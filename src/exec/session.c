@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/float_mode.h"
+#include "exec/dynamic.h"
 #include "exec/plan.h"
 #include "exec/session.h"
 #include "kernel/elementwise.h"
@@ -40,6 +41,8 @@ struct kata_session {
     size_t n_changed;
     kata_call_random now; /* this run's seed and step */
     size_t variable_bytes;
+    bool *is_dynamic; /* by node index; NULL, and `dynamic` too, if none is */
+    kata__dynamic *dynamic;
 };
 
 static void set_tensors(kata_session *session) {
@@ -72,6 +75,7 @@ static kata_tensor *add_steps(kata_session *session, kata_tensor *operand, bool 
     for (size_t i = 0; i < graph->n_nodes; i++) {
         const kata__node *node = &graph->nodes[i];
         if (node->removed || (node->op->flags & KATA_OP_VIEW) != 0 ||
+            (session->is_dynamic != NULL && session->is_dynamic[i]) ||
             kata__plan_prepares(&session->plan, graph, node) != prepare) {
             continue;
         }
@@ -166,21 +170,48 @@ static void find_changed(kata_session *session) {
     }
 }
 
-static kata_status check_bound(const kata_graph *graph) {
-    if (graph->status != KATA_OK) {
-        return kata_fail(graph->status, "%s", kata_graph_message(graph));
-    }
+/* All sizes are known but those that depend on data. */
+static kata_status check_bound(const kata_graph *graph, const bool *is_dynamic) {
     for (size_t i = 1; i < graph->n_values; i++) {
-        if (kata_shape_count(&graph->values[i].type.shape) < 0) {
+        const kata__value_info *info = &graph->values[i];
+        if (info->kind == KATA__VALUE_NODE && is_dynamic != NULL && is_dynamic[info->node]) {
+            continue;
+        }
+        if (kata_shape_count(&info->type.shape) < 0) {
             char text[KATA_SHAPE_TEXT_SIZE];
             return kata_fail(KATA_SHAPE,
                              "value %s has the shape %s; a session needs a graph whose sizes have "
                              "numbers (kata_graph_bind)",
-                             graph->values[i].name,
-                             kata_graph_shape_text(graph, &graph->values[i].type.shape, text));
+                             info->name, kata_graph_shape_text(graph, &info->type.shape, text));
         }
     }
     return KATA_OK;
+}
+
+static kata_status find_dynamic(kata_session *session) {
+    const kata_graph *graph = session->graph;
+    size_t n = 0;
+    session->is_dynamic =
+        kata__alloc_zero(session->context, graph->n_nodes + 1, sizeof *session->is_dynamic);
+    if (session->is_dynamic == NULL) {
+        return KATA_OUT_OF_MEMORY;
+    }
+    kata__dynamic_find(graph, session->is_dynamic, &n);
+    if (n == 0) {
+        kata__free(session->context, session->is_dynamic);
+        session->is_dynamic = NULL;
+        return KATA_OK;
+    }
+    for (size_t i = 0; i < graph->n_nodes; i++) {
+        if (session->is_dynamic[i] && (graph->nodes[i].op->flags & KATA_OP_UPDATE) != 0) {
+            return kata_fail(KATA_UNSUPPORTED,
+                             "%s writes a variable with what depends on values of open size",
+                             graph->nodes[i].name);
+        }
+    }
+    return kata__dynamic_new(
+        &session->dynamic, graph,
+        &(kata__dynamic_options){session->options.reference, session->options.check_finite});
 }
 
 static kata_status allocate(kata_session *session) {
@@ -189,8 +220,10 @@ static kata_status allocate(kata_session *session) {
     for (size_t i = 0; i < graph->n_nodes; i++) {
         n_operands += (size_t)(graph->nodes[i].n_inputs + graph->nodes[i].n_outputs);
     }
+    KATA__TRY(find_dynamic(session));
+    KATA__TRY(check_bound(graph, session->is_dynamic));
     KATA__TRY(kata__plan_make(&session->plan, graph, session->options.keep_values,
-                              session->prepared != NULL));
+                              session->prepared != NULL, session->is_dynamic));
     session->arena = kata__alloc_zero(session->context, session->plan.arena_bytes, 1);
     session->tensors =
         kata__alloc_zero(session->context, graph->n_values, sizeof *session->tensors);
@@ -219,7 +252,9 @@ kata_status kata_session_new(kata_session **out, const kata_graph *graph,
 
 kata_status kata__session_new(kata_session **out, const kata_graph *graph,
                               const kata_session_options *options, kata__prepared *prepared) {
-    KATA__TRY(check_bound(graph));
+    if (graph->status != KATA_OK) {
+        return kata_fail(graph->status, "%s", kata_graph_message(graph));
+    }
     kata_session *session = kata__alloc_zero(graph->context, 1, sizeof *session);
     if (session == NULL) {
         return KATA_OUT_OF_MEMORY;
@@ -261,6 +296,8 @@ void kata_session_free(kata_session *session) {
         kata__free(session->context, session->held);
     }
     kata__plan_free(&session->plan, session->context);
+    kata__dynamic_free(session->dynamic);
+    kata__free(session->context, session->is_dynamic);
     kata__free(session->context, session->arena);
     kata__free(session->context, session->tensors);
     kata__free(session->context, session->operands);
@@ -432,7 +469,10 @@ static kata_status run_all(kata_session *session) {
     KATA__TRY(run_steps(session, session->n_prepare, session->first_update,
                         session->options.check_finite));
     KATA__TRY(check_gradients(session));
-    return run_steps(session, session->first_update, session->n_steps, false);
+    KATA__TRY(run_steps(session, session->first_update, session->n_steps, false));
+    return session->dynamic == NULL ? KATA_OK
+                                    : kata__dynamic_run(session->dynamic, session->is_dynamic,
+                                                        session->tensors, session->now);
 }
 
 kata_status kata_session_run(kata_session *session, uint64_t seed, uint64_t step_number) {

@@ -58,6 +58,7 @@ enum kata__onnx_attribute_type {
     KATA__ONNX_GRAPH = 5,
     KATA__ONNX_FLOATS = 6,
     KATA__ONNX_INTS = 7,
+    KATA__ONNX_STRINGS = 8,
     KATA__ONNX_GRAPHS = 10
 };
 enum kata__onnx_tensor_field {
@@ -76,7 +77,14 @@ enum kata__onnx_tensor_field {
     KATA__TENSOR_DATA_LOCATION = 14
 };
 enum kata__onnx_value_field { KATA__VALUE_NAME = 1, KATA__VALUE_TYPE = 2 };
-enum kata__onnx_type_field { KATA__TYPE_TENSOR = 1 }; /* the other kinds of value: 4 to 9 */
+enum kata__onnx_type_field {
+    KATA__TYPE_TENSOR = 1,
+    KATA__TYPE_SEQUENCE = 4,
+    KATA__TYPE_MAP = 5,
+    KATA__TYPE_OPTIONAL = 9
+};                                                        /* 7 and 8: opaque and sparse values */
+enum kata__onnx_element_field { KATA__ELEMENT_TYPE = 1 }; /* of a sequence, of an optional */
+enum kata__onnx_map_field { KATA__MAP_KEY = 1, KATA__MAP_VALUE = 2 };
 enum kata__onnx_tensor_type_field { KATA__TENSOR_TYPE_ELEMENT = 1, KATA__TENSOR_TYPE_SHAPE = 2 };
 enum kata__onnx_shape_field { KATA__SHAPE_DIM = 1 };
 enum kata__onnx_dim_field { KATA__DIM_VALUE = 1, KATA__DIM_PARAM = 2 };
@@ -119,6 +127,8 @@ typedef struct kata__onnx_attribute {
     int n;
     int64_t *ints;
     double *floats;
+    const char **strings;
+    int n_strings;
     kata__onnx_tensor *tensor;
     struct kata__onnx_graph *graph;
 } kata__onnx_attribute;
@@ -133,6 +143,7 @@ typedef struct kata__onnx_node {
 
 typedef struct kata__onnx_value {
     const char *name;
+    kata_kind kind;
     kata_dtype dtype; /* KATA_NO_DTYPE: not said (outputs only) */
     bool has_shape;
     kata_shape shape;

@@ -509,6 +509,8 @@ static enum kata__onnx_attribute_type type_of_field(uint32_t number) {
         return KATA__ONNX_FLOATS;
     case KATA__ATTRIBUTE_INTS:
         return KATA__ONNX_INTS;
+    case KATA__ATTRIBUTE_STRINGS:
+        return KATA__ONNX_STRINGS;
     default:
         return 0;
     }
@@ -516,6 +518,16 @@ static enum kata__onnx_attribute_type type_of_field(uint32_t number) {
 
 static kata_status read_subgraph(kata__onnx_model *model, const kata__proto_field *outer,
                                  kata__onnx_graph **out);
+static kata_status read_string(kata__onnx_model *model, const kata__proto_field *field,
+                               kata__onnx_attribute *attribute) {
+    attribute->strings = kata__onnx_with_room(&model->arena, attribute->strings,
+                                              (size_t)attribute->n_strings, sizeof(char *));
+    if (attribute->strings == NULL || attribute->n_strings == INT32_MAX) {
+        return KATA_OUT_OF_MEMORY;
+    }
+    return kata__proto_text(&attribute->strings[attribute->n_strings++], field,
+                            "a text of an attribute", &model->arena, KATA__PROTO_MAXIMUM);
+}
 
 static kata_status read_attribute(kata__onnx_model *model, const kata__proto_field *outer,
                                   kata__onnx_attribute *attribute) {
@@ -567,6 +579,9 @@ static kata_status read_attribute(kata__onnx_model *model, const kata__proto_fie
         case KATA__ATTRIBUTE_INTS:
             KATA__TRY(count_numbers(&field, KATA__WIRE_VARINT, &n_ints));
             break;
+        case KATA__ATTRIBUTE_STRINGS:
+            KATA__TRY(read_string(model, &field, attribute));
+            break;
         case KATA__ATTRIBUTE_G:
             if (attribute->graph != NULL) {
                 return fail_twice(&field, "graph of an attribute");
@@ -602,6 +617,9 @@ static kata_status read_attribute(kata__onnx_model *model, const kata__proto_fie
         return attribute->graph != NULL
                    ? KATA_OK
                    : kata_fail(KATA_FORMAT, "attribute %.200s has no graph", attribute->name);
+    case KATA__ONNX_STRINGS:
+        attribute->n = attribute->n_strings;
+        return KATA_OK;
     case KATA__ONNX_TENSOR:
         return attribute->tensor != NULL
                    ? KATA_OK
@@ -803,8 +821,74 @@ static kata_status read_tensor_type(kata__onnx_model *model, kata__onnx_value *v
     return KATA_OK;
 }
 
+static kata_status fail_kind(void) {
+    return kata_fail(KATA_UNSUPPORTED,
+                     "it is neither a tensor nor a sequence, an optional or a sequence of maps of "
+                     "such, and is not supported");
+}
+
 static kata_status read_type(kata__onnx_model *model, kata__onnx_value *value,
-                             const kata__proto_field *outer) {
+                             const kata__proto_field *outer, int depth);
+
+/* A map from text or whole numbers to float32; it is one of a sequence. */
+static kata_status read_map(kata__onnx_model *model, kata__onnx_value *value,
+                            const kata__proto_field *outer, int depth) {
+    kata__proto_reader reader;
+    kata__proto_field field;
+    int64_t key = 0;
+    bool more;
+    KATA__TRY(kata__proto_open(&reader, outer, "the type of a map"));
+    for (;;) {
+        KATA__TRY(kata__proto_next(&reader, &field, &more));
+        if (!more) {
+            break;
+        }
+        if (field.number == KATA__MAP_KEY) {
+            KATA__TRY(kata__proto_int64(&key, &field, "the key of a map"));
+        } else if (field.number == KATA__MAP_VALUE) {
+            KATA__TRY(read_type(model, value, &field, depth));
+        }
+    }
+    const kata_dtype dtype = kata__onnx_dtype(key);
+    if (value->kind != KATA_KIND_TENSOR || value->dtype != KATA_F32 ||
+        (dtype != KATA_STRING && dtype != KATA_I64)) {
+        return fail_kind();
+    }
+    value->kind = dtype == KATA_STRING ? KATA_KIND_MAPS_OF_STRINGS : KATA_KIND_MAPS_OF_INTS;
+    return KATA_OK;
+}
+
+/* A sequence or an optional: its message has one field, the type of what it holds. */
+static kata_status read_element(kata__onnx_model *model, kata__onnx_value *value,
+                                const kata__proto_field *outer, int depth) {
+    kata__proto_reader reader;
+    kata__proto_field field;
+    bool more, is_map = false;
+    KATA__TRY(kata__proto_open(&reader, outer, "the type of elements"));
+    for (;;) {
+        KATA__TRY(kata__proto_next(&reader, &field, &more));
+        if (!more) {
+            break;
+        }
+        if (field.number == KATA__ELEMENT_TYPE) {
+            KATA__TRY(read_type(model, value, &field, depth));
+        }
+    }
+    is_map = value->kind == KATA_KIND_MAPS_OF_STRINGS || value->kind == KATA_KIND_MAPS_OF_INTS;
+    if (outer->number == KATA__TYPE_SEQUENCE && value->kind == KATA_KIND_TENSOR) {
+        value->kind = KATA_KIND_SEQUENCE;
+    } else if (outer->number == KATA__TYPE_OPTIONAL && value->kind == KATA_KIND_TENSOR) {
+        value->kind = KATA_KIND_OPTIONAL;
+    } else if (outer->number == KATA__TYPE_OPTIONAL && value->kind == KATA_KIND_SEQUENCE) {
+        value->kind = KATA_KIND_OPTIONAL_SEQUENCE;
+    } else if (outer->number != KATA__TYPE_SEQUENCE || !is_map) {
+        return fail_kind();
+    }
+    return KATA_OK;
+}
+
+static kata_status read_type(kata__onnx_model *model, kata__onnx_value *value,
+                             const kata__proto_field *outer, int depth) {
     kata__proto_reader reader;
     kata__proto_field field;
     bool more, found = false;
@@ -814,16 +898,25 @@ static kata_status read_type(kata__onnx_model *model, kata__onnx_value *value,
         if (!more) {
             return KATA_OK;
         }
+        if (field.number > KATA__TYPE_OPTIONAL || field.number == 6 ||
+            (field.number > KATA__TYPE_TENSOR && field.number < KATA__TYPE_SEQUENCE)) {
+            continue;
+        }
+        if (found) {
+            return fail_twice(&field, "type");
+        }
+        found = true;
         if (field.number == KATA__TYPE_TENSOR) {
-            if (found) {
-                return fail_twice(&field, "type");
-            }
-            found = true;
             KATA__TRY(read_tensor_type(model, value, &field));
-        } else if (field.number >= 4 && field.number <= 9 && field.number != 6) {
-            return kata_fail(KATA_UNSUPPORTED,
-                             "it is no tensor (a sequence, a map, an optional or sparse value), "
-                             "which is not supported");
+        } else if (depth == 3 || field.number == 7 || field.number == 8) {
+            return fail_kind();
+        } else if (field.number == KATA__TYPE_MAP) {
+            if (depth == 0) {
+                return fail_kind();
+            }
+            KATA__TRY(read_map(model, value, &field, depth + 1));
+        } else {
+            KATA__TRY(read_element(model, value, &field, depth + 1));
         }
     }
 }
@@ -844,7 +937,7 @@ static kata_status read_value(kata__onnx_model *model, const kata__proto_field *
         if (field.number == KATA__VALUE_NAME) {
             status = read_name(model, &field, "the name of an input or output", &value->name);
         } else if (field.number == KATA__VALUE_TYPE) {
-            status = has_type ? fail_twice(&field, "type") : read_type(model, value, &field);
+            status = has_type ? fail_twice(&field, "type") : read_type(model, value, &field, 0);
             has_type = true;
         }
     }

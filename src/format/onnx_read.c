@@ -449,6 +449,11 @@ static kata_shape named_shape(const builder *b, const kata__onnx_value *value) {
 static kata_status add_inputs(builder *b) {
     for (size_t i = 0; i < b->n_inputs; i++) {
         const kata__onnx_value *input = b->inputs[i];
+        if (input->kind != KATA_KIND_TENSOR) {
+            return kata_fail(KATA_UNSUPPORTED,
+                             "input %.200s is of the kind %s; only tensors can be given to a model",
+                             input->name, kata_kind_name(input->kind));
+        }
         if (input->dtype == KATA_NO_DTYPE || !input->has_shape) {
             return kata_fail(KATA_UNSUPPORTED, "input %.200s has no %s; write it into the model",
                              input->name, input->dtype == KATA_NO_DTYPE ? "data type" : "shape");
@@ -518,6 +523,15 @@ static kata_status add_constant_node(builder *b, const kata__onnx_node *node, ka
             ((int64_t *)tensor.data)[0] = attribute->i;
         }
         break;
+    case KATA__ONNX_STRING:
+    case KATA__ONNX_STRINGS:
+        shape.rank = attribute->type == KATA__ONNX_STRINGS;
+        KATA__TRY(kata_tensor_new(&tensor, b->context, KATA_STRING, &shape));
+        for (int i = 0; i < (shape.rank == 0 ? 1 : attribute->n); i++) {
+            const char *text = shape.rank == 0 ? attribute->s : attribute->strings[i];
+            ((kata_string *)tensor.data)[i] = (kata_string){text, (int64_t)strlen(text)};
+        }
+        break;
     default:
         return kata_fail(KATA_UNSUPPORTED,
                          "a constant given by its attribute %.200s is not "
@@ -562,6 +576,10 @@ static kata_status convert_attributes(builder *b, const kata__onnx_node *node, k
         case KATA__ONNX_INTS:
             to->type = KATA_ATTRIBUTE_INTS;
             to->ints = from->ints;
+            break;
+        case KATA__ONNX_STRINGS:
+            to->type = KATA_ATTRIBUTE_STRINGS;
+            to->strings = from->strings;
             break;
         default: {
             kata_tensor *tensor;
@@ -717,12 +735,18 @@ static kata_status check_output(const builder *b, const kata__onnx_value *output
     kata_dtype dtype = kata_value_dtype(b->graph, value);
     kata_shape shape = kata_value_shape(b->graph, value);
     char said[KATA_SHAPE_TEXT_SIZE], made[KATA_SHAPE_TEXT_SIZE];
+    const kata_kind kind = kata_value_type(b->graph, value).kind;
+    if (output->dtype != KATA_NO_DTYPE && output->kind != kind) {
+        return kata_fail(KATA_DTYPE, "output %.200s is said to be a %s, but is a %s", output->name,
+                         kata_kind_name(output->kind), kata_kind_name(kind));
+    }
     if (output->dtype != KATA_NO_DTYPE && output->dtype != dtype) {
         return kata_fail(KATA_DTYPE, "output %.200s is said to be %s, but is %s", output->name,
                          kata_dtype_name(output->dtype), kata_dtype_name(dtype));
     }
-    bool agrees = !output->has_shape || output->shape.rank == shape.rank;
-    for (int i = 0; agrees && output->has_shape && i < shape.rank; i++) {
+    const bool says = output->has_shape && kind == KATA_KIND_TENSOR;
+    bool agrees = !says || output->shape.rank == shape.rank;
+    for (int i = 0; agrees && says && i < shape.rank; i++) {
         agrees =
             shape.dim[i] < 0 || output->shape.dim[i] < 0 || shape.dim[i] == output->shape.dim[i];
     }

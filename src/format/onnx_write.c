@@ -86,6 +86,9 @@ static int64_t opset_of_form(const kata_graph *graph, const kata__node *node) {
     if (is_standard(node, "Split")) {
         return attribute_of(node, "num_outputs") != NULL ? 18 : 0;
     }
+    if (is_standard(node, "Equal")) {
+        return kata_value_dtype(graph, node->inputs[0]) == KATA_STRING ? 19 : 0;
+    }
     if (is_standard(node, "Cast")) {
         return attribute_of(node, "saturate") != NULL ? 19 : 0;
     }
@@ -288,17 +291,20 @@ static void put_tensor(kata__buffer *out, uint32_t field, const char *name,
     kata__proto_end(out, begun);
 }
 
-static void put_value(kata__buffer *out, uint32_t field, const kata_graph *graph,
-                      kata_value value) {
-    const kata__value_info *info = kata__graph_info(graph, value);
-    size_t begun = kata__proto_begin(out, field);
-    kata__proto_put_text(out, KATA__VALUE_NAME, name_of(graph, value));
-    size_t type = kata__proto_begin(out, KATA__VALUE_TYPE);
+/* A tensor, or the scores of a sequence of maps: one number each. */
+static void put_tensor_type(kata__buffer *out, const kata_graph *graph,
+                            const kata__value_info *info) {
     size_t tensor = kata__proto_begin(out, KATA__TYPE_TENSOR);
     kata__proto_put_varint(out, KATA__TENSOR_TYPE_ELEMENT,
                            (uint64_t)kata__onnx_code(info->type.dtype));
+    const bool is_map =
+        info->type.kind == KATA_KIND_MAPS_OF_STRINGS || info->type.kind == KATA_KIND_MAPS_OF_INTS;
+    if (info->type.shape.rank < 0) { /* elements of different ranks */
+        kata__proto_end(out, tensor);
+        return;
+    }
     size_t shape = kata__proto_begin(out, KATA__TENSOR_TYPE_SHAPE);
-    for (int i = 0; i < info->type.shape.rank; i++) {
+    for (int i = 0; i < info->type.shape.rank && !is_map; i++) {
         size_t dim = kata__proto_begin(out, KATA__SHAPE_DIM);
         const char *size = kata_graph_size_name(graph, info->type.shape.dim[i]);
         if (size != NULL) {
@@ -310,8 +316,39 @@ static void put_value(kata__buffer *out, uint32_t field, const kata_graph *graph
     }
     kata__proto_end(out, shape);
     kata__proto_end(out, tensor);
-    kata__proto_end(out, type);
-    kata__proto_end(out, begun);
+}
+
+/* The fields around the tensor's type, from the outside: a sequence, an optional, a map. */
+static void put_value(kata__buffer *out, uint32_t field, const kata_graph *graph,
+                      kata_value value) {
+    const kata__value_info *info = kata__graph_info(graph, value);
+    static const struct {
+        uint32_t fields[3];
+        int n;
+    } around[] = {[KATA_KIND_SEQUENCE] = {{KATA__TYPE_SEQUENCE}, 1},
+                  [KATA_KIND_OPTIONAL] = {{KATA__TYPE_OPTIONAL}, 1},
+                  [KATA_KIND_OPTIONAL_SEQUENCE] = {{KATA__TYPE_OPTIONAL, KATA__TYPE_SEQUENCE}, 2},
+                  [KATA_KIND_MAPS_OF_STRINGS] = {{KATA__TYPE_SEQUENCE, KATA__TYPE_MAP}, 2},
+                  [KATA_KIND_MAPS_OF_INTS] = {{KATA__TYPE_SEQUENCE, KATA__TYPE_MAP}, 2}};
+    size_t begun[8], n = 0;
+    const kata_kind kind = info->type.kind;
+    begun[n++] = kata__proto_begin(out, field);
+    kata__proto_put_text(out, KATA__VALUE_NAME, name_of(graph, value));
+    begun[n++] = kata__proto_begin(out, KATA__VALUE_TYPE);
+    for (int i = 0; i < around[kind].n; i++) {
+        const bool is_map = around[kind].fields[i] == KATA__TYPE_MAP;
+        begun[n++] = kata__proto_begin(out, around[kind].fields[i]);
+        if (is_map) {
+            kata__proto_put_varint(out, KATA__MAP_KEY,
+                                   (uint64_t)kata__onnx_code(
+                                       kind == KATA_KIND_MAPS_OF_STRINGS ? KATA_STRING : KATA_I64));
+        }
+        begun[n++] = kata__proto_begin(out, is_map ? KATA__MAP_VALUE : KATA__ELEMENT_TYPE);
+    }
+    put_tensor_type(out, graph, info);
+    while (n > 0) {
+        kata__proto_end(out, begun[--n]);
+    }
 }
 
 static void put_ints(kata__buffer *out, const char *name, const int64_t *values, size_t n) {
@@ -354,6 +391,11 @@ static void put_attribute(kata__buffer *out, const kata_attribute_spec *spec,
         type = KATA__ONNX_FLOATS;
         for (int i = 0; i < value->n; i++) {
             kata__proto_put_float(out, KATA__ATTRIBUTE_FLOATS, (float)value->floats[i]);
+        }
+    } else if (spec->type == KATA_ATTRIBUTE_STRINGS) {
+        type = KATA__ONNX_STRINGS;
+        for (int i = 0; i < value->n; i++) {
+            kata__proto_put_text(out, KATA__ATTRIBUTE_STRINGS, value->strings[i]);
         }
     } else {
         type = KATA__ONNX_TENSOR;

@@ -102,8 +102,7 @@ static kata_status copy_inputs(kata__copier *copier) {
         if (copier->input != NULL) {
             KATA__TRY(copier->input(copier, from->inputs[i], &type));
         }
-        copier->map[from->inputs[i].id] =
-            kata_graph_input(copier->to, info->name, type.dtype, &type.shape);
+        copier->map[from->inputs[i].id] = kata__graph_input_of_type(copier->to, info->name, &type);
     }
     return copier->to->status;
 }
@@ -177,8 +176,8 @@ static kata_status copy_inner_inputs(kata__copier *inner) {
                                         holder->n_inputs - holder->n_captured, inner->attribute,
                                         types, (int)from->n_inputs));
     for (size_t i = 0; i < from->n_inputs; i++) {
-        inner->map[from->inputs[i].id] = kata_graph_input(
-            inner->to, from->values[from->inputs[i].id].name, types[i].dtype, &types[i].shape);
+        inner->map[from->inputs[i].id] =
+            kata__graph_input_of_type(inner->to, from->values[from->inputs[i].id].name, &types[i]);
     }
     return inner->to->status;
 }

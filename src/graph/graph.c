@@ -437,6 +437,28 @@ kata_shape kata_value_shape(const kata_graph *graph, kata_value value) {
     return info != NULL ? info->type.shape : (kata_shape){.rank = 0};
 }
 
+kata_type kata_value_type(const kata_graph *graph, kata_value value) {
+    const kata__value_info *info = kata__graph_info(graph, value);
+    return info != NULL ? info->type : (kata_type){.dtype = KATA_NO_DTYPE};
+}
+
+const char *kata_kind_name(kata_kind kind) {
+    static const char *const names[] = {"tensor",           "sequence",
+                                        "optional tensor",  "optional sequence",
+                                        "sequence of maps", "sequence of maps"};
+    return (unsigned)kind < KATA__COUNT(names) ? names[kind] : "?";
+}
+
+kata_value kata__graph_input_of_type(kata_graph *graph, const char *name, const kata_type *type) {
+    const bool is_tensor = type->kind == KATA_KIND_TENSOR;
+    const kata_shape none = {.rank = 0};
+    kata_value value = kata_graph_input(graph, name, type->dtype, is_tensor ? &type->shape : &none);
+    if (value.id != 0 && !is_tensor) {
+        graph->values[value.id].type = *type;
+    }
+    return value;
+}
+
 const char *kata_value_name(const kata_graph *graph, kata_value value) {
     const kata__value_info *info = kata__graph_info(graph, value);
     return info != NULL ? info->name : "";

@@ -92,6 +92,8 @@ kata_status kata__graph_name_value(kata_graph *graph, kata_value value, const ch
                                    bool by_user);
 /* Sets the sticky fault from kata_fail's message and returns the status. */
 kata_status kata__graph_fault(kata_graph *graph, kata_status status);
+/* An input that may be no tensor. */
+kata_value kata__graph_input_of_type(kata_graph *graph, const char *name, const kata_type *type);
 /* Appends a value that is no node's, under a made-up name if `name` is NULL. */
 kata_status kata__graph_add_value(kata_graph *graph, const kata__value_info *info, const char *name,
                                   const char *made_up, kata_value *out);

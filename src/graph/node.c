@@ -152,6 +152,12 @@ kata_status kata__node_infer(const kata_graph *graph, const kata_op *op,
     for (int i = 0; i < n_outputs; i++) {
         outputs[i] = (kata_type){.dtype = KATA_NO_DTYPE};
     }
+    for (int i = 0; i < n_inputs && (op->flags & KATA_OP_ANY_KIND) == 0; i++) {
+        if (types[i].kind != KATA_KIND_TENSOR) {
+            return kata_fail(KATA_DTYPE, "%s: input %d must be a tensor, got a %s", op->name, i,
+                             kata_kind_name(types[i].kind));
+        }
+    }
     return op->infer(&infer);
 }
 

@@ -7,6 +7,7 @@
 #include "op/gradient.h"
 #include "op/infer.h"
 #include "op/loops.h"
+#include "op/strings.h"
 #include "tensor/dtype.h"
 
 /* --- comparisons and logic: two operands, a bool ---------------------------------------------- */
@@ -19,7 +20,7 @@ static kata_status bool_pair_infer(kata_infer *infer, unsigned dtypes) {
 }
 
 static kata_status any_infer(kata_infer *infer) {
-    return bool_pair_infer(infer, KATA__ANY);
+    return bool_pair_infer(infer, KATA__ANY | KATA__STRINGS);
 }
 
 static kata_status number_infer(kata_infer *infer) {
@@ -56,6 +57,9 @@ static kata_status bool_infer(kata_infer *infer) {
         if (a->dtype == KATA_F32) {                                                                \
             const float *x = a->data, *y = b->data;                                                \
             PAIR_LOOP((double)x[at_a], (double)y[at_b], NAME##_of)                                 \
+        } else if (a->dtype == KATA_STRING) {                                                      \
+            const kata_string *x = a->data, *y = b->data;                                          \
+            PAIR_LOOP(kata__string_compare(x[at_a], y[at_b]), 0, NAME##_of_integers)               \
         } else if (kata_dtype_is_float(a->dtype)) {                                                \
             PAIR_LOOP(kata_load(a->dtype, a->data, at_a), kata_load(b->dtype, b->data, at_b),      \
                       NAME##_of)                                                                   \
@@ -253,10 +257,10 @@ static kata_dtype dtype_of_onnx(int64_t code) {
 enum { TO, SATURATE };
 
 static kata_status cast_infer(kata_infer *infer) {
-    KATA__TRY(kata__infer_dtype(infer, 0, KATA__ANY));
+    KATA__TRY(kata__infer_dtype(infer, 0, KATA__ANY | KATA__STRINGS));
     int64_t code = infer->attributes[TO].i;
     kata_dtype to = dtype_of_onnx(code);
-    if (to == KATA_NO_DTYPE || to == KATA_STRING) {
+    if (to == KATA_NO_DTYPE) {
         return kata_fail(
             KATA_UNSUPPORTED,
             "Cast: the data type to = %lld is not supported; 1 is float32, 11 float64, "
@@ -269,6 +273,12 @@ static kata_status cast_infer(kata_infer *infer) {
 
 static kata_status cast_reference(const kata_call *call) {
     const kata_tensor *x = &call->inputs[0], *y = &call->outputs[0];
+    if (x->dtype == KATA_STRING && y->dtype != KATA_STRING) {
+        return kata__strings_to_numbers(call);
+    }
+    if (x->dtype != KATA_STRING && y->dtype == KATA_STRING) {
+        return kata__numbers_to_strings(call);
+    }
     if (kata__dtype_is_f8(y->dtype) && call->attributes[SATURATE].i == 0) {
         const int64_t count = kata_tensor_count(x);
         uint8_t *to = y->data;
@@ -331,7 +341,7 @@ const kata_op kata__op_Cast = {
     .reference = cast_reference,
     .choose = cast_choose,
     .gradient = cast_gradient,
-    .flags = KATA_OP_ELEMENTWISE,
+    .flags = KATA_OP_ELEMENTWISE | KATA_OP_MAKES_STRINGS,
     .tolerance = 1e-7,
     .doc = "x in another data type; float to integer truncates, a number to bool is x != 0.",
 };

@@ -8,8 +8,8 @@
 #define FOLD_MAXIMUM ((int64_t)1 << 20)
 
 bool kata__can_fold(const kata_graph *graph, const kata__node *node) {
-    if ((node->op->flags & (KATA_OP_RANDOM | KATA_OP_UPDATE)) != 0 || node->removed ||
-        node->has_subgraphs) {
+    if ((node->op->flags & (KATA_OP_RANDOM | KATA_OP_UPDATE | KATA_OP_DYNAMIC)) != 0 ||
+        node->removed || node->has_subgraphs) {
         return false;
     }
     for (int i = 0; i < node->n_inputs; i++) {
@@ -23,7 +23,9 @@ bool kata__can_fold(const kata_graph *graph, const kata__node *node) {
     }
     for (int i = 0; i < node->n_outputs; i++) {
         int64_t count = kata_shape_count(&kata__graph_info(graph, node->outputs[i])->type.shape);
-        if (count < 0 || count > FOLD_MAXIMUM) {
+        const kata_type *type = &kata__graph_info(graph, node->outputs[i])->type;
+        if (count < 0 || count > FOLD_MAXIMUM || type->kind != KATA_KIND_TENSOR ||
+            type->dtype == KATA_STRING) {
             return false;
         }
     }

@@ -447,7 +447,7 @@ static void test_plan_never_overlaps(void **state) {
     assert_ok(kata_graph_differentiate(g, loss, &x, 1, &dx));
     assert_ok(kata_graph_output(g, "dx", dx));
     kata__plan plan;
-    assert_ok(kata__plan_make(&plan, g, false, false));
+    assert_ok(kata__plan_make(&plan, g, false, false, NULL));
     size_t n = g->n_values;
     int first[256], last[256];
     assert_true(n < 256);

@@ -17,7 +17,7 @@ static kata_value unary(kata_graph *g, const char *op, kata_value x) {
 
 static bool shares(const kata_graph *g, kata_value a, kata_value b, bool keep) {
     kata__plan plan;
-    assert_ok(kata__plan_make(&plan, g, keep));
+    assert_ok(kata__plan_make(&plan, g, keep, false, NULL));
     bool same = plan.places[a.id].root == plan.places[b.id].root;
     kata__plan_free(&plan, kata_context_default());
     return same;

@@ -47,7 +47,17 @@ static int compare(const kata_tensor *got, const kata_tensor *expected, int k) {
                kata_shape_text(&expected->shape, want));
         return FAILED;
     }
-    for (int64_t i = 0; i < kata_tensor_count(expected); i++) {
+    for (int64_t i = 0; i < kata_tensor_count(expected) && expected->dtype == KATA_STRING; i++) {
+        const kata_string a = ((const kata_string *)got->data)[i];
+        const kata_string b = ((const kata_string *)expected->data)[i];
+        if (a.n_bytes != b.n_bytes ||
+            (a.n_bytes > 0 && memcmp(a.data, b.data, (size_t)a.n_bytes))) {
+            printf("output %d: text %" PRId64 " is \"%.*s\", expected \"%.*s\"", k, i,
+                   (int)a.n_bytes, a.data, (int)b.n_bytes, b.data);
+            return FAILED;
+        }
+    }
+    for (int64_t i = 0; i < kata_tensor_count(expected) && expected->dtype != KATA_STRING; i++) {
         double a = kata_load(got->dtype, got->data, i);
         double b = kata_load(expected->dtype, expected->data, i);
         if (!agree(a, b, expected->dtype)) {

@@ -258,8 +258,8 @@ static const kata_test_case cases_logic[] = {
     {"Cast", .inputs = {{I64(2), VALUES(300, 1)}}, .attributes = {KATA_INT("to", 11)},
      EXPECT(300, 1)},
     {"Cast", .inputs = {{BOOLS(2), VALUES(1, 0)}}, .attributes = {KATA_INT("to", 6)}, EXPECT(1, 0)},
-    {"Cast", .inputs = {{F(2)}}, .attributes = {KATA_INT("to", 8)}, .status = KATA_UNSUPPORTED,
-     .message = "Cast: the data type to = 8 is not supported"},
+    {"Cast", .inputs = {{F(2)}}, .attributes = {KATA_INT("to", 14)}, .status = KATA_UNSUPPORTED,
+     .message = "Cast: the data type to = 14 is not supported"},
     {"Cast", .inputs = {{F(2)}}, .status = KATA_INVALID, .message = "Cast"},
 };
 

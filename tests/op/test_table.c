@@ -4,6 +4,7 @@
 #include "op/cases_a.h"
 #include "op/cases_arrange.h"
 #include "op/cases_einsum.h"
+#include "op/dynamic_rows.h"
 #include "op/cases_index.h"
 #include "op/cases_integer.h"
 #include "op/cases_ml.h"
@@ -44,6 +45,9 @@ static int count_cases(const char *name) {
         for (size_t i = 0; i < lists[k].n; i++) {
             n += strcmp(lists[k].cases[i].op, name) == 0 && lists[k].cases[i].status == KATA_OK;
         }
+    }
+    for (size_t k = 0; k < sizeof dynamic_rows / sizeof dynamic_rows[0]; k++) {
+        n += strcmp(dynamic_rows[k], name) == 0;
     }
     return n;
 }
