@@ -54,7 +54,7 @@ static kata_status snake_gradient(kata_gradient *gradient) {
 static const kata_attribute_spec snake_attributes[] = {
     {.name = "alpha", .type = KATA_ATTRIBUTE_FLOAT, .default_float = 1, .doc = "frequency"}, {0}};
 
-/* The row must outlive the context: static. The domain keeps the name apart from all others. */
+/* The domain keeps the name apart from all others. */
 static const kata_op snake = {
     .name = "Snake",
     .domain = "example",

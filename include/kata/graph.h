@@ -141,6 +141,10 @@ typedef struct kata_attribute {
     { .name = (attribute), .type = KATA_ATTRIBUTE_STRINGS, .strings = (values), .n = (count) }
 #define KATA_GRAPH(attribute, subgraph)                                                            \
     { .name = (attribute), .type = KATA_ATTRIBUTE_GRAPH, .graph = (subgraph) }
+/* The attributes that a node was given, as kata_graph_node takes them, for rules that add a node
+ * like it. At most as many as the row lists (KATA_MAX_ATTRIBUTES); returns how many. */
+KATA_API int kata_attributes_given(const kata_op *op, const kata_attribute_value *values,
+                                   kata_attribute *attributes);
 
 #define KATA_INPUTS(...)                                                                           \
     (const kata_value[]){__VA_ARGS__},                                                             \

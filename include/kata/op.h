@@ -1,5 +1,6 @@
 /* Kata: what an operator is. One row of the operator table says everything about one operator:
- * names, attributes, shape rule, kernels, gradient rule, tolerance, one line of documentation. The
+ * names, attributes, shape rule, kernels, gradient rule, form in training, older forms in files,
+ * tolerance, one line of documentation. Nothing else in the library needs to know its name. The
  * library's rows are in src/op; a row of your own is added with kata_op_register and then used like
  * any other ("subclassing"). examples/own_operator.c shows one.
  */
@@ -14,6 +15,7 @@ extern "C" {
 
 #define KATA_MAX_INPUTS 64 /* of one node; Concat and Sum are the long ones */
 #define KATA_MAX_OUTPUTS 64
+#define KATA_MAX_ATTRIBUTES 64 /* of one row */
 
 typedef struct kata_graph kata_graph;
 typedef struct kata_op kata_op;
@@ -119,6 +121,7 @@ typedef struct kata_call {
     const void *random; /* kata_call_random: for nodes that draw random numbers */
     int n_captured;     /* of the inputs, the last ones: read by the node's subgraphs alone */
     kata_run *run;      /* of a node in the dynamic part of a session, else NULL */
+    void *state;        /* what row->prepare made; NULL if there is none */
 } kata_call;
 
 /* Where a random node stands: (seed, step) of the run and the node's own stream. */
@@ -168,6 +171,52 @@ typedef struct kata_batch {
     const int *input_axes;               /* an axis or KATA_BATCH_NONE; at least one is an axis */
     int *output_axes;                    /* to be written; KATA_BATCH_MIXED before the call */
 } kata_batch;
+/* What row->bind sees when the graph of a batch is made: a node of the model's graph, to be put
+ * into `graph`, in which `inputs` are values. It adds nodes under `name` and sets all outputs. */
+typedef struct kata_binding {
+    kata_graph *graph;
+    const kata_op *op;
+    const char *name;
+    const kata_attribute_value *attributes;
+    int n_inputs, n_outputs;
+    const struct kata_value *inputs;
+    struct kata_value *outputs;
+    bool training; /* false: for inference */
+} kata_binding;
+
+/* How files of other operator sets write an operator. A list ends with a zeroed one. */
+typedef enum kata_change_kind {
+    KATA_CHANGE_END = 0,
+    KATA_ATTRIBUTE_ADDED,    /* `attribute` is there from `opset` on; what an older set means is its
+                                default (a list of default_int) */
+    KATA_ATTRIBUTE_IGNORED,  /* a file may have `attribute`, which says nothing to this row */
+    KATA_ATTRIBUTE_TO_INPUT, /* before `opset`, input `input` was the attribute `attribute` */
+    KATA_INPUT_ADDED,        /* input `input` is there from `opset` on */
+    KATA_STRINGS_ADDED,      /* input `input` may be of strings from `opset` on */
+    KATA_OUTPUTS_COUNTED     /* from `opset` on, `attribute` is the number of outputs where input
+                                `input` is absent */
+} kata_change_kind;
+typedef struct kata_op_change {
+    kata_change_kind kind;
+    int opset;
+    const char *attribute;
+    int input;
+} kata_op_change;
+
+/* What row->adapt sees when a file is read: a node as the file's operator set has it. It changes
+ * inputs and attributes to what the row takes, in place (at most KATA_MAX_INPUTS and
+ * KATA_MAX_ATTRIBUTES of them), or adds nodes itself, sets `outputs` and `is_done`. */
+typedef struct kata_adaptation {
+    kata_graph *graph; /* what stands before the node is in it already */
+    const kata_op *op;
+    int64_t opset; /* version of the row's domain in the file */
+    const char *name;
+    int n_inputs, n_outputs, n_attributes;
+    struct kata_value *inputs, *outputs;
+    struct kata_attribute *attributes;
+    const bool *is_used; /* is_used[k]: output k is read by a node or is one of the model's */
+    bool is_done;
+} kata_adaptation;
 
 enum kata_op_flags {
     KATA_OP_ELEMENTWISE = 1, /* output element i depends on input elements i alone (broadcast) */
@@ -178,17 +227,22 @@ enum kata_op_flags {
     KATA_OP_INTERNAL = 16,   /* made by passes (gradients, fusions); never read from a file */
     KATA_OP_TYPE_ONLY = 32,  /* the outputs depend on the inputs' types alone (Shape, Size) */
     KATA_OP_DYNAMIC = 64,    /* the sizes of the outputs depend on data, or the node runs subgraphs:
-                                the    kernel (`reference`) makes its outputs by kata_call_output, in
-                                the    dynamic part of a session */
+                                the kernel (`reference`) makes its outputs by kata_call_output, in
+                                the dynamic part of a session */
     KATA_OP_ANY_KIND = 128,  /* takes inputs that are no tensors; infer looks at their kinds */
-    KATA_OP_MAKES_STRINGS = 256 /* with outputs of strings it needs kata_call_memory for their
-                                   bytes, and so runs in the dynamic part */
+    KATA_OP_MAKES_STRINGS = 256, /* with outputs of strings it needs kata_call_memory for their
+                                    bytes, and so runs in the dynamic part */
+    KATA_OP_IDENTITY = 512,      /* output 0 is input 0: kata_graph_simplify takes the node out */
+    KATA_OP_MOVE = 1024,  /* output 0 has the elements of input 0, each once, in another order or
+                             shape, whatever their type is */
+    KATA_OP_SCALES = 2048 /* inputs may be of any magnitude: they are scaled, looked up or
+                             converted, so that raw pixels are no mistake */
 };
 
 struct kata_op {
     const char *name;   /* "Conv" */
     const char *domain; /* "" is ai.onnx; "kata" for Kata's own */
-    int since;          /* first opset version with these semantics */
+    int since;          /* first opset version whose nodes can be read (`changes`, `adapt`) */
     int min_inputs, max_inputs, min_outputs, max_outputs;
     const kata_attribute_spec *attributes; /* NULL: none */
     kata_status (*infer)(kata_infer *infer);
@@ -216,11 +270,39 @@ struct kata_op {
     /* Where the batch axis of each output is; NULL: ELEMENTWISE and VIEW rows by what these flags
      * promise, others mix samples. */
     void (*batch)(kata_batch *batch);
+
+    /* What stands in a bound graph in place of the node; NULL: the node. */
+    kata_status (*bind)(kata_binding *binding);
+    /* True if output 0 is input i times a number that is known, in the same shape and with the same
+     * rounding: sets *factor. NULL: never. */
+    bool (*scale)(const kata_infer *infer, int i, double *factor);
+    /* State that is made once for a plan, not at each call: packed weights, tables. Inputs that are
+     * constants of the graph have data, all others NULL. What *state points to is given to each
+     * call and to `choose`; it is never written again, so that calls of several threads may share
+     * it. NULL is no state. It is freed with the plan. */
+    kata_status (*prepare)(const kata_call *call, void **state);
+    void (*free)(kata_context *context, void *state);
+    /* In a model file of another producer, float numbers are weights, which train, unless they are
+     * such an input. Bit i: input i is a state that does not train (a running statistic), or a
+     * constant (a limit, a ratio, a shape). */
+    uint64_t state_inputs, constant_inputs;
+    const kata_op_change *changes; /* NULL: none */
+    /* For nodes of operator sets before adapt_before, after `changes`; NULL: nothing to do. */
+    kata_status (*adapt)(kata_adaptation *adaptation);
+    int adapt_before;
 };
 
-/* Adds a row of your own to a context. The row must outlive the context. KATA_INVALID if the name
- * is taken or a member is missing. */
-KATA_API kata_status kata_op_register(kata_context *context, const kata_op *row);
+/* Adds a row of your own to a context, which copies it, its lists and its texts. KATA_INVALID says
+ * what is wrong with it or that the name is taken. */
+KATA_API kata_status kata_op_register_sized(kata_context *context, const kata_op *row,
+                                            size_t row_bytes, size_t attribute_bytes,
+                                            size_t change_bytes);
+/* The sizes are those of the header that the caller was compiled with: a program that knows fewer
+ * members than the library has 0 in the others. */
+static inline kata_status kata_op_register(kata_context *context, const kata_op *row) {
+    return kata_op_register_sized(context, row, sizeof(kata_op), sizeof(kata_attribute_spec),
+                                  sizeof(kata_op_change));
+}
 
 /* The row of "Conv" or "kata:ConvGradWeight"; NULL if unknown. */
 KATA_API const kata_op *kata_op_find(const kata_context *context, const char *name);

@@ -219,6 +219,9 @@ void kata_context_free(kata_context *context) {
         return;
     }
     kata__pool_free(context, context->pool);
+    for (int i = 0; i < context->n_registered_operators; i++) {
+        kata__free(context, (void *)context->registered_operators[i]);
+    }
     kata__free(context, (void *)context->registered_operators);
     kata_context last = *context; /* the allocator outlives the context that holds it */
     kata__free(&last, context);

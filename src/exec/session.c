@@ -104,16 +104,41 @@ static kata_tensor *add_steps(kata_session *session, kata_tensor *operand, bool 
         for (int k = 0; k < node->n_outputs; k++) {
             *operand++ = session->tensors[node->outputs[k].id];
         }
-        s->kernel = node->op->reference;
-        if (!session->options.reference && node->op->choose != NULL) {
-            kata_kernel fast = node->op->choose(&s->call);
-            s->kernel = fast != NULL ? fast : s->kernel;
-        }
     }
     return operand;
 }
 
-static void set_steps(kata_session *session) {
+/* The state of a step, made from constants alone: `prepare` does not see what else the inputs
+ * hold, which other runs may change. */
+static kata_status prepare_step(kata_session *session, step *s) {
+    kata_tensor inputs[KATA_MAX_INPUTS];
+    kata_call call = s->call;
+    for (int k = 0; k < call.n_inputs; k++) {
+        const kata__value_info *info = kata__graph_info(session->graph, s->node->inputs[k]);
+        inputs[k] = call.inputs[k];
+        inputs[k].data = info != NULL && info->kind == KATA__VALUE_CONSTANT ? inputs[k].data : NULL;
+    }
+    call.inputs = inputs;
+    kata_status status = kata__call_prepare(&call);
+    s->call.state = call.state;
+    return status == KATA_OK ? KATA_OK : kata_fail_in(status, "%s", s->node->name);
+}
+
+static kata_status choose_kernels(kata_session *session) {
+    for (size_t i = 0; i < session->n_steps; i++) {
+        step *s = &session->steps[i];
+        const kata_op *op = s->node->op;
+        KATA__TRY(prepare_step(session, s));
+        s->kernel = op->reference;
+        if (!session->options.reference && op->choose != NULL) {
+            kata_kernel fast = op->choose(&s->call);
+            s->kernel = fast != NULL ? fast : s->kernel;
+        }
+    }
+    return KATA_OK;
+}
+
+static kata_status set_steps(kata_session *session) {
     kata_tensor *operand = add_steps(session, session->operands, true);
     session->n_prepare = session->n_steps;
     add_steps(session, operand, false);
@@ -122,6 +147,7 @@ static void set_steps(kata_session *session) {
            is_optimiser_step(session->steps[session->first_update - 1].node)) {
         session->first_update--;
     }
+    return choose_kernels(session);
 }
 
 static size_t note_shown(kata_tensor **shown, size_t n, kata_tensor *tensor) {
@@ -266,12 +292,14 @@ kata_status kata__session_new(kata_session **out, const kata_graph *graph,
         session->options = *options;
     }
     kata_status status = allocate(session);
+    if (status == KATA_OK) {
+        set_tensors(session);
+        status = set_steps(session);
+    }
     if (status != KATA_OK) {
         kata_session_free(session);
         return status;
     }
-    set_tensors(session);
-    set_steps(session);
     find_changed(session);
     session->shown =
         kata__alloc(session->context, find_shown(session, NULL) + 1, sizeof *session->shown);
@@ -290,6 +318,9 @@ kata_status kata__session_new(kata_session **out, const kata_graph *graph,
 void kata_session_free(kata_session *session) {
     if (session == NULL) {
         return;
+    }
+    for (size_t i = 0; i < session->n_steps; i++) {
+        kata__call_release(&session->steps[i].call);
     }
     if (session->held != NULL) {
         kata__prepared_drop(session->prepared, session->held, session->graph->n_values);

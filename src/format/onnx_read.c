@@ -16,26 +16,6 @@
 /* What an initialiser becomes. */
 enum role { ROLE_WEIGHT, ROLE_FROZEN, ROLE_STATE, ROLE_CONSTANT };
 
-/* What a float initialiser of another producer's model becomes if it is such an input; elsewhere it
- * is a weight. */
-static const struct {
-    const char *op;
-    int first, last; /* inputs */
-    enum role role;
-} input_roles[] = {
-    {"BatchNormalization", 3, 4, ROLE_STATE}, /* running mean and variance */
-    {"Clip", 1, 2, ROLE_CONSTANT},
-    {"DequantizeLinear", 1, 2, ROLE_CONSTANT},
-    {"Dropout", 1, 2, ROLE_CONSTANT},
-    {"OneHot", 1, 2, ROLE_CONSTANT},
-    {"Pad", 1, 3, ROLE_CONSTANT},
-    {"Pow", 1, 1, ROLE_CONSTANT},
-    {"QuantizeLinear", 1, 2, ROLE_CONSTANT},
-    {"Range", 0, 2, ROLE_CONSTANT},
-    {"Resize", 1, 3, ROLE_CONSTANT},
-    {"Upsample", 1, 1, ROLE_CONSTANT},
-};
-
 /* A symbol is a name that stands for a value: the initialisers, then the inputs, then all nodes'
  * outputs. All arrays lie in the model's arena. */
 typedef struct builder {
@@ -56,6 +36,7 @@ typedef struct builder {
     struct builder *outer;          /* of a graph within: that of the graph around */
     const kata__onnx_graph *within; /* this graph, whose fields are the model's meanwhile */
     uint32_t *n_reads;              /* of each node: its inputs and what its subgraphs read */
+    bool *is_used; /* by symbol: a node reads it, or it is an output of the model */
 } builder;
 
 static kata_status fail_node(const builder *b, kata_status status, size_t i) {
@@ -236,6 +217,25 @@ static kata_status resolve_captures(builder *b, size_t i) {
     return KATA_OK;
 }
 
+static kata_status find_used(builder *b) {
+    const kata__onnx_model *model = b->model;
+    ARENA(b, b->is_used, b->n_symbols);
+    for (size_t i = 0; i < model->n_nodes; i++) {
+        for (uint32_t k = 0; k < b->n_reads[i]; k++) {
+            if (b->node_inputs[i][k] != NO_SYMBOL) {
+                b->is_used[b->node_inputs[i][k]] = true;
+            }
+        }
+    }
+    for (size_t i = 0; i < model->n_outputs; i++) {
+        uint32_t symbol = find_symbol(b, model->outputs[i].name);
+        if (symbol != NO_SYMBOL) {
+            b->is_used[symbol] = true;
+        }
+    }
+    return KATA_OK;
+}
+
 static kata_status resolve_inputs(builder *b) {
     kata__onnx_model *model = b->model;
     ARENA(b, b->node_inputs, model->n_nodes);
@@ -268,7 +268,7 @@ static kata_status resolve_inputs(builder *b) {
             return fail_node(b, status, i);
         }
     }
-    return KATA_OK;
+    return find_used(b);
 }
 
 /* --- order ----------------------------------------------------------------------------------- */
@@ -362,14 +362,14 @@ static kata_status read_role_list(builder *b, const char *key, enum role role) {
     return status == KATA_OK ? KATA_OK : kata_fail_in(status, "metadata %s", key);
 }
 
-static enum role role_of_input(const char *op, int input) {
-    for (size_t i = 0; i < KATA__COUNT(input_roles); i++) {
-        if (input >= input_roles[i].first && input <= input_roles[i].last &&
-            strcmp(op, input_roles[i].op) == 0) {
-            return input_roles[i].role;
-        }
+/* What a float initialiser of another producer's model becomes if a node reads it there. */
+static enum role role_of_input(const kata_op *row, int input) {
+    if (row == NULL || input >= KATA_MAX_INPUTS) {
+        return ROLE_WEIGHT;
     }
-    return ROLE_WEIGHT;
+    return (row->state_inputs >> input & 1) != 0      ? ROLE_STATE
+           : (row->constant_inputs >> input & 1) != 0 ? ROLE_CONSTANT
+                                                      : ROLE_WEIGHT;
 }
 
 /* Integers are constants. Of floats, another producer's model does not say which are weights: all
@@ -386,7 +386,7 @@ static kata_status find_roles(builder *b) {
     for (size_t i = 0; !is_ours(b) && i < model->n_nodes; i++) {
         for (int k = 0; k < model->nodes[i].n_inputs; k++) {
             uint32_t symbol = b->node_inputs[i][k];
-            enum role role = role_of_input(model->nodes[i].op, k);
+            enum role role = role_of_input(b->rows[i], k);
             if (symbol < model->n_initializers && role > (enum role)b->roles[symbol]) {
                 b->roles[symbol] = (uint8_t)role;
             }
@@ -544,10 +544,12 @@ static kata_status add_constant_node(builder *b, const kata__onnx_node *node, ka
 }
 
 /* Attributes as the builder wants them, but for graphs. */
-static kata_status convert_attributes(builder *b, const kata__onnx_node *node, kata_attribute **out,
-                                      int *n) {
-    kata_attribute *attributes;
-    ARENA(b, attributes, (size_t)node->n_attributes);
+static kata_status convert_attributes(builder *b, const kata__onnx_node *node,
+                                      kata_attribute attributes[KATA_MAX_ATTRIBUTES], int *n) {
+    if (node->n_attributes > KATA_MAX_ATTRIBUTES) {
+        return kata_fail(KATA_LIMIT, "it has %d attributes; an operator has at most %d",
+                         node->n_attributes, KATA_MAX_ATTRIBUTES);
+    }
     *n = 0;
     for (int i = 0; i < node->n_attributes; i++) {
         const kata__onnx_attribute *from = &node->attributes[i];
@@ -594,7 +596,6 @@ static kata_status convert_attributes(builder *b, const kata__onnx_node *node, k
         }
         }
     }
-    *out = attributes;
     return KATA_OK;
 }
 
@@ -672,29 +673,59 @@ static kata_status add_subgraphs(builder *b, size_t i, const kata_value *inputs,
     return KATA_OK;
 }
 
+/* The node, as its row takes it. */
+static kata_status build_node(builder *b, size_t i, const bool *is_used, kata_value *inputs,
+                              kata_value *outputs) {
+    const kata__onnx_node *node = &b->model->nodes[i];
+    const kata_op *row = b->rows[i];
+    kata_attribute attributes[KATA_MAX_ATTRIBUTES];
+    int n_attributes;
+    KATA__TRY(convert_attributes(b, node, attributes, &n_attributes));
+    KATA__TRY(add_subgraphs(b, i, inputs, attributes, &n_attributes));
+    kata_adaptation a = {.graph = b->graph,
+                         .op = row,
+                         .opset = kata__onnx_opset_of(b->model, node->domain),
+                         .name = node->outputs[0],
+                         .n_inputs = node->n_inputs,
+                         .n_outputs = node->n_outputs,
+                         .n_attributes = n_attributes,
+                         .inputs = inputs,
+                         .outputs = outputs,
+                         .attributes = attributes,
+                         .is_used = is_used};
+    if (row->adapt != NULL && a.opset < row->adapt_before) {
+        KATA__TRY(row->adapt(&a));
+        KATA__TRY(graph_status(b));
+    }
+    if (!a.is_done) {
+        char name[256];
+        snprintf(name, sizeof name, "%s%s%s", row->domain, row->domain[0] != '\0' ? ":" : "",
+                 row->name);
+        kata_graph_node_outputs(b->graph, NULL, name, inputs, a.n_inputs, attributes,
+                                a.n_attributes, outputs, a.n_outputs);
+    }
+    return graph_status(b);
+}
+
 /* Nodes' outputs are the symbols from first_output on, in the file's order of nodes. */
 static kata_status add_node(builder *b, size_t i, uint32_t symbol) {
     const kata__onnx_node *node = &b->model->nodes[i];
-    const kata_op *row = b->rows[i];
-    if (row == NULL) {
+    const size_t before = b->graph->n_nodes;
+    if (b->rows[i] == NULL) {
         return add_constant_node(b, node, &b->values[symbol]);
     }
-    kata_value inputs[KATA_MAX_INPUTS], outputs[KATA_MAX_OUTPUTS];
+    kata_value inputs[KATA_MAX_INPUTS] = {KATA_NONE}, outputs[KATA_MAX_OUTPUTS] = {KATA_NONE};
+    bool is_used[KATA_MAX_OUTPUTS];
+    uint32_t next = symbol;
     for (int k = 0; k < node->n_inputs; k++) {
         uint32_t from = b->node_inputs[i][k];
         inputs[k] = from != NO_SYMBOL ? b->values[from] : KATA_NONE;
     }
-    kata_attribute *attributes;
-    int n_attributes;
-    KATA__TRY(convert_attributes(b, node, &attributes, &n_attributes));
-    KATA__TRY(add_subgraphs(b, i, inputs, attributes, &n_attributes));
-    char name[256];
-    snprintf(name, sizeof name, "%s%s%s", row->domain, row->domain[0] != '\0' ? ":" : "",
-             row->name);
-    kata_graph_node_outputs(b->graph, NULL, name, inputs, node->n_inputs, attributes, n_attributes,
-                            outputs, node->n_outputs);
-    KATA__TRY(graph_status(b));
-    if (node->name[0] != '\0') {
+    for (int k = 0; k < node->n_outputs; k++) {
+        is_used[k] = node->outputs[k][0] != '\0' && b->is_used[next++];
+    }
+    KATA__TRY(build_node(b, i, is_used, inputs, outputs));
+    if (node->name[0] != '\0' && b->graph->n_nodes > before) {
         char *copy = kata__arena_strdup(&b->graph->arena, node->name);
         if (copy == NULL) {
             return KATA_OUT_OF_MEMORY;
@@ -702,10 +733,17 @@ static kata_status add_node(builder *b, size_t i, uint32_t symbol) {
         b->graph->nodes[b->graph->n_nodes - 1].name = copy;
     }
     for (int k = 0; k < node->n_outputs; k++) {
+        if (outputs[k].id == 0 && is_used[k]) {
+            return kata_fail(KATA_UNSUPPORTED, "its output %.200s is not made", node->outputs[k]);
+        }
         if (node->outputs[k][0] == '\0') {
-            KATA__TRY(name_absent(b, outputs[k], node->outputs[node->n_outputs - 1], k));
-        } else {
-            b->values[symbol++] = outputs[k];
+            if (outputs[k].id != 0) {
+                KATA__TRY(name_absent(b, outputs[k], node->outputs[node->n_outputs - 1], k));
+            }
+            continue;
+        }
+        b->values[symbol++] = outputs[k];
+        if (outputs[k].id != 0) {
             KATA__TRY(kata__graph_name_value(b->graph, outputs[k], node->outputs[k], true));
         }
     }

@@ -21,13 +21,12 @@ typedef struct writer {
 
 /* A row takes a node in the form of any operator set; a file has to keep to one of them. */
 
-static bool is_standard(const kata__node *node, const char *op) {
-    return strcmp(node->op->name, op) == 0 &&
-           (node->op->domain == NULL || node->op->domain[0] == '\0');
+static bool is_standard(const kata_op *op) {
+    return op->domain[0] == '\0';
 }
 
 static const kata_attribute_value *attribute_of(const kata__node *node, const char *name) {
-    int i = kata__op_attribute(node->op, name);
+    int i = name != NULL ? kata__op_attribute(node->op, name) : -1;
     return i >= 0 && node->attributes[i].is_set ? &node->attributes[i] : NULL;
 }
 
@@ -58,45 +57,56 @@ static bool has_input(const kata__node *node, int i) {
     return i < node->n_inputs - node->n_captured && node->inputs[i].id != 0;
 }
 
-/* ReduceMean and the others, not ReduceSum: their axes are an attribute before operator set 18. */
-static bool is_reduction(const kata__node *node) {
-    return strncmp(node->op->name, "Reduce", 6) == 0 && is_standard(node, node->op->name) &&
-           !is_standard(node, "ReduceSum");
-}
-
-static bool are_ones(const kata_attribute_value *value) {
-    for (int i = 0; i < value->n; i++) {
-        if (value->ints[i] != 1) {
-            return false;
+/* The next of a row's changes of one kind, from change `*i` on; NULL: there is no more. */
+static const kata_op_change *next_change(const kata_op *op, kata_change_kind kind, int *i) {
+    for (; op->changes != NULL && op->changes[*i].kind != KATA_CHANGE_END; (*i)++) {
+        if (op->changes[*i].kind == kind) {
+            return &op->changes[(*i)++];
         }
     }
-    return true;
+    return NULL;
 }
 
-/* The first operator set that has the node's form, where that is later than its row's `since`. */
-static int64_t opset_of_form(const kata_graph *graph, const kata__node *node) {
-    if (is_reduction(node)) {
-        bool is_open =
-            has_input(node, 1) && kata__graph_constant_of(graph, node->inputs[1]) == NULL;
-        return is_open || attribute_of(node, "noop_with_empty_axes") != NULL ? 18 : 0;
+/* The attribute is given, but says what it would say if it were not. */
+static bool is_default(const kata_attribute_spec *spec, const kata_attribute_value *value) {
+    switch (spec->type) {
+    case KATA_ATTRIBUTE_INT:
+        return value->i == spec->default_int;
+    case KATA_ATTRIBUTE_FLOAT:
+        return value->f == (double)(float)spec->default_float;
+    case KATA_ATTRIBUTE_STRING:
+        return value->s != NULL && spec->default_string != NULL &&
+               strcmp(value->s, spec->default_string) == 0;
+    case KATA_ATTRIBUTE_INTS:
+        for (int i = 0; i < value->n; i++) {
+            if (value->ints[i] != spec->default_int) {
+                return false;
+            }
+        }
+        return true;
+    default:
+        return false;
     }
-    if (is_standard(node, "Pad")) {
-        return has_input(node, 3) ? 18 : 0;
+}
+
+/* The first operator set that has what the change brought, if the node uses it; else 0. */
+static int opset_of_change(const kata_graph *graph, const kata__node *node,
+                           const kata_op_change *change) {
+    const kata_attribute_value *value = attribute_of(node, change->attribute);
+    bool is_needed = false;
+    if (change->kind == KATA_ATTRIBUTE_ADDED) {
+        is_needed =
+            value != NULL && !is_default(&node->op->attributes[value - node->attributes], value);
+    } else if (change->kind == KATA_INPUT_ADDED) {
+        is_needed = has_input(node, change->input);
+    } else if (change->kind == KATA_STRINGS_ADDED) {
+        is_needed = kata_value_dtype(graph, node->inputs[change->input]) == KATA_STRING;
+    } else if (change->kind == KATA_ATTRIBUTE_TO_INPUT) { /* a constant can be an attribute */
+        is_needed = has_input(node, change->input) &&
+                    (kata__op_attribute(node->op, change->attribute) < 0 ||
+                     kata__graph_constant_of(graph, node->inputs[change->input]) == NULL);
     }
-    if (is_standard(node, "Split")) {
-        return attribute_of(node, "num_outputs") != NULL ? 18 : 0;
-    }
-    if (is_standard(node, "Equal")) {
-        return kata_value_dtype(graph, node->inputs[0]) == KATA_STRING ? 19 : 0;
-    }
-    if (is_standard(node, "Cast")) {
-        return attribute_of(node, "saturate") != NULL ? 19 : 0;
-    }
-    if (is_standard(node, "AveragePool")) {
-        const kata_attribute_value *dilations = attribute_of(node, "dilations");
-        return dilations != NULL && !are_ones(dilations) ? 19 : 0;
-    }
-    return 0;
+    return is_needed ? change->opset : 0;
 }
 
 static int64_t opset_of(const kata_graph *graph, int64_t least) {
@@ -105,35 +115,53 @@ static int64_t opset_of(const kata_graph *graph, int64_t least) {
         for (int k = 0; subgraph_of(node, k) != NULL; k++) {
             least = opset_of(subgraph_of(node, k), least);
         }
-        if (node->removed || !is_standard(node, node->op->name)) {
+        if (node->removed || !is_standard(node->op)) {
             continue;
         }
-        int64_t form = opset_of_form(graph, node);
-        form = form > node->op->since ? form : node->op->since;
-        least = form > least ? form : least;
+        least = node->op->since > least ? node->op->since : least;
+        for (int k = 0; node->op->changes != NULL && node->op->changes[k].kind != KATA_CHANGE_END;
+             k++) {
+            int opset = opset_of_change(graph, node, &node->op->changes[k]);
+            least = opset > least ? opset : least;
+        }
     }
     return least;
 }
 
-/* The reduction's axes go from input 1 into an attribute. */
-static bool axes_to_attribute(const writer *w, const kata__node *node) {
-    return is_reduction(node) && w->opset < 18 && has_input(node, 1);
+/* The attribute that is to become an input of the node in this file, or the input that is to become
+ * an attribute: of rows that take both forms. */
+static const kata_op_change *moved(const writer *w, const kata__node *node, bool to_input) {
+    int i = 0;
+    const kata_op_change *change = NULL;
+    while (is_standard(node->op) &&
+           (change = next_change(node->op, KATA_ATTRIBUTE_TO_INPUT, &i)) != NULL) {
+        bool is_attribute = attribute_of(node, change->attribute) != NULL;
+        bool is_input = has_input(node, change->input);
+        if (kata__op_attribute(node->op, change->attribute) >= 0 &&
+            (w->opset >= change->opset) == to_input &&
+            (to_input ? is_attribute && !is_input : is_input)) {
+            return change;
+        }
+    }
+    return NULL;
 }
 
-/* They go from an attribute into input 1, a constant "OUTPUT/kata.axes" of the file's own. */
-static bool axes_to_input(const writer *w, const kata__node *node) {
-    return (is_standard(node, "ReduceSum") || (is_reduction(node) && w->opset >= 18)) &&
-           !has_input(node, 1) && attribute_of(node, "axes") != NULL;
-}
-
-static const char *axes_name(writer *w, const kata__node *node) {
+/* The name of the constant that such an attribute becomes: "OUTPUT/kata.ATTRIBUTE". */
+static const char *moved_name(writer *w, const kata__node *node, const kata_op_change *change) {
     const char *output = kata_value_name(w->graph, node->outputs[0]);
-    size_t size = strlen(output) + sizeof "/kata.axes";
+    size_t size = strlen(output) + strlen(change->attribute) + sizeof "/kata.";
     char *name = kata__arena_alloc(&w->arena, size, 1);
     if (name != NULL) {
-        snprintf(name, size, "%s/kata.axes", output);
+        snprintf(name, size, "%s/kata.%s", output, change->attribute);
     }
     return name;
+}
+
+/* How many of the node's own inputs stand in the file. */
+static int inputs_in_file(const writer *w, const kata__node *node) {
+    const kata_op_change *out = moved(w, node, false), *in = moved(w, node, true);
+    const int n = node->n_inputs - node->n_captured;
+    return out != NULL ? out->input : in != NULL && in->input < n ? in->input : n;
 }
 
 /* --- checks ---------------------------------------------------------------------------------- */
@@ -163,8 +191,10 @@ static kata_status mark_used(writer *w) {
         if (node->removed) {
             continue;
         }
-        int n_inputs = axes_to_attribute(w, node) ? 1 : node->n_inputs;
-        for (int k = 0; k < n_inputs; k++) {
+        for (int k = 0; k < inputs_in_file(w, node); k++) {
+            w->is_used[node->inputs[k].id] = true;
+        }
+        for (int k = node->n_inputs - node->n_captured; k < node->n_inputs; k++) {
             w->is_used[node->inputs[k].id] = true;
         }
         for (int k = 0; k < node->n_outputs; k++) {
@@ -195,8 +225,9 @@ static kata_status check_values(writer *w) {
         }
     }
     for (size_t i = 0; i < graph->n_nodes; i++) {
-        if (!graph->nodes[i].removed && axes_to_input(w, &graph->nodes[i]) &&
-            (names[n++] = axes_name(w, &graph->nodes[i])) == NULL) {
+        const kata_op_change *in =
+            graph->nodes[i].removed ? NULL : moved(w, &graph->nodes[i], true);
+        if (in != NULL && (names[n++] = moved_name(w, &graph->nodes[i], in)) == NULL) {
             return KATA_OUT_OF_MEMORY;
         }
     }
@@ -405,15 +436,27 @@ static void put_attribute(kata__buffer *out, const kata_attribute_spec *spec,
     kata__proto_end(out, begun);
 }
 
-/* The elements of a constant of axes, int64 or int32. */
-static void put_axes(kata__buffer *out, const kata_tensor *axes) {
+/* The elements of a constant list, int64 or int32, as an attribute. */
+static void put_constant_ints(kata__buffer *out, const char *name, const kata_tensor *list) {
     int64_t values[KATA_MAX_RANK];
     size_t n = 0;
-    for (int64_t i = 0; i < kata_tensor_count(axes) && n < KATA_MAX_RANK; i++) {
-        values[n++] = axes->dtype == KATA_I64 ? ((const int64_t *)axes->data)[i]
-                                              : (int64_t)kata_load(axes->dtype, axes->data, i);
+    for (int64_t i = 0; i < kata_tensor_count(list) && n < KATA_MAX_RANK; i++) {
+        values[n++] = list->dtype == KATA_I64 ? ((const int64_t *)list->data)[i]
+                                              : (int64_t)kata_load(list->dtype, list->data, i);
     }
-    put_ints(out, "axes", values, n);
+    put_ints(out, name, values, n);
+}
+
+/* An attribute that the file's operator set does not have yet, and that says nothing. */
+static bool is_too_new(const writer *w, const kata_op *op, const char *name) {
+    const kata_op_change *change = NULL;
+    int i = 0;
+    while (is_standard(op) && (change = next_change(op, KATA_ATTRIBUTE_ADDED, &i)) != NULL) {
+        if (w->opset < change->opset && strcmp(change->attribute, name) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void put_subgraph(const writer *w, const char *name, const kata_graph *graph);
@@ -421,50 +464,48 @@ static void put_subgraph(const writer *w, const char *name, const kata_graph *gr
 /* Attributes in the order of the row's list, but for what the operator set has in another form. */
 static void put_attributes(const writer *w, const kata__node *node) {
     const kata_attribute_spec *specs = node->op->attributes;
-    bool axes_given = axes_to_attribute(w, node), axes_moved = has_input(node, 1);
-    axes_moved = axes_to_input(w, node) ||
-                 (axes_moved && (is_reduction(node) || is_standard(node, "ReduceSum")));
+    const kata_op_change *in = moved(w, node, true), *out = moved(w, node, false), *counted;
     for (int i = 0; specs != NULL && specs[i].name != NULL; i++) {
         const kata_attribute_value *value = &node->attributes[i];
-        bool is_axes = strcmp(specs[i].name, "axes") == 0;
-        if (is_axes && axes_given) {
-            put_axes(w->out, kata__graph_constant_of(w->graph, node->inputs[1]));
-            continue;
-        }
-        if (!value->is_set || (is_axes && axes_moved) ||
-            (specs[i].type == KATA_ATTRIBUTE_TENSOR && value->tensor == NULL)) {
-            continue;
-        }
-        if (w->opset < 19 && is_standard(node, "AveragePool") &&
-            strcmp(specs[i].name, "dilations") == 0) {
-            continue; /* ones */
-        }
-        if (specs[i].type == KATA_ATTRIBUTE_GRAPH) {
-            put_subgraph(w, specs[i].name, value->graph);
-        } else {
-            put_attribute(w->out, &specs[i], value);
+        if (out != NULL && strcmp(specs[i].name, out->attribute) == 0) {
+            put_constant_ints(w->out, out->attribute,
+                              kata__graph_constant_of(w->graph, node->inputs[out->input]));
+        } else if (value->is_set && !(in != NULL && strcmp(specs[i].name, in->attribute) == 0) &&
+                   !(specs[i].type == KATA_ATTRIBUTE_TENSOR && value->tensor == NULL) &&
+                   !is_too_new(w, node->op, specs[i].name)) {
+            if (specs[i].type == KATA_ATTRIBUTE_GRAPH) {
+                put_subgraph(w, specs[i].name, value->graph);
+            } else {
+                put_attribute(w->out, &specs[i], value);
+            }
         }
     }
-    if (w->opset >= 18 && is_standard(node, "Split") && !has_input(node, 1) &&
-        attribute_of(node, "num_outputs") == NULL) {
-        put_int(w->out, "num_outputs", node->n_outputs);
+    int i = 0;
+    while (is_standard(node->op) &&
+           (counted = next_change(node->op, KATA_OUTPUTS_COUNTED, &i)) != NULL) {
+        if (w->opset >= counted->opset && !has_input(node, counted->input) &&
+            attribute_of(node, counted->attribute) == NULL) {
+            put_int(w->out, counted->attribute, node->n_outputs);
+        }
     }
 }
 
 static void put_node(writer *w, const kata__node *node) {
     kata__buffer *out = w->out;
     size_t begun = kata__proto_begin(out, KATA__GRAPH_NODE);
-    int n_inputs = axes_to_attribute(w, node) || axes_to_input(w, node)
-                       ? 1
-                       : node->n_inputs - node->n_captured;
+    const kata_op_change *in = moved(w, node, true);
+    int n_inputs = inputs_in_file(w, node);
     while (n_inputs > 0 && node->inputs[n_inputs - 1].id == 0) {
         n_inputs--; /* absent ones at the end need no empty name */
     }
     for (int i = 0; i < n_inputs; i++) {
         kata__proto_put_text(out, KATA__NODE_INPUT, name_of(w->graph, node->inputs[i]));
     }
-    if (axes_to_input(w, node)) {
-        const char *name = axes_name(w, node);
+    if (in != NULL) {
+        for (int i = n_inputs; i < in->input; i++) {
+            kata__proto_put_text(out, KATA__NODE_INPUT, "");
+        }
+        const char *name = moved_name(w, node, in);
         if (name == NULL) {
             out->status = KATA_OUT_OF_MEMORY;
             return;
@@ -483,17 +524,18 @@ static void put_node(writer *w, const kata__node *node) {
     kata__proto_end(out, begun);
 }
 
-/* Axes that became inputs of their nodes. */
-static void put_moved_axes(writer *w) {
+/* Attributes that became inputs of their nodes. */
+static void put_moved(writer *w) {
     for (size_t i = 0; i < w->graph->n_nodes && w->out->status == KATA_OK; i++) {
         const kata__node *node = &w->graph->nodes[i];
-        if (node->removed || !axes_to_input(w, node)) {
+        const kata_op_change *in = node->removed ? NULL : moved(w, node, true);
+        if (in == NULL) {
             continue;
         }
-        const kata_attribute_value *axes = attribute_of(node, "axes");
-        kata_shape shape = {.rank = 1, .dim = {axes->n}};
-        kata_tensor tensor = kata_tensor_view((void *)(uintptr_t)axes->ints, KATA_I64, &shape);
-        const char *name = axes_name(w, node);
+        const kata_attribute_value *list = attribute_of(node, in->attribute);
+        kata_shape shape = {.rank = 1, .dim = {list->n}};
+        kata_tensor tensor = kata_tensor_view((void *)(uintptr_t)list->ints, KATA_I64, &shape);
+        const char *name = moved_name(w, node, in);
         if (name == NULL) {
             w->out->status = KATA_OUT_OF_MEMORY;
             return;
@@ -633,7 +675,7 @@ static void put_graph(writer *w, uint32_t field) {
             put_tensor(out, KATA__GRAPH_INITIALIZER, info->name, &info->constant);
         }
     }
-    put_moved_axes(w);
+    put_moved(w);
     for (size_t i = 0; i < graph->n_inputs; i++) {
         put_value(out, KATA__GRAPH_INPUT, graph, graph->inputs[i]);
     }

@@ -136,9 +136,15 @@ kata_status kata__graph_hold(kata_graph *graph, const kata_op *op,
                              int *n_inputs);
 /* The value of the graph around that a captured value of a subgraph stands for. */
 kata_value kata__graph_captured(const kata_graph *subgraph, const kata__value_info *info);
-/* Copies a node's attributes into `attributes` for kata_graph_node_outputs (only those set).
- * Returns how many. `attributes` must hold as many as the row lists. */
-int kata__node_attributes(const kata__node *node, kata_attribute *attributes);
+/* KATA_INVALID or KATA_LIMIT unless a row is in order: everything that other code relies on. */
+kata_status kata__op_check(const kata_op *row);
+/* "an integer", "a list of numbers", ...; NULL if there is no such kind. */
+const char *kata__attribute_type_name(kata_attribute_type type);
+/* row->scale of a node and its input i. */
+bool kata__node_scale(const kata_graph *graph, const kata__node *node, int i, double *factor);
+/* row->prepare and row->free: calls without state where the row has none. */
+kata_status kata__call_prepare(kata_call *call);
+void kata__call_release(kata_call *call);
 
 /* The op room defines the rows; NULL ends the list. */
 extern const kata_op *const kata__standard_rows[];

@@ -16,6 +16,10 @@ static const char *const attribute_type_names[] = {[KATA_ATTRIBUTE_INT] = "an in
                                                    [KATA_ATTRIBUTE_STRINGS] = "a list of texts",
                                                    [KATA_ATTRIBUTE_GRAPH] = "a graph"};
 
+const char *kata__attribute_type_name(kata_attribute_type type) {
+    return (unsigned)type < KATA__COUNT(attribute_type_names) ? attribute_type_names[type] : NULL;
+}
+
 static int count_attributes(const kata_op *op) {
     int n = 0;
     while (op->attributes != NULL && op->attributes[n].name != NULL) {
@@ -135,13 +139,16 @@ static void look_at_inputs(const kata_graph *graph, const kata_value *inputs, in
     }
 }
 
-kata_status kata__node_infer(const kata_graph *graph, const kata_op *op,
-                             const kata_attribute_value *attributes, const kata_value *inputs,
-                             int n_inputs, int n_captured, kata_type *outputs, int n_outputs) {
-    kata_type types[KATA_MAX_INPUTS];
-    const kata_tensor *constants[KATA_MAX_INPUTS];
+/* What a rule of the row sees of a node; the arrays are as long as it has inputs and outputs. */
+static kata_infer infer_of(const kata_graph *graph, const kata_op *op,
+                           const kata_attribute_value *attributes, const kata_value *inputs,
+                           int n_inputs, int n_captured, kata_type *types,
+                           const kata_tensor **constants, kata_type *outputs, int n_outputs) {
     look_at_inputs(graph, inputs, n_inputs, types, constants);
-    kata_infer infer = {.op = op,
+    for (int i = 0; i < n_outputs; i++) {
+        outputs[i] = (kata_type){.dtype = KATA_NO_DTYPE};
+    }
+    return (kata_infer){.op = op,
                         .attributes = attributes,
                         .n_inputs = n_inputs,
                         .n_outputs = n_outputs,
@@ -149,9 +156,15 @@ kata_status kata__node_infer(const kata_graph *graph, const kata_op *op,
                         .constants = constants,
                         .outputs = outputs,
                         .n_captured = n_captured};
-    for (int i = 0; i < n_outputs; i++) {
-        outputs[i] = (kata_type){.dtype = KATA_NO_DTYPE};
-    }
+}
+
+kata_status kata__node_infer(const kata_graph *graph, const kata_op *op,
+                             const kata_attribute_value *attributes, const kata_value *inputs,
+                             int n_inputs, int n_captured, kata_type *outputs, int n_outputs) {
+    kata_type types[KATA_MAX_INPUTS];
+    const kata_tensor *constants[KATA_MAX_INPUTS];
+    kata_infer infer = infer_of(graph, op, attributes, inputs, n_inputs, n_captured, types,
+                                constants, outputs, n_outputs);
     for (int i = 0; i < n_inputs && (op->flags & KATA_OP_ANY_KIND) == 0; i++) {
         if (types[i].kind != KATA_KIND_TENSOR) {
             return kata_fail(KATA_DTYPE, "%s: input %d must be a tensor, got a %s", op->name, i,
@@ -354,13 +367,14 @@ kata_value kata_graph_node(kata_graph *graph, const char *op, const kata_value *
     return outputs[0];
 }
 
-int kata__node_attributes(const kata__node *node, kata_attribute *attributes) {
+int kata_attributes_given(const kata_op *op, const kata_attribute_value *values,
+                          kata_attribute *attributes) {
     int n = 0;
-    for (int i = 0; i < count_attributes(node->op); i++) {
-        const kata_attribute_value *value = &node->attributes[i];
+    for (int i = 0; i < count_attributes(op); i++) {
+        const kata_attribute_value *value = &values[i];
         if (value->is_set) {
-            attributes[n++] = (kata_attribute){.name = node->op->attributes[i].name,
-                                               .type = node->op->attributes[i].type,
+            attributes[n++] = (kata_attribute){.name = op->attributes[i].name,
+                                               .type = op->attributes[i].type,
                                                .i = value->i,
                                                .f = value->f,
                                                .s = value->s,
@@ -373,4 +387,18 @@ int kata__node_attributes(const kata__node *node, kata_attribute *attributes) {
         }
     }
     return n;
+}
+
+bool kata__node_scale(const kata_graph *graph, const kata__node *node, int i, double *factor) {
+    if (node->op->scale == NULL) {
+        return false;
+    }
+    kata_type types[KATA_MAX_INPUTS], outputs[KATA_MAX_OUTPUTS];
+    const kata_tensor *constants[KATA_MAX_INPUTS];
+    kata_infer infer = infer_of(graph, node->op, node->attributes, node->inputs, node->n_inputs,
+                                node->n_captured, types, constants, outputs, node->n_outputs);
+    for (int k = 0; k < node->n_outputs; k++) {
+        outputs[k] = kata__graph_info(graph, node->outputs[k])->type;
+    }
+    return node->op->scale(&infer, i, factor);
 }

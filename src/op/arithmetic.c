@@ -122,7 +122,7 @@ static kata_status integer_loop(const kata_call *call,
         return kata_graph_status(graph);                                                           \
     }
 
-#define ROW_OF(NAME, SYMBOL, DOMAIN, SINCE, INFER, GRADIENT_RULE, FLAGS, TOLERANCE, DOC)           \
+#define ROW_OF(NAME, SYMBOL, DOMAIN, SINCE, INFER, GRADIENT_RULE, FLAGS, SCALE, TOLERANCE, DOC)    \
     const kata_op kata__op_##SYMBOL = {.name = #NAME,                                              \
                                        .domain = DOMAIN,                                           \
                                        .since = SINCE,                                             \
@@ -137,10 +137,11 @@ static kata_status integer_loop(const kata_call *call,
                                        .flags = KATA_OP_ELEMENTWISE | (FLAGS),                     \
                                        .in_place = 1 | 2,                                          \
                                        .tolerance = TOLERANCE,                                     \
-                                       .doc = DOC};
+                                       .doc = DOC,                                                 \
+                                       .scale = SCALE};
 
 /* a (+) b with broadcasting. INTEGER is a statement that sets *z from the integers a and b. */
-#define ROW(NAME, SINCE, KERNEL, DOC, FORMULA, INTEGER, DA, DB)                                    \
+#define ROW(NAME, SINCE, KERNEL, FLAGS, SCALE, DOC, FORMULA, INTEGER, DA, DB)                      \
     FUNCTION(NAME, KERNEL, FORMULA)                                                                \
     static kata_status NAME##_of_integers(int64_t a, int64_t b, int64_t *z) {                      \
         INTEGER;                                                                                   \
@@ -152,7 +153,7 @@ static kata_status integer_loop(const kata_call *call,
                    : integer_loop(call, NAME##_of_integers);                                       \
     }                                                                                              \
     GRADIENT(NAME, DA, DB)                                                                         \
-    ROW_OF(NAME, NAME, "", SINCE, number_infer, NAME##_gradient, 0, 1e-6, DOC)
+    ROW_OF(NAME, NAME, "", SINCE, number_infer, NAME##_gradient, FLAGS, SCALE, 1e-6, DOC)
 
 /* dx from (dy, y): a row of Kata's own that gradients use. */
 #define ROW_INTERNAL(NAME, KERNEL, DOC, FORMULA)                                                   \
@@ -160,7 +161,7 @@ static kata_status integer_loop(const kata_call *call,
     static kata_status NAME##_reference(const kata_call *call) {                                   \
         return NAME##_float(call);                                                                 \
     }                                                                                              \
-    ROW_OF(NAME, kata_##NAME, "kata", 1, float_infer, NULL, KATA_OP_INTERNAL, 1e-6, DOC)
+    ROW_OF(NAME, kata_##NAME, "kata", 1, float_infer, NULL, KATA_OP_INTERNAL, NULL, 1e-6, DOC)
 
 #define NODE(op, ...) KATA_NODE(graph, op, KATA_INPUTS(__VA_ARGS__))
 #define MUL(a, b) kata__mul(graph, a, b)
@@ -169,11 +170,40 @@ static kata_status integer_loop(const kata_call *call,
 
 /* --- two operands ---------------------------------------------------------------------------- */
 
-ROW(Add, 14, KATA__ADD, "a + b.", a + b, *z = kata__wrap_add(a, b), dz, dz)
+/* The other operand is one float number that is known and does not change the shape. */
+static bool known_number(const kata_infer *infer, int i, double *number) {
+    const kata_tensor *other = infer->constants[1 - i];
+    if (other == NULL || !kata_dtype_is_float(other->dtype) || kata_tensor_count(other) != 1 ||
+        other->shape.rank > infer->inputs[i].shape.rank) {
+        return false;
+    }
+    *number = kata_load(other->dtype, other->data, 0);
+    return true;
+}
 
-ROW(Sub, 14, KATA__SUB, "a - b.", a - b, *z = kata__wrap_sub(a, b), dz, NEG(dz))
+static bool mul_scale(const kata_infer *infer, int i, double *factor) {
+    return known_number(infer, i, factor);
+}
 
-ROW(Mul, 14, KATA__MUL, "a b.", (a * b), *z = kata__wrap_mul(a, b), MUL(dz, b), MUL(dz, a))
+/* By a power of two: 1 / b is exact then, and a / b is a times it. */
+static bool div_scale(const kata_infer *infer, int i, double *factor) {
+    double divisor;
+    int exponent;
+    if (i != 0 || !known_number(infer, 0, &divisor) || fabs(frexp(divisor, &exponent)) != 0.5 ||
+        exponent < -100 || exponent > 100) {
+        return false;
+    }
+    *factor = 1 / divisor;
+    return true;
+}
+
+ROW(Add, 1, KATA__ADD, 0, NULL, "a + b.", a + b, *z = kata__wrap_add(a, b), dz, dz)
+
+ROW(Sub, 1, KATA__SUB, KATA_OP_SCALES, NULL, "a - b.", a - b, *z = kata__wrap_sub(a, b), dz,
+    NEG(dz))
+
+ROW(Mul, 1, KATA__MUL, KATA_OP_SCALES, mul_scale, "a b.", (a * b), *z = kata__wrap_mul(a, b),
+    MUL(dz, b), MUL(dz, a))
 
 /* a / -1 is 0 - a, which wraps where a division would trap. */
 static kata_status integer_quotient(int64_t a, int64_t b, int64_t *z) {
@@ -184,8 +214,8 @@ static kata_status integer_quotient(int64_t a, int64_t b, int64_t *z) {
     return KATA_OK;
 }
 
-ROW(Div, 14, KATA__DIV, "a / b; integers are truncated.", a / b, return integer_quotient(a, b, z),
-    DIV(dz, b), NEG(DIV(MUL(dz, z), b)))
+ROW(Div, 1, KATA__DIV, KATA_OP_SCALES, div_scale, "a / b; integers are truncated.", a / b,
+    return integer_quotient(a, b, z), DIV(dz, b), NEG(DIV(MUL(dz, z), b)))
 
 ROW_INTERNAL(ReluGrad, KATA__RELU_GRADIENT,
              "Gradient of Relu from (dy, y): dy where y > 0, else 0.", b > 0 ? a : 0)
@@ -255,7 +285,7 @@ static kata_status prelu_gradient(kata_gradient *g) {
 const kata_op kata__op_PRelu = {
     .name = "PRelu",
     .domain = "",
-    .since = 16,
+    .since = 1,
     .min_inputs = 2,
     .max_inputs = 2,
     .min_outputs = 1,
@@ -366,7 +396,7 @@ static kata_status pow_gradient(kata_gradient *g) {
 const kata_op kata__op_Pow = {
     .name = "Pow",
     .domain = "",
-    .since = 15,
+    .since = 1,
     .min_inputs = 2,
     .max_inputs = 2,
     .min_outputs = 1,
@@ -379,6 +409,7 @@ const kata_op kata__op_Pow = {
     .in_place = 1 | 2,
     .tolerance = 4e-6,
     .doc = "a to the power b, in a's data type.",
+    .constant_inputs = 1 << 1,
 };
 
 /* --- any number of operands ------------------------------------------------------------------ */
@@ -545,16 +576,16 @@ static kata_status Mean_gradient(kata_gradient *g) {
                                      .tolerance = 1e-6,                                            \
                                      .doc = DOC};
 
-ROW_VARIADIC(Max, 13, variadic_numbers, KATA__MAX, max_of, max_of_integers, 1, extreme_gradient,
+ROW_VARIADIC(Max, 1, variadic_numbers, KATA__MAX, max_of, max_of_integers, 1, extreme_gradient,
              "The largest of the operands, element by element.")
 
-ROW_VARIADIC(Min, 13, variadic_numbers, KATA__MIN, min_of, min_of_integers, 1, extreme_gradient,
+ROW_VARIADIC(Min, 1, variadic_numbers, KATA__MIN, min_of, min_of_integers, 1, extreme_gradient,
              "The smallest of the operands, element by element.")
 
-ROW_VARIADIC(Sum, 13, variadic_floats, KATA__ADD, sum_of, NULL, 1, Sum_gradient,
+ROW_VARIADIC(Sum, 1, variadic_floats, KATA__ADD, sum_of, NULL, 1, Sum_gradient,
              "The sum of the operands, element by element.")
 
-ROW_VARIADIC(Mean, 13, variadic_floats, KATA__ADD, sum_of, NULL, call->n_inputs, Mean_gradient,
+ROW_VARIADIC(Mean, 1, variadic_floats, KATA__ADD, sum_of, NULL, call->n_inputs, Mean_gradient,
              "The mean of the operands, element by element.")
 
 /* --- Clip ------------------------------------------------------------------------------------ */
@@ -649,7 +680,7 @@ static kata_status clip_gradient(kata_gradient *g) {
 const kata_op kata__op_Clip = {
     .name = "Clip",
     .domain = "",
-    .since = 13,
+    .since = 1,
     .min_inputs = 1,
     .max_inputs = 3,
     .min_outputs = 1,
@@ -662,4 +693,8 @@ const kata_op kata__op_Clip = {
     .in_place = 1,
     .tolerance = 1e-7,
     .doc = "x kept between input 1 (min) and input 2 (max); a bound may be absent.",
+    .constant_inputs = 1 << 1 | 1 << 2,
+    .changes = (const kata_op_change[]){{KATA_ATTRIBUTE_TO_INPUT, 11, "min", 1},
+                                        {KATA_ATTRIBUTE_TO_INPUT, 11, "max", 2},
+                                        {0}},
 };

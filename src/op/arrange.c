@@ -354,10 +354,10 @@ static const kata_attribute_spec sequence_list[] = {
 static const kata_attribute_spec crop_list[] = {
     {.name = "axes", .type = KATA_ATTRIBUTE_INTS, .doc = "the axes; none: all"}, {.name = NULL}};
 
-ROW(DepthToSpace, "DepthToSpace", "", 11, 1, 1, block_mode_list, DepthToSpace_infer,
+ROW(DepthToSpace, "DepthToSpace", "", 1, 1, 1, block_mode_list, DepthToSpace_infer,
     kata__batch_first, DepthToSpace_reference, DepthToSpace_gradient, 0,
     "Blocks of channels spread over the picture.")
-ROW(SpaceToDepth, "SpaceToDepth", "", 13, 1, 1, block_list, SpaceToDepth_only, kata__batch_first,
+ROW(SpaceToDepth, "SpaceToDepth", "", 1, 1, 1, block_list, SpaceToDepth_only, kata__batch_first,
     SpaceToDepth_run, SpaceToDepth_gradient, 0, "Blocks of the picture as channels.")
 ROW(kata_DepthToSpaceGrad, "DepthToSpaceGrad", "kata", 1, 1, 1, block_mode_list, SpaceToDepth_infer,
     NULL, SpaceToDepth_reference, NULL, KATA_OP_INTERNAL, "Gradient of DepthToSpace: the way back.")

@@ -332,7 +332,7 @@ static kata_status conv_gradient(kata_gradient *g) {
 const kata_op kata__op_Conv = {
     .name = "Conv",
     .domain = "",
-    .since = 11,
+    .since = 1,
     .min_inputs = 2,
     .max_inputs = 3,
     .min_outputs = 1,
@@ -835,7 +835,7 @@ static kata_status up_gradient(kata_gradient *g) {
 const kata_op kata__op_ConvTranspose = {
     .name = "ConvTranspose",
     .domain = "",
-    .since = 11,
+    .since = 1,
     .min_inputs = 2,
     .max_inputs = 3,
     .min_outputs = 1,

@@ -144,10 +144,28 @@ static kata_status dropout_gradient(kata_gradient *g) {
     return kata_graph_status(graph);
 }
 
+/* For inference it goes, unless its mask is asked for; for training it makes one, which the
+ * gradient reads. */
+static kata_status dropout_bind(kata_binding *b) {
+    if (!b->training && b->n_outputs == 1) {
+        b->outputs[0] = b->inputs[0];
+        return KATA_OK;
+    }
+    kata_attribute given[KATA_MAX_ATTRIBUTES];
+    int n = kata_attributes_given(b->op, b->attributes, given);
+    kata_value outputs[2], ratio = b->n_inputs > 1 ? b->inputs[1] : KATA_NONE;
+    kata_value training = kata_graph_scalar(b->graph, KATA_BOOL, b->training ? 1 : 0);
+    KATA__TRY(kata_graph_node_outputs(b->graph, b->name, "Dropout",
+                                      KATA_INPUTS(b->inputs[0], ratio, training), given, n, outputs,
+                                      2));
+    memcpy(b->outputs, outputs, (size_t)b->n_outputs * sizeof *outputs);
+    return KATA_OK;
+}
+
 const kata_op kata__op_Dropout = {
     .name = "Dropout",
     .domain = "",
-    .since = 13,
+    .since = 1,
     .min_inputs = 1,
     .max_inputs = 3,
     .min_outputs = 1,
@@ -164,6 +182,9 @@ const kata_op kata__op_Dropout = {
     .tolerance = 1e-6,
     .doc = "With training_mode each number is 0 with probability `ratio` (0.5), else divided by "
            "1 - ratio; without it nothing changes. Outputs: the numbers, mask (what was kept).",
+    .bind = dropout_bind,
+    .constant_inputs = 1 << 1 | 1 << 2,
+    .changes = (const kata_op_change[]){{KATA_ATTRIBUTE_TO_INPUT, 12, "ratio", 1}, {0}},
 };
 
 /* ---- kata:DropoutGrad (dy, mask, ratio) -> dx ---- */

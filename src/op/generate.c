@@ -11,7 +11,8 @@
 
 #define ATTRIBUTES(...) ((const kata_attribute_spec[]){__VA_ARGS__, {.name = NULL}})
 
-#define ROW(NAME, SINCE, MIN_INPUTS, MAX_INPUTS, LIST, BATCH, GRADIENT, DOC)                       \
+/* After the documentation: further members. */
+#define ROW(NAME, SINCE, MIN_INPUTS, MAX_INPUTS, LIST, BATCH, GRADIENT, ...)                       \
     const kata_op kata__op_##NAME = {.name = #NAME,                                                \
                                      .domain = "",                                                 \
                                      .since = SINCE,                                               \
@@ -25,7 +26,7 @@
                                      .reference = NAME##_reference,                                \
                                      .gradient = GRADIENT,                                         \
                                      .tolerance = 1e-6,                                            \
-                                     .doc = DOC};
+                                     .doc = __VA_ARGS__};
 
 /* Copies one element over all of output 0. */
 static void fill(const kata_call *call, const void *element) {
@@ -83,7 +84,7 @@ static kata_status Constant_reference(const kata_call *call) {
     return KATA_OK;
 }
 
-ROW(Constant, 13, 0, 0,
+ROW(Constant, 1, 0, 0,
     ATTRIBUTES([VALUE] = {.name = "value", .type = KATA_ATTRIBUTE_TENSOR, .doc = "a tensor"},
                [VALUE_FLOAT] = {.name = "value_float",
                                 .type = KATA_ATTRIBUTE_FLOAT,
@@ -191,7 +192,8 @@ static kata_status Range_reference(const kata_call *call) {
 }
 
 ROW(Range, 11, 3, 3, NULL, NULL, kata__gradient_zero,
-    "Numbers from input 0 up to but without input 1, by input 2; the inputs are constants.")
+    "Numbers from input 0 up to but without input 1, by input 2; the inputs are constants.",
+    .constant_inputs = 7)
 
 /* --- OneHot ---------------------------------------------------------------------------------- */
 
@@ -262,13 +264,14 @@ static kata_status one_hot_gradient(kata_gradient *g) {
                         : KATA_OK;
 }
 
-ROW(OneHot, 11, 3, 3,
+ROW(OneHot, 9, 3, 3,
     ATTRIBUTES({.name = "axis",
                 .type = KATA_ATTRIBUTE_INT,
                 .default_int = -1,
                 .doc = "where the new axis stands, counted in the output"}),
     kata__batch_OneHot, one_hot_gradient,
-    "Indices as rows of input 1 (depth) numbers: input 2 is (off, on), on where the index is.")
+    "Indices as rows of input 1 (depth) numbers: input 2 is (off, on), on where the index is.",
+    .constant_inputs = 1 << 1 | 1 << 2)
 
 /* --- CumSum ---------------------------------------------------------------------------------- */
 
@@ -328,7 +331,7 @@ static kata_status cum_sum_gradient(kata_gradient *g) {
     return kata_graph_status(g->graph);
 }
 
-ROW(CumSum, 14, 2, 2,
+ROW(CumSum, 11, 2, 2,
     ATTRIBUTES({.name = "exclusive",
                 .type = KATA_ATTRIBUTE_INT,
                 .doc = "1: an element is the sum of those before it, without itself"},

@@ -492,7 +492,8 @@ static kata_status ScatterND_gradient(kata_gradient *g) {
     return scatter_gradients(g, &s, g->attributes[0].s);
 }
 
-#define ROW_INDEX(NAME, SINCE, INPUTS, LIST, DOC)                                                  \
+/* After the documentation: further members. */
+#define ROW_INDEX(NAME, SINCE, INPUTS, LIST, ...)                                                  \
     const kata_op kata__op_##NAME = {.name = #NAME,                                                \
                                      .domain = "",                                                 \
                                      .since = SINCE,                                               \
@@ -506,16 +507,21 @@ static kata_status ScatterND_gradient(kata_gradient *g) {
                                      .reference = NAME##_reference,                                \
                                      .gradient = NAME##_gradient,                                  \
                                      .flops = kata__flops_none,                                    \
-                                     .doc = DOC};
+                                     .doc = __VA_ARGS__};
 
-ROW_INDEX(GatherElements, 13, 2, axis_list,
+/* From 16 on with add and mul, from 18 on with max and min. */
+static const kata_op_change reduction_changes[] = {{KATA_ATTRIBUTE_ADDED, 18, "reduction", 0}, {0}};
+
+ROW_INDEX(GatherElements, 11, 2, axis_list,
           "Element i of the output is that of x whose index along the axis is indices[i].")
-ROW_INDEX(GatherND, 13, 2, batch_list,
+ROW_INDEX(GatherND, 11, 2, batch_list,
           "Parts of x by tuples of indices (the last axis of input 1).")
-ROW_INDEX(ScatterElements, 18, 3, axis_reduction_list,
-          "x with update i (input 2) put where its index along the axis is indices[i] (input 1).")
-ROW_INDEX(ScatterND, 18, 3, reduction_list,
-          "x with the updates (input 2) put at tuples of indices (the last axis of input 1).")
+ROW_INDEX(ScatterElements, 11, 3, axis_reduction_list,
+          "x with update i (input 2) put where its index along the axis is indices[i] (input 1).",
+          .changes = reduction_changes)
+ROW_INDEX(ScatterND, 11, 3, reduction_list,
+          "x with the updates (input 2) put at tuples of indices (the last axis of input 1).",
+          .changes = reduction_changes)
 
 const kata_op kata__op_kata_GatherNDGrad = {
     .name = "GatherNDGrad",

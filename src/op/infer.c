@@ -165,3 +165,7 @@ kata_status kata__infer_fits(const kata_infer *infer) {
     }
     return KATA_OK;
 }
+
+void kata__state_free(kata_context *context, void *state) {
+    kata__free(context, state);
+}

@@ -46,6 +46,8 @@ kata_status kata__infer_int64s(const kata_infer *infer, int i, int64_t *values, 
                                bool *known);
 /* KATA_LIMIT unless output 0 can be addressed: its sizes are unknown or their product fits. */
 kata_status kata__infer_fits(const kata_infer *infer);
+/* row->free of a state that is one block of kata__alloc. */
+void kata__state_free(kata_context *context, void *state);
 /* Whether two sizes may be equal when the graph is bound. */
 bool kata__size_agrees(int64_t a, int64_t b);
 /* What is known of a size that is both: the number, else the name, if there is one. */

@@ -198,7 +198,7 @@ static kata_status BitwiseNot_reference(const kata_call *call) {
                                      .tolerance = 1e-6,                                            \
                                      .doc = DOC};
 
-ROW(Mod, 13, 2, Mod_attributes, Mod_infer, Mod_reference, Mod_gradient,
+ROW(Mod, 10, 2, Mod_attributes, Mod_infer, Mod_reference, Mod_gradient,
     "The remainder of a / b; integers modulo 0 are 0.")
 ROW(BitShift, 11, 2, BitShift_attributes, BitShift_infer, BitShift_reference, kata__gradient_zero,
     "The bits of a moved by b places.")
@@ -210,5 +210,5 @@ ROW(BitwiseXor, 18, 2, NULL, infer_integers, BitwiseXor_reference, kata__gradien
     "The bits that are set in one of a and b.")
 ROW(BitwiseNot, 18, 1, NULL, BitwiseNot_infer, BitwiseNot_reference, kata__gradient_zero,
     "The other bits.")
-ROW(Xor, 7, 2, NULL, Xor_infer, BitwiseXor_reference, kata__gradient_zero,
+ROW(Xor, 1, 2, NULL, Xor_infer, BitwiseXor_reference, kata__gradient_zero,
     "One of a and b, of bools.")

@@ -81,15 +81,19 @@ static kata_status bool_infer(kata_infer *infer) {
                                      .gradient = kata__gradient_zero,                              \
                                      .flags = KATA_OP_ELEMENTWISE,                                 \
                                      .in_place = 1 | 2,                                            \
-                                     .doc = DOC};
+                                     .doc = DOC,                                                   \
+                                     .changes = strings_added};
 
-ROW(Equal, 13, any_infer, "a == b; NaN equals nothing.", a == b)
-ROW(Greater, 13, number_infer, "a > b.", a > b)
-ROW(GreaterOrEqual, 16, number_infer, "a >= b.", a >= b)
-ROW(Less, 13, number_infer, "a < b.", a < b)
-ROW(LessOrEqual, 16, number_infer, "a <= b.", a <= b)
-ROW(And, 7, bool_infer, "a and b, of bools.", a != 0 && b != 0)
-ROW(Or, 7, bool_infer, "a or b, of bools.", a != 0 || b != 0)
+/* Equal is the one that takes them. */
+static const kata_op_change strings_added[] = {{KATA_STRINGS_ADDED, 19, NULL, 0}, {0}};
+
+ROW(Equal, 1, any_infer, "a == b; NaN equals nothing.", a == b)
+ROW(Greater, 1, number_infer, "a > b.", a > b)
+ROW(GreaterOrEqual, 12, number_infer, "a >= b.", a >= b)
+ROW(Less, 1, number_infer, "a < b.", a < b)
+ROW(LessOrEqual, 12, number_infer, "a <= b.", a <= b)
+ROW(And, 1, bool_infer, "a and b, of bools.", a != 0 && b != 0)
+ROW(Or, 1, bool_infer, "a or b, of bools.", a != 0 || b != 0)
 
 /* --- one operand ----------------------------------------------------------------------------- */
 
@@ -141,7 +145,7 @@ static kata_status is_nan_reference(const kata_call *call) {
 const kata_op kata__op_IsNaN = {
     .name = "IsNaN",
     .domain = "",
-    .since = 13,
+    .since = 9,
     .min_inputs = 1,
     .max_inputs = 1,
     .min_outputs = 1,
@@ -226,7 +230,7 @@ static kata_status where_gradient(kata_gradient *g) {
 const kata_op kata__op_Where = {
     .name = "Where",
     .domain = "",
-    .since = 16,
+    .since = 9,
     .min_inputs = 3,
     .max_inputs = 3,
     .min_outputs = 1,
@@ -322,7 +326,7 @@ static kata_status cast_gradient(kata_gradient *g) {
 const kata_op kata__op_Cast = {
     .name = "Cast",
     .domain = "",
-    .since = 13,
+    .since = 1,
     .min_inputs = 1,
     .max_inputs = 1,
     .min_outputs = 1,
@@ -341,7 +345,10 @@ const kata_op kata__op_Cast = {
     .reference = cast_reference,
     .choose = cast_choose,
     .gradient = cast_gradient,
-    .flags = KATA_OP_ELEMENTWISE | KATA_OP_MAKES_STRINGS,
+    .flags = KATA_OP_ELEMENTWISE | KATA_OP_MAKES_STRINGS | KATA_OP_SCALES,
     .tolerance = 1e-7,
     .doc = "x in another data type; float to integer truncates, a number to bool is x != 0.",
+    .changes = (const kata_op_change[]){{KATA_ATTRIBUTE_IGNORED, 0, "round_mode", 0},
+                                        {KATA_ATTRIBUTE_ADDED, 19, "saturate", 0},
+                                        {0}},
 };

@@ -279,7 +279,7 @@ static kata_status cross_entropy_gradient(kata_gradient *g) {
 const kata_op kata__op_SoftmaxCrossEntropyLoss = {
     .name = "SoftmaxCrossEntropyLoss",
     .domain = "",
-    .since = 13,
+    .since = 12,
     .min_inputs = 2,
     .max_inputs = 3,
     .min_outputs = 1,
@@ -514,7 +514,7 @@ static kata_status likelihood_gradient(kata_gradient *g) {
 const kata_op kata__op_NegativeLogLikelihoodLoss = {
     .name = "NegativeLogLikelihoodLoss",
     .domain = "",
-    .since = 13,
+    .since = 12,
     .min_inputs = 2,
     .max_inputs = 3,
     .min_outputs = 1,

@@ -246,7 +246,7 @@ static kata_status lrn_gradient(kata_gradient *g) {
 const kata_op kata__op_LRN = {
     .name = "LRN",
     .domain = "",
-    .since = 13,
+    .since = 1,
     .min_inputs = 1,
     .max_inputs = 1,
     .min_outputs = 1,

@@ -163,26 +163,26 @@ static const double gelu_cubic = 0.044715;
 /* --- activations ----------------------------------------------------------------------------- */
 
 /* The derivative at 0 is 0 (book 5.8); NaN stays NaN, so that it is seen. */
-ROW_INTEGER(Relu, 14, signed_infer, KATA__RELU, "max(0, x).", x <= 0 ? 0 : x, i > 0 ? i : 0,
+ROW_INTEGER(Relu, 1, signed_infer, KATA__RELU, "max(0, x).", x <= 0 ? 0 : x, i > 0 ? i : 0,
             NODE("kata:ReluGrad", dy, y))
 
-ROW(LeakyRelu, 16, 1e-6, KATA__LEAKY_RELU,
+ROW(LeakyRelu, 1, 1e-6, KATA__LEAKY_RELU,
     ATTRIBUTES(NUMBER_ATTRIBUTE("alpha", 0.01f, "slope below 0")), "x below 0 times alpha.",
     x < 0 ? alpha * x : x, WHERE(NODE("Less", x, NUMBER(0)), SCALE(dy, alpha), dy))
 
 /* Below 0: dy/dx = alpha e^x = y + alpha. */
-ROW(Elu, 6, 2e-6, KATA__ELU, ATTRIBUTES(NUMBER_ATTRIBUTE("alpha", 1, "limit below 0, negated")),
+ROW(Elu, 1, 2e-6, KATA__ELU, ATTRIBUTES(NUMBER_ATTRIBUTE("alpha", 1, "limit below 0, negated")),
     "x, and alpha (e^x - 1) below 0 (Clevert et al. 2016).", x < 0 ? alpha * expm1(x) : x,
     MUL(dy, WHERE(NODE("Less", x, NUMBER(0)), ADD(y, NUMBER(alpha)), NUMBER(1))))
 
-ROW(Selu, 6, 2e-6, KATA__SELU,
+ROW(Selu, 1, 2e-6, KATA__SELU,
     ATTRIBUTES(NUMBER_ATTRIBUTE("alpha", 1.67326319217681884765625, "limit below 0, negated"),
                NUMBER_ATTRIBUTE("gamma", 1.05070102214813232421875, "scale of all")),
     "gamma (x, and alpha (e^x - 1) below 0) (Klambauer et al. 2017).",
     (x < 0 ? alpha * expm1(x) : x) * beta,
     MUL(dy, WHERE(NODE("Less", x, NUMBER(0)), ADD(y, NUMBER((alpha * beta))), NUMBER(beta))))
 
-ROW(HardSigmoid, 6, 1e-6, KATA__HARD_SIGMOID,
+ROW(HardSigmoid, 1, 1e-6, KATA__HARD_SIGMOID,
     ATTRIBUTES(NUMBER_ATTRIBUTE("alpha", 0.2f, "slope"), NUMBER_ATTRIBUTE("beta", 0.5, "shift")),
     "alpha x + beta, kept in [0, 1].", fmax(0, fmin(1, (alpha * x + beta))),
     WHERE(NODE("And", NODE("Greater", y, NUMBER(0)), NODE("Less", y, NUMBER(1))), SCALE(dy, alpha),
@@ -198,26 +198,26 @@ ROW(HardSwish, 14, 1e-6, KATA__HARD_SWISH, NULL,
               NUMBER(1))))
 
 /* Two branches, so that exp never overflows. */
-ROW(Sigmoid, 13, 1e-6, KATA__SIGMOID, NULL, "1 / (1 + e^-x) (book 3.6).",
+ROW(Sigmoid, 1, 1e-6, KATA__SIGMOID, NULL, "1 / (1 + e^-x) (book 3.6).",
     x >= 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x)), NODE("kata:SigmoidGrad", dy, y))
 
-ROW(Tanh, 13, 1e-6, KATA__TANH, NULL, "Hyperbolic tangent.", tanh(x), NODE("kata:TanhGrad", dy, y))
+ROW(Tanh, 1, 1e-6, KATA__TANH, NULL, "Hyperbolic tangent.", tanh(x), NODE("kata:TanhGrad", dy, y))
 
 ROW(Softplus, 1, 1e-6, KATA__SOFTPLUS, NULL, "log(1 + e^x), without overflow.",
     x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)), MUL(dy, NODE("Sigmoid", x)))
 
 /* --- analysis -------------------------------------------------------------------------------- */
 
-ROW(Erf, 13, 1e-6, KATA__ERF, NULL, "Error function, 2/sqrt(pi) times the integral of e^-t^2.",
+ROW(Erf, 9, 1e-6, KATA__ERF, NULL, "Error function, 2/sqrt(pi) times the integral of e^-t^2.",
     erf(x), MUL(SCALE(dy, two_over_sqrt_pi), NODE("Exp", NODE("Neg", MUL(x, x)))))
 
-ROW(Exp, 13, 1e-6, KATA__EXP, NULL, "e^x.", exp(x), MUL(dy, y))
+ROW(Exp, 1, 1e-6, KATA__EXP, NULL, "e^x.", exp(x), MUL(dy, y))
 
-ROW(Log, 13, 1e-6, KATA__LOG, NULL, "Natural logarithm; -inf at 0, NaN below.", log(x), DIV(dy, x))
+ROW(Log, 1, 1e-6, KATA__LOG, NULL, "Natural logarithm; -inf at 0, NaN below.", log(x), DIV(dy, x))
 
-ROW(Sqrt, 13, 1e-6, KATA__SQRT, NULL, "Square root; NaN below 0.", sqrt(x), DIV(SCALE(dy, 0.5), y))
+ROW(Sqrt, 1, 1e-6, KATA__SQRT, NULL, "Square root; NaN below 0.", sqrt(x), DIV(SCALE(dy, 0.5), y))
 
-ROW(Reciprocal, 13, 1e-6, KATA__RECIPROCAL, NULL, "1/x.", 1 / x, NODE("Neg", MUL(dy, MUL(y, y))))
+ROW(Reciprocal, 1, 1e-6, KATA__RECIPROCAL, NULL, "1/x.", 1 / x, NODE("Neg", MUL(dy, MUL(y, y))))
 
 ROW(Sin, 7, 1e-6, KATA__UNARY_COUNT, NULL, "Sine of an angle in radians.", sin(x),
     MUL(dy, NODE("Cos", x)))
@@ -225,21 +225,21 @@ ROW(Sin, 7, 1e-6, KATA__UNARY_COUNT, NULL, "Sine of an angle in radians.", sin(x
 ROW(Cos, 7, 1e-6, KATA__UNARY_COUNT, NULL, "Cosine of an angle in radians.", cos(x),
     NODE("Neg", MUL(dy, NODE("Sin", x))))
 
-ROW_INTEGER(Neg, 13, signed_infer, KATA__NEG, "-x.", -x, kata__wrap_sub(0, i), NODE("Neg", dy))
+ROW_INTEGER(Neg, 1, signed_infer, KATA__NEG, "-x.", -x, kata__wrap_sub(0, i), NODE("Neg", dy))
 
 /* The derivative at 0 is 0. */
-ROW_INTEGER(Abs, 13, number_infer, KATA__ABS, "|x|.", fabs(x), i < 0 ? kata__wrap_sub(0, i) : i,
+ROW_INTEGER(Abs, 1, number_infer, KATA__ABS, "|x|.", fabs(x), i < 0 ? kata__wrap_sub(0, i) : i,
             MUL(dy, NODE("Sign", x)))
 
 /* --- steps: the gradient is 0 ---------------------------------------------------------------- */
 
-ROW_INTEGER(Sign, 13, number_infer, KATA__UNARY_COUNT, "-1, 0 or 1; NaN of NaN.",
+ROW_INTEGER(Sign, 9, number_infer, KATA__UNARY_COUNT, "-1, 0 or 1; NaN of NaN.",
             isnan(x) ? x : (x > 0) - (x < 0), (i > 0) - (i < 0), KATA_NONE)
 
-ROW(Floor, 13, 1e-7, KATA__UNARY_COUNT, NULL, "The largest whole number that is at most x.",
+ROW(Floor, 1, 1e-7, KATA__UNARY_COUNT, NULL, "The largest whole number that is at most x.",
     floor(x), KATA_NONE)
 
-ROW(Ceil, 13, 1e-7, KATA__UNARY_COUNT, NULL, "The smallest whole number that is at least x.",
+ROW(Ceil, 1, 1e-7, KATA__UNARY_COUNT, NULL, "The smallest whole number that is at least x.",
     ceil(x), KATA_NONE)
 
 /* --- Gelu: two formulas ---------------------------------------------------------------------- */

@@ -273,7 +273,7 @@ static kata_status matmul_gradient(kata_gradient *g) {
 const kata_op kata__op_MatMul = {
     .name = "MatMul",
     .domain = "",
-    .since = 13,
+    .since = 1,
     .min_inputs = 2,
     .max_inputs = 2,
     .min_outputs = 1,
@@ -516,7 +516,7 @@ static kata_status gemm_gradient(kata_gradient *g) {
 const kata_op kata__op_Gemm = {
     .name = "Gemm",
     .domain = "",
-    .since = 13,
+    .since = 1,
     .min_inputs = 2,
     .max_inputs = 3,
     .min_outputs = 1,

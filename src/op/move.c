@@ -12,7 +12,8 @@
 
 #define ATTRIBUTES(...) ((const kata_attribute_spec[]){__VA_ARGS__, {.name = NULL}})
 
-#define ROW_MOVE(NAME, SINCE, MIN_INPUTS, MAX_INPUTS, LIST, DOC)                                   \
+/* After the documentation: further members. */
+#define ROW_MOVE(NAME, SINCE, MIN_INPUTS, MAX_INPUTS, LIST, ...)                                   \
     const kata_op kata__op_##NAME = {.name = #NAME,                                                \
                                      .domain = "",                                                 \
                                      .since = SINCE,                                               \
@@ -26,7 +27,8 @@
                                      .reference = NAME##_reference,                                \
                                      .gradient = NAME##_gradient,                                  \
                                      .flops = kata__flops_none,                                    \
-                                     .doc = DOC};
+                                     .doc = __VA_ARGS__};
+#define CHANGES(...) ((const kata_op_change[]){__VA_ARGS__, {.kind = KATA_CHANGE_END}})
 
 static size_t element_size(const kata_call *call) {
     return kata_dtype_size(call->outputs[0].dtype);
@@ -171,7 +173,7 @@ static kata_status Transpose_gradient(kata_gradient *g) {
 const kata_op kata__op_Transpose = {
     .name = "Transpose",
     .domain = "",
-    .since = 13,
+    .since = 1,
     .min_inputs = 1,
     .max_inputs = 1,
     .min_outputs = 1,
@@ -186,6 +188,7 @@ const kata_op kata__op_Transpose = {
     .choose = Transpose_choose,
     .gradient = Transpose_gradient,
     .flops = kata__flops_none,
+    .flags = KATA_OP_MOVE,
     .doc = "x with its axes in another order.",
 };
 
@@ -272,7 +275,7 @@ static kata_status Concat_gradient(kata_gradient *g) {
     return KATA_OK;
 }
 
-ROW_MOVE(Concat, 13, 1, KATA_MAX_INPUTS,
+ROW_MOVE(Concat, 1, 1, KATA_MAX_INPUTS,
          ATTRIBUTES({.name = "axis",
                      .type = KATA_ATTRIBUTE_INT,
                      .required = true,
@@ -362,7 +365,7 @@ static kata_status Split_gradient(kata_gradient *g) {
 const kata_op kata__op_Split = {
     .name = "Split",
     .domain = "",
-    .since = 13,
+    .since = 1,
     .min_inputs = 1,
     .max_inputs = 2,
     .min_outputs = 1,
@@ -378,6 +381,9 @@ const kata_op kata__op_Split = {
     .gradient = Split_gradient,
     .flops = kata__flops_none,
     .doc = "Cuts x along an axis into the sizes of input 1, or into equal parts.",
+    .changes = CHANGES({KATA_ATTRIBUTE_TO_INPUT, 13, "split", 1},
+                       {KATA_ATTRIBUTE_ADDED, 18, "num_outputs", 0},
+                       {KATA_OUTPUTS_COUNTED, 18, "num_outputs", 1}),
 };
 
 /* --- Slice ----------------------------------------------------------------------------------- */
@@ -523,9 +529,12 @@ static kata_status Slice_gradient(kata_gradient *g) {
     return kata_graph_status(graph);
 }
 
-ROW_MOVE(Slice, 13, 3, 5, NULL,
+ROW_MOVE(Slice, 1, 3, 5, NULL,
          "x from input 1 (starts) to input 2 (ends) along input 3 (axes) by input 4 (steps), by "
-         "Python's rules.")
+         "Python's rules.",
+         .changes = CHANGES({KATA_ATTRIBUTE_TO_INPUT, 10, "starts", 1},
+                            {KATA_ATTRIBUTE_TO_INPUT, 10, "ends", 2},
+                            {KATA_ATTRIBUTE_TO_INPUT, 10, "axes", 3}))
 
 /* The rows of Kata's own that gradients use. Their attributes come from the rules here, but anybody
  * may add such a node, so they are checked like others. */
@@ -683,9 +692,10 @@ static kata_status Gather_gradient(kata_gradient *g) {
     return kata_graph_status(g->graph);
 }
 
-ROW_MOVE(Gather, 13, 2, 2,
+ROW_MOVE(Gather, 1, 2, 2,
          ATTRIBUTES({.name = "axis", .type = KATA_ATTRIBUTE_INT, .doc = "the axis picked from"}),
-         "Elements of x along an axis by the indices of input 1; negative ones count from the end.")
+         "Elements of x along an axis by the indices of input 1; negative ones count from the end.",
+         .flags = KATA_OP_SCALES)
 
 /* dx[at + k] += dy[k], float32 and float64 in their own precision. */
 static void add_run(kata_dtype dtype, void *dx, int64_t at, const void *dy, int64_t from,
@@ -952,13 +962,17 @@ static kata_status Pad_gradient(kata_gradient *g) {
     return kata_graph_status(graph);
 }
 
-ROW_MOVE(Pad, 13, 2, 4,
+ROW_MOVE(Pad, 1, 2, 4,
          ATTRIBUTES({.name = "mode",
                      .type = KATA_ATTRIBUTE_STRING,
                      .default_string = "constant",
                      .doc = "constant: input 2, or 0; reflect: mirrored; edge: the last one"}),
          "x with input 1 (all before, then all after) more elements at the ends of its axes, or "
-         "fewer where negative.")
+         "fewer where negative.",
+         .constant_inputs = 1 << 1 | 1 << 2 | 1 << 3,
+         .changes = CHANGES({KATA_ATTRIBUTE_TO_INPUT, 11, "pads", 1},
+                            {KATA_ATTRIBUTE_TO_INPUT, 11, "value", 2},
+                            {KATA_INPUT_ADDED, 18, NULL, 3}))
 
 static kata_status PadGrad_infer(kata_infer *infer) {
     KATA__TRY(grad_infer(infer));
@@ -1034,7 +1048,7 @@ static kata_status Expand_gradient(kata_gradient *g) {
     return kata_graph_status(g->graph);
 }
 
-ROW_MOVE(Expand, 13, 2, 2, NULL, "x broadcast with the shape of input 1.")
+ROW_MOVE(Expand, 8, 2, 2, NULL, "x broadcast with the shape of input 1.")
 
 /* --- Tile ------------------------------------------------------------------------------------ */
 
@@ -1121,4 +1135,4 @@ static kata_status Tile_gradient(kata_gradient *g) {
     return kata_graph_status(graph);
 }
 
-ROW_MOVE(Tile, 13, 2, 2, NULL, "x repeated along each axis as often as input 1 says.")
+ROW_MOVE(Tile, 1, 2, 2, NULL, "x repeated along each axis as often as input 1 says.")

@@ -293,10 +293,43 @@ static kata_status batch_gradient(kata_gradient *g) {
     return KATA_OK;
 }
 
+/* While training: by the batch's statistics, which are outputs 3 and 4 for the gradient, and the
+ * running ones are written back to their variables. */
+static kata_status batch_bind(kata_binding *b) {
+    kata_attribute given[KATA_MAX_ATTRIBUTES];
+    kata_value all[5];
+    int n = kata_attributes_given(b->op, b->attributes, given);
+    if (!b->training) {
+        return kata_graph_node_outputs(b->graph, b->name, "BatchNormalization", b->inputs,
+                                       b->n_inputs, given, n, b->outputs, b->n_outputs);
+    }
+    if (b->attributes[BATCH_TRAINING].is_set) {
+        for (int i = 0; i < n; i++) {
+            if (strcmp(given[i].name, "training_mode") == 0) {
+                given[i].i = 1;
+            }
+        }
+    } else {
+        given[n++] = (kata_attribute)KATA_INT("training_mode", 1);
+    }
+    KATA__TRY(kata_graph_node_outputs(b->graph, b->name, "BatchNormalization", b->inputs, 5, given,
+                                      n, all, 5));
+    memcpy(b->outputs, all, (size_t)b->n_outputs * sizeof *all);
+    for (int i = 0; i < 2; i++) {
+        if (kata__graph_info(b->graph, b->inputs[3 + i])->kind == KATA__VALUE_VARIABLE) {
+            kata_value assigned;
+            KATA__TRY(kata_graph_node_outputs(b->graph, b->name, "kata:Assign",
+                                              KATA_INPUTS(b->inputs[3 + i], all[1 + i]), NULL, 0,
+                                              &assigned, 1));
+        }
+    }
+    return KATA_OK;
+}
+
 const kata_op kata__op_BatchNormalization = {
     .name = "BatchNormalization",
     .domain = "",
-    .since = 15,
+    .since = 1,
     .min_inputs = 5,
     .max_inputs = 5,
     .min_outputs = 1,
@@ -314,6 +347,9 @@ const kata_op kata__op_BatchNormalization = {
     .doc = "scale (x - mean) / sqrt(variance + epsilon) + bias for each channel of (N,C,...); with "
            "training_mode by the batch's own statistics. Outputs Y, running mean, running "
            "variance; Kata's own: the batch's mean and 1/sqrt(variance + epsilon).",
+    .flags = KATA_OP_SCALES,
+    .bind = batch_bind,
+    .state_inputs = 1 << 3 | 1 << 4,
 };
 
 /* ---- kata:BatchNormGrad (x, dy, scale, mean, inverse) -> dx, dscale, dbias ---- */
@@ -889,7 +925,7 @@ static kata_status instance_gradient(kata_gradient *g) {
 const kata_op kata__op_InstanceNormalization = {
     .name = "InstanceNormalization",
     .domain = "",
-    .since = 6,
+    .since = 1,
     .min_inputs = 3,
     .max_inputs = 3,
     .min_outputs = 1,

@@ -24,7 +24,10 @@ enum { POOL_AUTO_PAD, POOL_CEIL, POOL_DILATIONS, POOL_KERNEL, POOL_PADS, POOL_ST
         {.name = "ceil_mode",                                                                      \
          .type = KATA_ATTRIBUTE_INT,                                                               \
          .doc = "1: a last window that is not full counts too"},                                   \
-        {.name = "dilations", .type = KATA_ATTRIBUTE_INTS, .doc = "distance of the taps; 1s"},     \
+        {.name = "dilations",                                                                      \
+         .type = KATA_ATTRIBUTE_INTS,                                                              \
+         .default_int = 1,                                                                         \
+         .doc = "distance of the taps; 1s"},                                                       \
         {.name = "kernel_shape",                                                                   \
          .type = KATA_ATTRIBUTE_INTS,                                                              \
          .required = true,                                                                         \
@@ -244,7 +247,7 @@ static kata_status max_gradient(kata_gradient *g) {
 const kata_op kata__op_MaxPool = {
     .name = "MaxPool",
     .domain = "",
-    .since = 12,
+    .since = 1,
     .min_inputs = 1,
     .max_inputs = 1,
     .min_outputs = 1,
@@ -638,7 +641,7 @@ static kata_status average_gradient(kata_gradient *g) {
 const kata_op kata__op_AveragePool = {
     .name = "AveragePool",
     .domain = "",
-    .since = 11,
+    .since = 1,
     .min_inputs = 1,
     .max_inputs = 1,
     .min_outputs = 1,
@@ -652,6 +655,7 @@ const kata_op kata__op_AveragePool = {
     .flops = pool_flops,
     .tolerance = 1e-5,
     .doc = "Mean of each window (dilations as of opset 19).",
+    .changes = (const kata_op_change[]){{KATA_ATTRIBUTE_ADDED, 19, "dilations", 0}, {0}},
 };
 
 /* ---- kata:AveragePoolGrad (dy) -> dx ---- */

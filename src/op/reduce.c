@@ -243,7 +243,8 @@ static rule rule_start(const kata_gradient *g) {
 
 #define NODE(op, ...) KATA_NODE(r.graph, op, KATA_INPUTS(__VA_ARGS__))
 
-#define ROW(NAME, SINCE, CHOOSE, TOLERANCE, DOC, DX)                                               \
+/* AXES: since which operator set the axes are an input. */
+#define ROW(NAME, AXES, CHOOSE, TOLERANCE, DOC, DX)                                                \
     static kata_status NAME##_gradient(kata_gradient *g) {                                         \
         rule r = rule_start(g);                                                                    \
         g->input_gradients[0] = DX;                                                                \
@@ -251,7 +252,7 @@ static rule rule_start(const kata_gradient *g) {
     }                                                                                              \
     const kata_op kata__op_##NAME = {.name = #NAME,                                                \
                                      .domain = "",                                                 \
-                                     .since = SINCE,                                               \
+                                     .since = 1,                                                   \
                                      .min_inputs = 1,                                              \
                                      .max_inputs = 2,                                              \
                                      .min_outputs = 1,                                             \
@@ -264,7 +265,11 @@ static rule rule_start(const kata_gradient *g) {
                                      .gradient = NAME##_gradient,                                  \
                                      .flops = kata__flops_input,                                   \
                                      .tolerance = TOLERANCE,                                       \
-                                     .doc = DOC};
+                                     .doc = DOC,                                                   \
+                                     .changes = (const kata_op_change[]){                          \
+                                         {KATA_ATTRIBUTE_TO_INPUT, AXES, "axes", 1},               \
+                                         {KATA_ATTRIBUTE_ADDED, AXES, "noop_with_empty_axes", 0},  \
+                                         {0}}};
 
 /* --- sums ------------------------------------------------------------------------------------ */
 
@@ -275,12 +280,12 @@ ROW(ReduceSum, 13, ReduceSum_choose, 1e-6, "Sum over axes; of nothing: 0.",
 
 REFERENCE(ReduceMean, 0, s + x, s / (double)n, 0, kata__wrap_add(s, x), n == 0 ? 0 : s / n)
 FAST(ReduceMean, KATA__REDUCE_SUM, kata__divide_output(call, reduced_count(call)))
-ROW(ReduceMean, 13, ReduceMean_choose, 1e-6, "Mean over axes; of nothing: NaN.",
+ROW(ReduceMean, 18, ReduceMean_choose, 1e-6, "Mean over axes; of nothing: NaN.",
     kata__expand_to(r.graph, kata__scale(r.graph, r.dy, 1 / r.n), &r.shape))
 
 REFERENCE(ReduceSumSquare, 0, s + x * x, s, 0, kata__wrap_add(s, kata__wrap_mul(x, x)), s)
 FAST(ReduceSumSquare, KATA__REDUCE_SUM_SQUARE, )
-ROW(ReduceSumSquare, 13, ReduceSumSquare_choose, 1e-6, "Sum of squares over axes.",
+ROW(ReduceSumSquare, 18, ReduceSumSquare_choose, 1e-6, "Sum of squares over axes.",
     kata__mul(r.graph, r.x, kata__scale(r.graph, r.dy, 2)))
 
 static void sqrt_output(const kata_call *call) {
@@ -300,7 +305,7 @@ static kata_value l2_gradient(const rule *r) {
 REFERENCE(ReduceL2, 0, s + x * x, sqrt(s), 0, kata__wrap_add(s, kata__wrap_mul(x, x)),
           (int64_t)sqrt((double)s))
 FAST(ReduceL2, KATA__REDUCE_SUM_SQUARE, sqrt_output(call))
-ROW(ReduceL2, 13, ReduceL2_choose, 1e-6, "Euclidean norm over axes; its gradient at 0 is 0.",
+ROW(ReduceL2, 18, ReduceL2_choose, 1e-6, "Euclidean norm over axes; its gradient at 0 is 0.",
     l2_gradient(&r))
 
 /* --- extremes -------------------------------------------------------------------------------- */
@@ -317,14 +322,14 @@ static kata_value extreme_gradient(const rule *r) {
 REFERENCE(ReduceMax, -INFINITY, x > s || isnan(x) ? x : s, s, integer_limit(in->dtype, false),
           x > s ? x : s, s)
 FAST(ReduceMax, KATA__REDUCE_MAX, )
-ROW(ReduceMax, 13, ReduceMax_choose, 1e-7,
+ROW(ReduceMax, 18, ReduceMax_choose, 1e-7,
     "Largest element over axes; equal ones share the gradient. Of nothing: -inf.",
     extreme_gradient(&r))
 
 REFERENCE(ReduceMin, INFINITY, x < s || isnan(x) ? x : s, s, integer_limit(in->dtype, true),
           x < s ? x : s, s)
 FAST(ReduceMin, KATA__REDUCE_MIN, )
-ROW(ReduceMin, 13, ReduceMin_choose, 1e-7,
+ROW(ReduceMin, 18, ReduceMin_choose, 1e-7,
     "Smallest element over axes; equal ones share the gradient. Of nothing: inf.",
     extreme_gradient(&r))
 
@@ -340,7 +345,7 @@ static kata_value product_gradient(const rule *r) {
 }
 
 REFERENCE(ReduceProd, 1, s *x, s, 1, kata__wrap_mul(s, x), s)
-ROW(ReduceProd, 13, NULL, 1e-6, "Product over axes; of nothing: 1.", product_gradient(&r))
+ROW(ReduceProd, 18, NULL, 1e-6, "Product over axes; of nothing: 1.", product_gradient(&r))
 
 static kata_status product_gradient_infer(kata_infer *infer) {
     bool flags[KATA_MAX_RANK];
@@ -502,7 +507,7 @@ static kata_status arg_reference(const kata_call *call, int sign) {
     }                                                                                              \
     const kata_op kata__op_##NAME = {.name = #NAME,                                                \
                                      .domain = "",                                                 \
-                                     .since = 13,                                                  \
+                                     .since = 1,                                                   \
                                      .min_inputs = 1,                                              \
                                      .max_inputs = 1,                                              \
                                      .min_outputs = 1,                                             \

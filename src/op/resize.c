@@ -342,14 +342,105 @@ static size_t Resize_workspace(const kata_call *call) {
     return room_bytes(room_of(&call->inputs[X].shape, &call->outputs[0].shape));
 }
 
+/* The taps of all places of the axes that change, made once where roi, scales and sizes are known:
+ * those of place o of an axis are taps[first[axis][o] .. first[axis][o + 1]). */
+typedef struct tables {
+    int64_t *first[KATA_MAX_RANK]; /* NULL: the axis stays as it is */
+    tap *taps;
+} tables;
+
+static bool stays(const axis_plan *p) {
+    return p->in == p->out && p->scale == 1 && p->start == 0 && p->end == 1;
+}
+
+/* Counts the taps of all places, and writes them if `t` has room for them. */
+static int64_t fill_tables(tables *t, const kata_attribute_value *attributes, const axis_plan *plan,
+                           int rank, tap *scratch) {
+    int64_t n = 0;
+    for (int axis = 0; axis < rank; axis++) {
+        for (int64_t o = 0; o < plan[axis].out && !stays(&plan[axis]); o++) {
+            int64_t n_here = taps_of(attributes, &plan[axis], o, scratch);
+            if (t->taps != NULL) {
+                memcpy(t->taps + n, scratch, (size_t)n_here * sizeof *scratch);
+                t->first[axis][o] = n;
+                t->first[axis][o + 1] = n + n_here;
+            }
+            n += n_here;
+        }
+    }
+    return n;
+}
+
+static kata_status make_tables(const kata_call *call, const kata_shape *from, const kata_shape *to,
+                               void **state) {
+    axis_plan plan[KATA_MAX_RANK];
+    int64_t n_first = 0;
+    for (int i = ROI; i < call->n_inputs; i++) {
+        if (is_there(&call->inputs[i]) && call->inputs[i].data == NULL) {
+            return KATA_OK; /* known at run time only */
+        }
+    }
+    call_plan(call, from, plan);
+    for (int i = 0; i < from->rank; i++) {
+        if (plan[i].out != to->dim[i] || plan[i].in == 0) {
+            return KATA_OK; /* the kernel says so */
+        }
+        n_first += stays(&plan[i]) ? 0 : plan[i].out + 1;
+    }
+    tap *scratch = kata__alloc(call->context, (size_t)room_of(from, to).n_taps, sizeof *scratch);
+    if (scratch == NULL) {
+        return KATA_OUT_OF_MEMORY;
+    }
+    tables counted = {.taps = NULL};
+    int64_t n = fill_tables(&counted, call->attributes, plan, from->rank, scratch);
+    tables *t = kata__alloc_zero(call->context, 1,
+                                 sizeof *t + (size_t)n * sizeof *t->taps +
+                                     (size_t)n_first * sizeof *t->first[0]);
+    if (t != NULL) {
+        t->taps = (tap *)(t + 1);
+        int64_t *first = (int64_t *)(t->taps + n);
+        for (int i = 0; i < from->rank; i++) {
+            t->first[i] = stays(&plan[i]) ? NULL : first;
+            first += stays(&plan[i]) ? 0 : plan[i].out + 1;
+        }
+        (void)fill_tables(t, call->attributes, plan, from->rank, scratch);
+    }
+    kata__free(call->context, scratch);
+    *state = t;
+    return t != NULL ? KATA_OK : KATA_OUT_OF_MEMORY;
+}
+
+static kata_status Resize_prepare(const kata_call *call, void **state) {
+    return make_tables(call, &call->inputs[X].shape, &call->outputs[0].shape, state);
+}
+
+static kata_status ResizeGrad_prepare(const kata_call *call, void **state) {
+    return make_tables(call, &call->outputs[0].shape, &call->inputs[0].shape, state);
+}
+
+/* The taps of place o: those of the tables, else made in `scratch`. */
+static const tap *find_taps(const kata_call *call, const axis_plan *plan, int axis, int64_t o,
+                            tap *scratch, int64_t *n) {
+    const tables *t = call->state;
+    if (t == NULL) {
+        *n = taps_of(call->attributes, &plan[axis], o, scratch);
+        return scratch;
+    }
+    *n = t->first[axis][o + 1] - t->first[axis][o];
+    return t->taps + t->first[axis][o];
+}
+
 /* One axis of (outer, n, inner): forward to[o] = sum of taps of from; backward the other way. */
-static void resize_axis(const kata_attribute_value *attributes, const axis_plan *p, int64_t outer,
-                        int64_t inner, const double *from, double *to, tap *taps, bool backward) {
+static void resize_axis(const kata_call *call, const axis_plan *plan, int axis, int64_t outer,
+                        int64_t inner, const double *from, double *to, tap *scratch,
+                        bool backward) {
+    const axis_plan *p = &plan[axis];
     for (int64_t i = 0; i < outer * (backward ? p->in : p->out) * inner; i++) {
         to[i] = 0;
     }
     for (int64_t o = 0; o < p->out; o++) {
-        int64_t n = taps_of(attributes, p, o, taps);
+        int64_t n;
+        const tap *taps = find_taps(call, plan, axis, o, scratch, &n);
         for (int64_t b = 0; b < outer; b++) {
             int64_t at_out = (b * p->out + o) * inner;
             for (int64_t t = 0; t < n; t++) {
@@ -365,11 +456,10 @@ static void resize_axis(const kata_attribute_value *attributes, const axis_plan 
 }
 
 /* Works off the axes that change; returns where the result lies. */
-static double *resize_all(const kata_attribute_value *attributes, const axis_plan *plan, int rank,
-                          double *from, double *to, tap *taps, bool backward) {
+static double *resize_all(const kata_call *call, const axis_plan *plan, int rank, double *from,
+                          double *to, tap *taps, bool backward) {
     for (int axis = 0; axis < rank; axis++) {
-        const axis_plan *p = &plan[axis];
-        if (p->in == p->out && p->scale == 1 && p->start == 0 && p->end == 1) {
+        if (stays(&plan[axis])) {
             continue;
         }
         int64_t outer = 1, inner = 1;
@@ -379,7 +469,7 @@ static double *resize_all(const kata_attribute_value *attributes, const axis_pla
             outer *= i < axis ? size : 1;
             inner *= i > axis ? size : 1;
         }
-        resize_axis(attributes, p, outer, inner, from, to, taps, backward);
+        resize_axis(call, plan, axis, outer, inner, from, to, taps, backward);
         double *kept = from;
         from = to;
         to = kept;
@@ -422,8 +512,7 @@ static kata_status Resize_reference(const kata_call *call) {
     if (kata_tensor_count(y) == 0) {
         return KATA_OK;
     }
-    double *result =
-        resize_all(call->attributes, plan, rank, load_all(x, first), second, taps, false);
+    double *result = resize_all(call, plan, rank, load_all(x, first), second, taps, false);
     for (int64_t i = 0, n = kata_tensor_count(y); i < n; i++) {
         bool outside = element_outside(call, plan, rank, i);
         kata_store(y->dtype, y->data, i, outside ? call->attributes[EXTRAPOLATION].f : result[i]);
@@ -450,7 +539,7 @@ static kata_status ResizeGrad_reference(const kata_call *call) {
     for (int64_t i = 0, n = kata_tensor_count(dy); i < n; i++) {
         first[i] = element_outside(call, plan, rank, i) ? 0 : first[i];
     }
-    double *result = resize_all(call->attributes, plan, rank, first, second, taps, true);
+    double *result = resize_all(call, plan, rank, first, second, taps, true);
     for (int64_t i = 0, n = kata_tensor_count(dx); i < n; i++) {
         kata_store(dx->dtype, dx->data, i, result[i]);
     }
@@ -462,22 +551,13 @@ static kata_status Resize_gradient(kata_gradient *g) {
     kata_shape shape = kata_value_shape(g->graph, g->inputs[X]);
     kata_attribute attributes[SHAPE + 1];
     kata_value inputs[4] = {g->output_gradients[0]};
-    for (int i = 0; i < SHAPE; i++) {
-        const kata_attribute_value *value = &g->attributes[i];
-        attributes[i] = (kata_attribute){.name = g->op->attributes[i].name,
-                                         .type = g->op->attributes[i].type,
-                                         .i = value->i,
-                                         .f = value->f,
-                                         .s = value->s,
-                                         .ints = value->ints,
-                                         .n = value->n};
-    }
-    attributes[SHAPE] = (kata_attribute)KATA_INTS_OF("shape", shape.dim, shape.rank);
+    int n = kata_attributes_given(g->op, g->attributes, attributes);
+    attributes[n++] = (kata_attribute)KATA_INTS_OF("shape", shape.dim, shape.rank);
     for (int i = ROI; i < g->n_inputs; i++) {
         inputs[i] = g->inputs[i];
     }
     g->input_gradients[X] =
-        kata_graph_node(g->graph, "kata:ResizeGrad", inputs, g->n_inputs, attributes, SHAPE + 1);
+        kata_graph_node(g->graph, "kata:ResizeGrad", inputs, g->n_inputs, attributes, n);
     return kata_graph_status(g->graph);
 }
 
@@ -552,6 +632,9 @@ const kata_op kata__op_Resize = {
     .gradient = Resize_gradient,
     .tolerance = 1e-6,
     .doc = "x interpolated to other sizes: scales (input 2) or sizes (input 3).",
+    .prepare = Resize_prepare,
+    .free = kata__state_free,
+    .constant_inputs = 1 << ROI | 1 << SCALES | 1 << SIZES,
 };
 
 const kata_op kata__op_kata_ResizeGrad = {
@@ -574,4 +657,6 @@ const kata_op kata__op_kata_ResizeGrad = {
     .flags = KATA_OP_INTERNAL,
     .tolerance = 1e-6,
     .doc = "Gradient of Resize from (dy, roi, scales, sizes).",
+    .prepare = ResizeGrad_prepare,
+    .free = kata__state_free,
 };

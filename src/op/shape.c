@@ -11,7 +11,8 @@
 #define ATTRIBUTES(...) ((const kata_attribute_spec[]){__VA_ARGS__, {.name = NULL}})
 
 /* A view of input 0. */
-#define ROW_VIEW(SYMBOL, NAME, DOMAIN, SINCE, MIN_INPUTS, MAX_INPUTS, LIST, INFER, GRADIENT, DOC)  \
+#define ROW_VIEW(SYMBOL, NAME, DOMAIN, SINCE, MIN_INPUTS, MAX_INPUTS, LIST, INFER, GRADIENT, MORE, \
+                 ...)                                                                              \
     const kata_op kata__op_##SYMBOL = {.name = NAME,                                               \
                                        .domain = DOMAIN,                                           \
                                        .since = SINCE,                                             \
@@ -22,8 +23,8 @@
                                        .attributes = LIST,                                         \
                                        .infer = INFER,                                             \
                                        .gradient = GRADIENT,                                       \
-                                       .flags = KATA_OP_VIEW,                                      \
-                                       .doc = DOC};
+                                       .flags = KATA_OP_VIEW | KATA_OP_MOVE | (MORE),              \
+                                       .doc = __VA_ARGS__};
 
 /* All sizes unknown: what a rule says when a shape or axes are no constant yet. */
 static kata_status unknown_shape(kata_infer *infer, int rank) {
@@ -40,10 +41,11 @@ static kata_status unknown_shape(kata_infer *infer, int rank) {
 
 /* --- the same shape -------------------------------------------------------------------------- */
 
-ROW_VIEW(Identity, "Identity", "", 16, 1, 1, NULL, kata__infer_same, kata__gradient_pass, "x.")
+ROW_VIEW(Identity, "Identity", "", 1, 1, 1, NULL, kata__infer_same, kata__gradient_pass,
+         KATA_OP_IDENTITY, "x.")
 
 ROW_VIEW(kata_StopGradient, "StopGradient", "kata", 1, 1, 1, NULL, kata__infer_same,
-         kata__gradient_zero, "x, but no gradient flows back to it.")
+         kata__gradient_zero, 0, "x, but no gradient flows back to it.")
 
 /* --- Flatten, Reshape ------------------------------------------------------------------------ */
 
@@ -74,12 +76,12 @@ static kata_status flatten_infer(kata_infer *infer) {
     return KATA_OK;
 }
 
-ROW_VIEW(Flatten, "Flatten", "", 13, 1, 1,
+ROW_VIEW(Flatten, "Flatten", "", 1, 1, 1,
          ATTRIBUTES({.name = "axis",
                      .type = KATA_ATTRIBUTE_INT,
                      .default_int = 1,
                      .doc = "axes before it become rows, the others columns"}),
-         flatten_infer, kata__gradient_reshape, "x as a matrix.")
+         flatten_infer, kata__gradient_reshape, 0, "x as a matrix.")
 
 /* A size of 0 is the input's (unless allowzero), one -1 is what is left. Sizes that are copied by 0
  * are left out on both sides, so that (?,4,4) and (0,4,4) reshaped to [0,-1] are (?,16) and (0,16).
@@ -153,14 +155,16 @@ static kata_status reshape_infer(kata_infer *infer) {
     return KATA_OK;
 }
 
-ROW_VIEW(Reshape, "Reshape", "", 14, 2, 2,
+ROW_VIEW(Reshape, "Reshape", "", 1, 2, 2,
          ATTRIBUTES({.name = "allowzero",
                      .type = KATA_ATTRIBUTE_INT,
                      .doc = "1: a size of 0 is 0, not the input's size"}),
-         reshape_infer, kata__gradient_reshape,
+         reshape_infer, kata__gradient_reshape, 0,
          "x with the shape of input 1; 0 keeps a size, one -1 takes what is left.")
 
 /* --- Squeeze, Unsqueeze ---------------------------------------------------------------------- */
+
+static const kata_op_change axes_changes[] = {{KATA_ATTRIBUTE_TO_INPUT, 13, "axes", 1}, {0}};
 
 static kata_status squeeze_infer(kata_infer *infer) {
     const kata_shape *in = &infer->inputs[0].shape;
@@ -191,8 +195,9 @@ static kata_status squeeze_infer(kata_infer *infer) {
     return KATA_OK;
 }
 
-ROW_VIEW(Squeeze, "Squeeze", "", 13, 1, 2, NULL, squeeze_infer, kata__gradient_reshape,
-         "x without the axes of input 1, whose sizes are 1; without input 1: all such axes.")
+ROW_VIEW(Squeeze, "Squeeze", "", 1, 1, 2, NULL, squeeze_infer, kata__gradient_reshape, 0,
+         "x without the axes of input 1, whose sizes are 1; without input 1: all such axes.",
+         .changes = axes_changes)
 
 static kata_status unsqueeze_infer(kata_infer *infer) {
     const kata_shape *in = &infer->inputs[0].shape;
@@ -218,8 +223,9 @@ static kata_status unsqueeze_infer(kata_infer *infer) {
     return KATA_OK;
 }
 
-ROW_VIEW(Unsqueeze, "Unsqueeze", "", 13, 2, 2, NULL, unsqueeze_infer, kata__gradient_reshape,
-         "x with new axes of size 1 at the places of input 1, counted in the output.")
+ROW_VIEW(Unsqueeze, "Unsqueeze", "", 1, 2, 2, NULL, unsqueeze_infer, kata__gradient_reshape, 0,
+         "x with new axes of size 1 at the places of input 1, counted in the output.",
+         .changes = axes_changes)
 
 /* --- Shape, Size: numbers about a type ------------------------------------------------------- */
 
@@ -253,7 +259,7 @@ static kata_status shape_reference(const kata_call *call) {
 const kata_op kata__op_Shape = {
     .name = "Shape",
     .domain = "",
-    .since = 15,
+    .since = 1,
     .min_inputs = 1,
     .max_inputs = 1,
     .min_outputs = 1,
@@ -283,7 +289,7 @@ static kata_status size_reference(const kata_call *call) {
 const kata_op kata__op_Size = {
     .name = "Size",
     .domain = "",
-    .since = 13,
+    .since = 1,
     .min_inputs = 1,
     .max_inputs = 1,
     .min_outputs = 1,

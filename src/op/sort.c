@@ -148,9 +148,10 @@ static kata_status TopK_gradient(kata_gradient *g) {
 }
 
 const kata_op kata__op_TopK = {
+    .changes = (const kata_op_change[]){{KATA_ATTRIBUTE_TO_INPUT, 10, "k", 1}, {0}},
     .name = "TopK",
     .domain = "",
-    .since = 11,
+    .since = 1,
     .min_inputs = 2,
     .max_inputs = 2,
     .min_outputs = 1,

@@ -75,6 +75,18 @@ bool kata__is_optimizer_step(const kata_op *op) {
     return op->infer == update_infer;
 }
 
+bool kata__step_adds(const kata_op *op, const kata_attribute_value *attributes) {
+    if (!kata__is_optimizer_step(op) || rule_of(op) != KATA__SGD) {
+        return false;
+    }
+    for (int i = 0; op->attributes[i].name != NULL; i++) {
+        if (op->attributes[i].name == WEIGHT_DECAY && attributes[i].f != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* lr: which input the learning rate is. */
 static kata__update_options options_of(const kata_call *call, int lr) {
     const kata_tensor *in = call->inputs;

@@ -1,6 +1,4 @@
 /* Binding: the graph of one assignment of sizes, for training or for inference. */
-#include <string.h>
-
 #include "base/check.h"
 #include "graph/copy.h"
 #include "pass/pass.h"
@@ -39,57 +37,58 @@ static kata_status bind_input(kata__copier *copier, kata_value old, kata_type *t
     return KATA_OK;
 }
 
-/* BatchNormalization while training: the batch's statistics, kept as outputs 3 and 4 for the
- * gradient, and the running ones written back to their variables. */
-static kata_status bind_batch_norm(binding *b, const kata__node *node, const kata_value *inputs,
-                                   const kata_attribute *attributes, int n_attributes,
-                                   kata_value *outputs) {
-    kata_attribute all[16];
-    int n = 0;
-    for (int i = 0; i < n_attributes && n < 15; i++) {
-        if (strcmp(attributes[i].name, "training_mode") != 0) {
-            all[n++] = attributes[i];
-        }
+/* What the row puts in the node's place. Random nodes of it draw the stream of the node. */
+static kata_status bind_by_row(binding *b, const kata__node *node, const kata_value *inputs,
+                               kata_value *outputs) {
+    kata_graph *to = b->copy.to;
+    const size_t first = to->n_nodes;
+    kata_binding made = {.graph = to,
+                         .op = node->op,
+                         .name = node->name,
+                         .attributes = node->attributes,
+                         .n_inputs = node->n_inputs,
+                         .n_outputs = node->n_outputs,
+                         .inputs = inputs,
+                         .outputs = outputs,
+                         .training = b->training};
+    for (int k = 0; k < node->n_outputs; k++) {
+        outputs[k] = KATA_NONE;
     }
-    all[n++] = (kata_attribute)KATA_INT("training_mode", 1);
-    KATA__TRY(kata_graph_node_outputs(b->copy.to, node->name, "BatchNormalization", inputs, 5, all,
-                                      n, outputs, 5));
-    for (int i = 0; i < 2; i++) {
-        const kata__value_info *info = kata__graph_info(b->copy.to, inputs[3 + i]);
-        if (info->kind == KATA__VALUE_VARIABLE) {
-            kata_value assigned;
-            KATA__TRY(kata_graph_node_outputs(b->copy.to, node->name, "kata:Assign",
-                                              (kata_value[]){inputs[3 + i], outputs[1 + i]}, 2,
-                                              NULL, 0, &assigned, 1));
+    kata_status status = node->op->bind(&made);
+    if (status != KATA_OK) {
+        return kata_fail_in(status, "%s", node->name);
+    }
+    KATA__TRY(to->status);
+    for (size_t i = first; i < to->n_nodes; i++) {
+        to->nodes[i].stream = node->stream;
+    }
+    for (int k = 0; k < node->n_outputs; k++) {
+        if (kata__graph_info(to, outputs[k]) == NULL) {
+            return kata_fail(KATA_INVALID, "%s: the bind rule of %s made no output %d", node->name,
+                             node->op->name, k);
         }
     }
     return KATA_OK;
+}
+
+static bool is_among(kata_value value, const kata_value *list, int n) {
+    for (int i = 0; i < n; i++) {
+        if (list[i].id == value.id) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static kata_status bind_node(kata__copier *copier, size_t i) {
     binding *b = (binding *)copier;
     const kata__node *node = &copier->from->nodes[i];
     kata_value inputs[KATA_MAX_INPUTS], outputs[KATA_MAX_OUTPUTS];
-    kata_attribute attributes[64];
-    bool ai_onnx = node->op->domain == NULL || node->op->domain[0] == '\0';
-    bool dropout = ai_onnx && strcmp(node->op->name, "Dropout") == 0;
     for (int k = 0; k < node->n_inputs; k++) {
         KATA__TRY(kata__copy_value(copier, node->inputs[k], &inputs[k]));
     }
-    if (dropout && !b->training && node->n_outputs == 1) {
-        copier->map[node->outputs[0].id] = inputs[0];
-        return KATA_OK;
-    }
-    if (ai_onnx && b->training && strcmp(node->op->name, "BatchNormalization") == 0) {
-        int n_attributes = kata__node_attributes(node, attributes);
-        KATA__TRY(bind_batch_norm(b, node, inputs, attributes, n_attributes, outputs));
-    } else if (dropout) {
-        int n_attributes = kata__node_attributes(node, attributes);
-        inputs[1] = node->n_inputs > 1 ? inputs[1] : KATA_NONE;
-        inputs[2] = kata_graph_scalar(copier->to, KATA_BOOL, b->training ? 1 : 0);
-        KATA__TRY(kata_graph_node_outputs(copier->to, node->name, "Dropout", inputs, 3, attributes,
-                                          n_attributes, outputs, 2));
-        copier->to->nodes[copier->to->n_nodes - 1].stream = node->stream;
+    if (node->op->bind != NULL) {
+        KATA__TRY(bind_by_row(b, node, inputs, outputs));
     } else {
         KATA__TRY(kata__copy_node_on(copier, node, node->name, inputs, outputs));
         kata__node *added = &copier->to->nodes[copier->to->n_nodes - 1];
@@ -98,7 +97,11 @@ static kata_status bind_node(kata__copier *copier, size_t i) {
         }
     }
     for (int k = 0; k < node->n_outputs; k++) {
-        KATA__TRY(kata__copy_set(copier, node->outputs[k], outputs[k]));
+        if (is_among(outputs[k], inputs, node->n_inputs)) { /* keeps its name */
+            copier->map[node->outputs[k].id] = outputs[k];
+        } else {
+            KATA__TRY(kata__copy_set(copier, node->outputs[k], outputs[k]));
+        }
     }
     return KATA_OK;
 }

@@ -52,7 +52,11 @@ static kata_status run(kata_graph *graph, const kata__node *node, const kata_ten
             return KATA_OUT_OF_MEMORY;
         }
     }
-    kata_status status = node->op->reference(&call);
+    kata_status status = kata__call_prepare(&call);
+    if (status == KATA_OK) {
+        status = node->op->reference(&call);
+    }
+    kata__call_release(&call);
     kata__free(graph->context, call.workspace);
     return status;
 }

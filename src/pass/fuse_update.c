@@ -7,8 +7,6 @@
  * The new node stands where updates stand, behind everything else, so that no parameter changes
  * before all gradients of activations are known to be finite; what the product reads lives until
  * then. Should that take more memory than the gradients did, all stays as it was. */
-#include <string.h>
-
 #include "base/check.h"
 #include "op/problem.h"
 #include "pass/pass.h"
@@ -46,8 +44,7 @@ static int32_t made_at(const kata_graph *graph, kata_value value) {
 
 static bool gains(const kata_graph *graph, const kata__node *update) {
     const kata_type *type = &graph->values[update->inputs[0].id].type;
-    const int decay = kata__op_attribute(update->op, "weight_decay");
-    const bool adds = strcmp(update->op->name, "SGD") == 0 && update->attributes[decay].f == 0;
+    const bool adds = kata__step_adds(update->op, update->attributes);
     return kata_shape_count(&type->shape) * (int64_t)kata_dtype_size(type->dtype) *
                (update->n_outputs + 1) >=
            (adds ? ADDED_BYTES : FAR_BYTES);
@@ -86,9 +83,9 @@ static kata_status fuse(kata_graph *graph, size_t i, const int32_t *uses) {
         inputs[n_inputs++] = update.inputs[k];
     }
     /* Gemm's attributes and the rule's are GemmUpdate's too, but for beta, which has no C here. */
-    kata_attribute all[16], given[20];
-    int n_given = 0, n_all = kata__node_attributes(product, all);
-    n_all += kata__node_attributes(&update, all + n_all);
+    kata_attribute all[2 * KATA_MAX_ATTRIBUTES], given[2 * KATA_MAX_ATTRIBUTES + 2];
+    int n_given = 0, n_all = kata_attributes_given(product->op, product->attributes, all);
+    n_all += kata_attributes_given(update.op, update.attributes, all + n_all);
     for (int k = 0; k < n_all; k++) {
         if (kata__op_attribute(&kata__op_kata_GemmUpdate, all[k].name) >= 0) {
             given[n_given++] = all[k];

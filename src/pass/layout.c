@@ -357,17 +357,16 @@ static const kata__node *step_up(const layout *l, kata_value value, source *s) {
         s->base = node->inputs[0];
         return node;
     }
-    const kata_tensor *number = NULL;
+    double factor = 1;
     int k = 0;
-    for (; node->op == &kata__op_Mul && number == NULL && k < 2; k++) {
-        number = kata__graph_constant_of(l->copy.from, node->inputs[1 - k]);
+    while (k < node->n_inputs && !kata__node_scale(l->copy.from, node, k, &factor)) {
+        k++;
     }
-    if (number == NULL || kata_tensor_count(number) != 1 ||
-        !kata_shape_equal(&type_of(l, node->inputs[k - 1])->shape, &info->type.shape)) {
+    if (k == node->n_inputs) {
         return NULL;
     }
-    s->base = node->inputs[k - 1];
-    s->factor *= kata_load(number->dtype, number->data, 0);
+    s->base = node->inputs[k];
+    s->factor *= factor;
     return node;
 }
 
@@ -426,8 +425,8 @@ static kata_status product_operands(layout *l, const kata__node *gemm, const sou
 static kata_status copy_gemm(layout *l, const kata__group *group) {
     const kata__node *core = &l->copy.from->nodes[group->core];
     kata_value inputs[4] = {KATA_NONE}, out;
-    kata_attribute list[8];
-    int n_inputs = 2, n = 0, n_given = kata__node_attributes(core, list);
+    kata_attribute list[KATA_MAX_ATTRIBUTES + 2];
+    int n_inputs = 2, n = 0, n_given = kata_attributes_given(core->op, core->attributes, list);
     double alpha = 1;
     bool swap_a = false, swap_b = false;
     for (int i = 0; i < n_given; i++) {

@@ -35,11 +35,6 @@ typedef struct lowering {
 
 /* --- looking at nodes ------------------------------------------------------------------------ */
 
-static bool is_row(const kata__node *node, const char *domain, const char *name) {
-    const char *own = node->op->domain != NULL ? node->op->domain : "";
-    return strcmp(own, domain) == 0 && strcmp(node->op->name, name) == 0;
-}
-
 static const kata_attribute_value *attribute(const kata__node *node, const char *name) {
     int i = kata__op_attribute(node->op, name);
     return i >= 0 ? &node->attributes[i] : NULL;
@@ -64,16 +59,16 @@ static bool is_float(const lowering *l, kata_value old) {
 }
 
 static bool is_conv(const lowering *l, const kata__node *node) {
-    return is_row(node, "kata", "ConvNhwc") && is_float(l, node->outputs[0]);
+    return node->op == &kata__op_kata_ConvNhwc && is_float(l, node->outputs[0]);
 }
 
 static bool is_conv_gradient(const lowering *l, const kata__node *node) {
-    return is_row(node, "kata", "ConvNhwcGradWeight") && is_float(l, node->outputs[0]);
+    return node->op == &kata__op_kata_ConvNhwcGradWeight && is_float(l, node->outputs[0]);
 }
 
 /* alpha A' B' + C, with C one row or none. */
 static bool is_large_product(const lowering *l, const kata__node *node) {
-    if ((!is_row(node, "", "Gemm") && !is_row(node, "kata", "GemmFused")) ||
+    if ((node->op != &kata__op_Gemm && node->op != &kata__op_kata_GemmFused) ||
         !is_float(l, node->outputs[0])) {
         return false;
     }
@@ -94,11 +89,9 @@ static bool is_large_product(const lowering *l, const kata__node *node) {
     return m > 0 && (m * k >= LARGE_MATRIX || k * n >= LARGE_MATRIX || m * n >= LARGE_MATRIX);
 }
 
-/* Moves numbers and computes nothing: done in the type that is there. */
+/* Computes nothing: done in the type that is there. */
 static bool only_moves(const kata__node *node) {
-    return node->n_outputs == 1 && (is_row(node, "", "Reshape") || is_row(node, "", "Flatten") ||
-                                    is_row(node, "", "Transpose") || is_row(node, "", "Squeeze") ||
-                                    is_row(node, "", "Unsqueeze") || is_row(node, "", "Identity"));
+    return (node->op->flags & KATA_OP_MOVE) != 0;
 }
 
 static bool are(const kata__node *node, const char *name, int64_t want) {
@@ -113,7 +106,7 @@ static bool are(const kata__node *node, const char *name, int64_t want) {
 
 /* The gradient of a pooling by 2x2, which a convolution may do on the way. */
 static bool is_spread(const kata__node *node) {
-    return is_row(node, "kata", "MaxPoolNhwcGrad") && attribute(node, "kernel_shape")->n == 2 &&
+    return node->op == &kata__op_kata_MaxPoolNhwcGrad && attribute(node, "kernel_shape")->n == 2 &&
            attribute(node, "strides")->n == 2 && are(node, "kernel_shape", 2) &&
            are(node, "strides", 2) && are(node, "pads", 0) && are(node, "dilations", 1);
 }
@@ -432,7 +425,7 @@ static kata_status lower_node(kata__copier *copier, size_t i) {
     if (is_large_product(l, node)) {
         return lower_product(l, node);
     }
-    if (is_row(node, "kata", "ConvNhwcPrepack")) { /* float32 convolutions are gone */
+    if (node->op == &kata__op_kata_ConvNhwcPrepack) { /* float32 convolutions are gone */
         return KATA_OK;
     }
     if (is_spread(node) && is_float(l, node->outputs[0]) &&

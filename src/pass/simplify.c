@@ -1,14 +1,7 @@
 /* Simplification: nodes of constants are computed, Identity is taken out, what reaches nothing
  * goes. */
-#include <string.h>
-
 #include "base/check.h"
 #include "pass/pass.h"
-
-static bool is_identity(const kata__node *node) {
-    return (node->op->domain == NULL || node->op->domain[0] == '\0') &&
-           strcmp(node->op->name, "Identity") == 0;
-}
 
 /* Uses of an Identity's output become uses of its input, except where the output is the graph's. */
 static void bypass_identities(kata_graph *graph, kata_value *forward) {
@@ -20,7 +13,7 @@ static void bypass_identities(kata_graph *graph, kata_value *forward) {
         for (int k = 0; k < node->n_inputs; k++) {
             node->inputs[k] = forward[node->inputs[k].id];
         }
-        if (!node->removed && is_identity(node)) {
+        if (!node->removed && (node->op->flags & KATA_OP_IDENTITY) != 0) {
             forward[node->outputs[0].id] = node->inputs[0];
         }
     }

@@ -1,7 +1,6 @@
 /* What is likely to spoil a training, said before or while it runs. */
 #include <inttypes.h>
 #include <math.h>
-#include <string.h>
 
 #include "base/check.h"
 #include "train/run.h"
@@ -14,13 +13,9 @@ void kata__warn_unscaled(const kata__run *run) {
         bool scaled = false;
         for (size_t i = 0; i < graph->n_nodes; i++) {
             const kata__node *node = &graph->nodes[i];
-            const char *op = node->op->name;
             for (int j = 0; j < node->n_inputs && !node->removed; j++) {
-                scaled =
-                    scaled || (node->inputs[j].id == graph->inputs[k].id &&
-                               (strcmp(op, "Mul") == 0 || strcmp(op, "Div") == 0 ||
-                                strcmp(op, "Sub") == 0 || strcmp(op, "Gather") == 0 ||
-                                strcmp(op, "BatchNormalization") == 0 || strcmp(op, "Cast") == 0));
+                scaled = scaled || (node->inputs[j].id == graph->inputs[k].id &&
+                                    (node->op->flags & KATA_OP_SCALES) != 0);
             }
         }
         const kata_tensor *x = &run->train->inputs[k];
@@ -71,7 +66,7 @@ kata_status kata__check_batch_norm(const kata__run *run) {
     const int64_t rest = run->train->n % run->batch;
     for (size_t i = 0; i < graph->n_nodes; i++) {
         const kata__node *node = &graph->nodes[i];
-        if (node->removed || strcmp(node->op->name, "BatchNormalization") != 0) {
+        if (node->removed || node->op->state_inputs == 0) { /* no running statistics */
             continue;
         }
         const kata_shape *shape = &graph->values[node->inputs[0].id].type.shape;
@@ -81,17 +76,17 @@ kata_status kata__check_batch_norm(const kata__run *run) {
         }
         if (area == 1 && run->batch == 1) {
             return kata_fail(KATA_INVALID,
-                             "%s is a BatchNormalization of one number a channel and sample, which "
+                             "%s is a %s of one number a channel and sample, which "
                              "learns nothing from batches of 1 (their variance is 0): take larger "
                              "batches, or LayerNormalization",
-                             node->name);
+                             node->name, node->op->name);
         }
         if (area == 1 && rest == 1) {
             kata_log(graph->context, KATA_LOG_WARNING,
                      "the last batch of each epoch has 1 of %" PRId64 " samples, of which the "
-                     "BatchNormalization %s can learn nothing (its variance is 0): take a batch "
+                     "%s %s can learn nothing (its variance is 0): take a batch "
                      "size other than %" PRId64,
-                     run->train->n, node->name, run->batch);
+                     run->train->n, node->op->name, node->name, run->batch);
             return KATA_OK;
         }
     }
