@@ -476,7 +476,7 @@ static double recurrent_grad_flops(const kata_call *call) {
 #define ROWS(NAME, INPUTS, OUTPUTS, N_GRADIENTS, LIST, DOC)                                        \
     const kata_op kata__op_##NAME = {.name = #NAME,                                                \
                                      .domain = "",                                                 \
-                                     .since = 14,                                                  \
+                                     .since = 7,                                                   \
                                      .min_inputs = 3,                                              \
                                      .max_inputs = INPUTS,                                         \
                                      .min_outputs = 1,                                             \

@@ -1,4 +1,6 @@
 /* Binding: the graph of one assignment of sizes, for training or for inference. */
+#include <string.h>
+
 #include "base/check.h"
 #include "graph/copy.h"
 #include "pass/pass.h"
