@@ -88,6 +88,14 @@ typedef struct kata_type {
  * as which of its values, is asked with kata_graph_n_captures and kata_graph_capture_at
  * (kata/graph.h). */
 
+/* What is known of the elements of an integer tensor of rank 0 or 1 that is no constant: a shape
+ * that nodes take apart and put together again. */
+typedef struct kata_elements {
+    int n; /* all of the tensor's, at most KATA_MAX_RANK */
+    bool is_open[KATA_MAX_RANK];
+    int64_t value[KATA_MAX_RANK]; /* the number; is_open: the open size that it is, as in a shape */
+} kata_elements;
+
 /* What a shape rule sees, and where it writes outputs[0..n_outputs-1]. */
 typedef struct kata_infer {
     const kata_op *op;
@@ -98,6 +106,7 @@ typedef struct kata_infer {
                                             (a constant of the graph), else NULL */
     kata_type *outputs;
     int n_captured; /* of the inputs, the last ones: read by the node's subgraphs alone */
+    const kata_elements *const *elements; /* elements[i]: what is known of input i, NULL: nothing */
 } kata_infer;
 
 /* What runs a node whose outputs have sizes that depend on data (kata_call_output). */
@@ -214,7 +223,8 @@ typedef struct kata_adaptation {
     int n_inputs, n_outputs, n_attributes;
     struct kata_value *inputs, *outputs;
     struct kata_attribute *attributes;
-    const bool *is_used; /* is_used[k]: output k is read by a node or is one of the model's */
+    /* Of output k: the file names it; a node reads it or it is one of the model's. */
+    const bool *is_named, *is_used;
     bool is_done;
 } kata_adaptation;
 
@@ -276,6 +286,9 @@ struct kata_op {
     /* True if output 0 is input i times a number that is known, in the same shape and with the same
      * rounding: sets *factor. NULL: never. */
     bool (*scale)(const kata_infer *infer, int i, double *factor);
+    /* What is known of the elements of output 0, whose type infer->outputs[0] is. False: nothing.
+     * NULL: never anything. */
+    bool (*elements)(const kata_infer *infer, kata_elements *elements);
     /* State that is made once for a plan, not at each call: packed weights, tables. Inputs that are
      * constants of the graph have data, all others NULL. What *state points to is given to each
      * call and to `choose`; it is never written again, so that calls of several threads may share

@@ -89,11 +89,11 @@ enum kata__onnx_tensor_type_field { KATA__TENSOR_TYPE_ELEMENT = 1, KATA__TENSOR_
 enum kata__onnx_shape_field { KATA__SHAPE_DIM = 1 };
 enum kata__onnx_dim_field { KATA__DIM_VALUE = 1, KATA__DIM_PARAM = 2 };
 
-#define KATA__ONNX_IR_VERSION 8   /* written; onnx 1.11 and later read it */
-#define KATA__ONNX_IR_OLDEST 3    /* the first with opset_import */
-#define KATA__ONNX_IR_NEWEST 13   /* of onnx 1.22 */
-#define KATA__ONNX_OPSET 17       /* written, unless an operator needs more */
-#define KATA__ONNX_OPSET_OLDEST 7 /* the first with NumPy's broadcasting */
+#define KATA__ONNX_IR_VERSION 8 /* written; onnx 1.11 and later read it */
+#define KATA__ONNX_IR_OLDEST 3  /* the first with opset_import */
+#define KATA__ONNX_IR_NEWEST 13 /* of onnx 1.22 */
+#define KATA__ONNX_OPSET 17     /* written, unless an operator needs more */
+#define KATA__ONNX_OPSET_OLDEST 1
 #define KATA__ONNX_OPSET_NEWEST 27
 #define KATA__ONNX_MAX_NAME 4096 /* bytes of one name */
 #define KATA__ONNX_MAX_OPSETS 64
@@ -213,9 +213,6 @@ kata_status kata__onnx_adapt(kata__onnx_model *model, kata__onnx_node *node, con
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
-/* The ONNX code of a dtype and back; KATA_NO_DTYPE for codes that Kata has no dtype for. */
-int kata__onnx_code(kata_dtype dtype);
-kata_dtype kata__onnx_dtype(int64_t code);
 /* "uint16" for 4, "type 99" written into `text` for codes that ONNX does not have. */
 const char *kata__onnx_code_name(int64_t code, char text[32]);
 

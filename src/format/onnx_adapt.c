@@ -100,6 +100,12 @@ kata_status kata__onnx_adapt(kata__onnx_model *model, kata__onnx_node *node, con
                          node->domain[0] == '\0' && row->since < KATA__ONNX_OPSET ? KATA__ONNX_OPSET
                                                                                   : row->since);
     }
+    if (opset < 6 && node->domain[0] == '\0') { /* what operators of a framework wrote in place */
+        int k = find_attribute(node, "consumed_inputs");
+        if (k >= 0) {
+            node->attributes[k] = node->attributes[--node->n_attributes];
+        }
+    }
     for (int i = 0; row->changes != NULL && row->changes[i].kind != KATA_CHANGE_END; i++) {
         KATA__TRY(apply_change(model, node, row, &row->changes[i], opset));
     }

@@ -7,33 +7,10 @@
 #include "base/text.h"
 #include "format/names.h"
 #include "graph/graph.h"
+#include "tensor/dtype.h"
 
 #include <stdio.h>
 #include <string.h>
-
-int kata__onnx_code(kata_dtype dtype) {
-    switch (dtype) {
-#define X(name, text, bytes, onnx)                                                                 \
-    case KATA_##name:                                                                              \
-        return onnx;
-        KATA_DTYPE_LIST(X)
-#undef X
-    default:
-        return 0;
-    }
-}
-
-kata_dtype kata__onnx_dtype(int64_t code) {
-    switch (code) {
-#define X(name, text, bytes, onnx)                                                                 \
-    case onnx:                                                                                     \
-        return KATA_##name;
-        KATA_DTYPE_LIST(X)
-#undef X
-    default:
-        return KATA_NO_DTYPE;
-    }
-}
 
 const char *kata__onnx_code_name(int64_t code, char text[32]) {
     static const char *const names[] = {
@@ -182,7 +159,7 @@ static kata_status count_elements(kata__onnx_tensor *tensor, uint32_t number, ka
 /* What the fields say together: the data are as many as the shape says, in one place. */
 static kata_status check_tensor(kata__onnx_tensor *tensor, int64_t code, size_t n_raw) {
     char text[KATA_SHAPE_TEXT_SIZE], code_text[32];
-    tensor->dtype = kata__onnx_dtype(code);
+    tensor->dtype = kata__dtype_of_code(code);
     if (tensor->dtype == KATA_NO_DTYPE) {
         return kata_fail(code > 0 ? KATA_UNSUPPORTED : KATA_FORMAT,
                          "its data type %s is not supported; convert it, e.g. to float32 or int64",
@@ -813,7 +790,7 @@ static kata_status read_tensor_type(kata__onnx_model *model, kata__onnx_value *v
         }
     }
     char text[32];
-    value->dtype = kata__onnx_dtype(code);
+    value->dtype = kata__dtype_of_code(code);
     if (value->dtype == KATA_NO_DTYPE && code != 0) {
         return kata_fail(KATA_UNSUPPORTED, "its data type %s is not supported",
                          kata__onnx_code_name(code, text));

@@ -674,8 +674,8 @@ static kata_status add_subgraphs(builder *b, size_t i, const kata_value *inputs,
 }
 
 /* The node, as its row takes it. */
-static kata_status build_node(builder *b, size_t i, const bool *is_used, kata_value *inputs,
-                              kata_value *outputs) {
+static kata_status build_node(builder *b, size_t i, const bool *is_named, const bool *is_used,
+                              kata_value *inputs, kata_value *outputs) {
     const kata__onnx_node *node = &b->model->nodes[i];
     const kata_op *row = b->rows[i];
     kata_attribute attributes[KATA_MAX_ATTRIBUTES];
@@ -692,6 +692,7 @@ static kata_status build_node(builder *b, size_t i, const bool *is_used, kata_va
                          .inputs = inputs,
                          .outputs = outputs,
                          .attributes = attributes,
+                         .is_named = is_named,
                          .is_used = is_used};
     if (row->adapt != NULL && a.opset < row->adapt_before) {
         KATA__TRY(row->adapt(&a));
@@ -715,16 +716,17 @@ static kata_status add_node(builder *b, size_t i, uint32_t symbol) {
         return add_constant_node(b, node, &b->values[symbol]);
     }
     kata_value inputs[KATA_MAX_INPUTS] = {KATA_NONE}, outputs[KATA_MAX_OUTPUTS] = {KATA_NONE};
-    bool is_used[KATA_MAX_OUTPUTS];
+    bool is_named[KATA_MAX_OUTPUTS], is_used[KATA_MAX_OUTPUTS];
     uint32_t next = symbol;
     for (int k = 0; k < node->n_inputs; k++) {
         uint32_t from = b->node_inputs[i][k];
         inputs[k] = from != NO_SYMBOL ? b->values[from] : KATA_NONE;
     }
     for (int k = 0; k < node->n_outputs; k++) {
-        is_used[k] = node->outputs[k][0] != '\0' && b->is_used[next++];
+        is_named[k] = node->outputs[k][0] != '\0';
+        is_used[k] = is_named[k] && b->is_used[next++];
     }
-    KATA__TRY(build_node(b, i, is_used, inputs, outputs));
+    KATA__TRY(build_node(b, i, is_named, is_used, inputs, outputs));
     if (node->name[0] != '\0' && b->graph->n_nodes > before) {
         char *copy = kata__arena_strdup(&b->graph->arena, node->name);
         if (copy == NULL) {

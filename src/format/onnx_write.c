@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "format/names.h"
 #include "graph/graph.h"
+#include "tensor/dtype.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -314,7 +315,7 @@ static void put_tensor(kata__buffer *out, uint32_t field, const char *name,
     for (int i = 0; i < tensor->shape.rank; i++) {
         kata__proto_put_varint(out, KATA__TENSOR_DIMS, (uint64_t)tensor->shape.dim[i]);
     }
-    kata__proto_put_varint(out, KATA__TENSOR_DATA_TYPE, (uint64_t)kata__onnx_code(tensor->dtype));
+    kata__proto_put_varint(out, KATA__TENSOR_DATA_TYPE, (uint64_t)kata__dtype_code(tensor->dtype));
     if (name != NULL) {
         kata__proto_put_text(out, KATA__TENSOR_NAME, name);
     }
@@ -327,7 +328,7 @@ static void put_tensor_type(kata__buffer *out, const kata_graph *graph,
                             const kata__value_info *info) {
     size_t tensor = kata__proto_begin(out, KATA__TYPE_TENSOR);
     kata__proto_put_varint(out, KATA__TENSOR_TYPE_ELEMENT,
-                           (uint64_t)kata__onnx_code(info->type.dtype));
+                           (uint64_t)kata__dtype_code(info->type.dtype));
     const bool is_map =
         info->type.kind == KATA_KIND_MAPS_OF_STRINGS || info->type.kind == KATA_KIND_MAPS_OF_INTS;
     if (info->type.shape.rank < 0) { /* elements of different ranks */
@@ -371,7 +372,7 @@ static void put_value(kata__buffer *out, uint32_t field, const kata_graph *graph
         begun[n++] = kata__proto_begin(out, around[kind].fields[i]);
         if (is_map) {
             kata__proto_put_varint(out, KATA__MAP_KEY,
-                                   (uint64_t)kata__onnx_code(
+                                   (uint64_t)kata__dtype_code(
                                        kind == KATA_KIND_MAPS_OF_STRINGS ? KATA_STRING : KATA_I64));
         }
         begun[n++] = kata__proto_begin(out, is_map ? KATA__MAP_VALUE : KATA__ELEMENT_TYPE);

@@ -21,10 +21,11 @@ typedef struct kata__value_info {
     const char *name;
     bool named; /* by the user: generated names may be replaced */
     kata_type type;
-    kata_variable *variable; /* VARIABLE */
-    kata_tensor constant;    /* CONSTANT; owned by the graph */
-    int32_t node, output;    /* NODE: which output of which node */
-    int32_t capture;         /* CAPTURE: which of the subgraph's captures */
+    kata_variable *variable;       /* VARIABLE */
+    kata_tensor constant;          /* CONSTANT; owned by the graph */
+    const kata_elements *elements; /* what is known of them; NULL: nothing */
+    int32_t node, output;          /* NODE: which output of which node */
+    int32_t capture;               /* CAPTURE: which of the subgraph's captures */
 } kata__value_info;
 
 typedef struct kata__node {

@@ -131,11 +131,13 @@ kata_status kata__node_fill_attributes(kata_graph *graph, const kata_op *op,
 
 /* Types of inputs and, where they are known, what is in them. */
 static void look_at_inputs(const kata_graph *graph, const kata_value *inputs, int n_inputs,
-                           kata_type *types, const kata_tensor **constants) {
+                           kata_type *types, const kata_tensor **constants,
+                           const kata_elements **elements) {
     for (int i = 0; i < n_inputs; i++) {
         const kata__value_info *info = kata__graph_info(graph, inputs[i]);
         types[i] = info != NULL ? info->type : (kata_type){.dtype = KATA_NO_DTYPE};
         constants[i] = kata__graph_constant_of(graph, inputs[i]);
+        elements[i] = info != NULL ? info->elements : NULL;
     }
 }
 
@@ -143,8 +145,9 @@ static void look_at_inputs(const kata_graph *graph, const kata_value *inputs, in
 static kata_infer infer_of(const kata_graph *graph, const kata_op *op,
                            const kata_attribute_value *attributes, const kata_value *inputs,
                            int n_inputs, int n_captured, kata_type *types,
-                           const kata_tensor **constants, kata_type *outputs, int n_outputs) {
-    look_at_inputs(graph, inputs, n_inputs, types, constants);
+                           const kata_tensor **constants, const kata_elements **elements,
+                           kata_type *outputs, int n_outputs) {
+    look_at_inputs(graph, inputs, n_inputs, types, constants, elements);
     for (int i = 0; i < n_outputs; i++) {
         outputs[i] = (kata_type){.dtype = KATA_NO_DTYPE};
     }
@@ -155,7 +158,8 @@ static kata_infer infer_of(const kata_graph *graph, const kata_op *op,
                         .inputs = types,
                         .constants = constants,
                         .outputs = outputs,
-                        .n_captured = n_captured};
+                        .n_captured = n_captured,
+                        .elements = elements};
 }
 
 kata_status kata__node_infer(const kata_graph *graph, const kata_op *op,
@@ -163,8 +167,9 @@ kata_status kata__node_infer(const kata_graph *graph, const kata_op *op,
                              int n_inputs, int n_captured, kata_type *outputs, int n_outputs) {
     kata_type types[KATA_MAX_INPUTS];
     const kata_tensor *constants[KATA_MAX_INPUTS];
+    const kata_elements *elements[KATA_MAX_INPUTS];
     kata_infer infer = infer_of(graph, op, attributes, inputs, n_inputs, n_captured, types,
-                                constants, outputs, n_outputs);
+                                constants, elements, outputs, n_outputs);
     for (int i = 0; i < n_inputs && (op->flags & KATA_OP_ANY_KIND) == 0; i++) {
         if (types[i].kind != KATA_KIND_TENSOR) {
             return kata_fail(KATA_DTYPE, "%s: input %d must be a tensor, got a %s", op->name, i,
@@ -180,17 +185,19 @@ kata_status kata__node_infer_subgraph(const kata_graph *graph, const kata_op *op
                                       kata_type *types, int n) {
     kata_type input_types[KATA_MAX_INPUTS];
     const kata_tensor *constants[KATA_MAX_INPUTS];
+    const kata_elements *elements[KATA_MAX_INPUTS];
     if (op->infer_subgraph == NULL) {
         return KATA_OK;
     }
-    look_at_inputs(graph, inputs, n_inputs, input_types, constants);
+    look_at_inputs(graph, inputs, n_inputs, input_types, constants, elements);
     kata_infer infer = {.op = op,
                         .attributes = attributes,
                         .n_inputs = n_inputs,
                         .n_outputs = n,
                         .inputs = input_types,
                         .constants = constants,
-                        .outputs = types};
+                        .outputs = types,
+                        .elements = elements};
     return op->infer_subgraph(&infer, attribute);
 }
 
@@ -213,6 +220,33 @@ static kata_status check_inputs(const kata_graph *graph, const kata_op *op,
             return kata_fail(KATA_INVALID, "input %d of operator %s is missing", i, op->name);
         }
     }
+    return KATA_OK;
+}
+
+/* What the row knows of the elements of output 0, in the graph's arena. */
+static kata_status find_elements(kata_graph *graph, const kata__node *node, const kata_type *types,
+                                 const kata_elements **out) {
+    kata_type input_types[KATA_MAX_INPUTS], outputs[KATA_MAX_OUTPUTS];
+    const kata_tensor *constants[KATA_MAX_INPUTS];
+    const kata_elements *elements[KATA_MAX_INPUTS];
+    kata_elements found;
+    *out = NULL;
+    if (node->op->elements == NULL) {
+        return KATA_OK;
+    }
+    kata_infer infer =
+        infer_of(graph, node->op, node->attributes, node->inputs, node->n_inputs, node->n_captured,
+                 input_types, constants, elements, outputs, node->n_outputs);
+    memcpy(outputs, types, (size_t)node->n_outputs * sizeof *types);
+    if (!node->op->elements(&infer, &found) || found.n < 0 || found.n > KATA_MAX_RANK) {
+        return KATA_OK;
+    }
+    kata_elements *kept = kata__arena_alloc(&graph->arena, 1, sizeof *kept);
+    if (kept == NULL) {
+        return KATA_OUT_OF_MEMORY;
+    }
+    *kept = found;
+    *out = kept;
     return KATA_OK;
 }
 
@@ -267,6 +301,7 @@ static kata_status node_add(kata_graph *graph, const char *name, const kata_op *
                                          &node.outputs[i]));
         outputs[i] = node.outputs[i];
     }
+    KATA__TRY(find_elements(graph, &node, types, &graph->values[outputs[0].id].elements));
     for (int i = 0; i < count_attributes(op); i++) {
         if (node.has_subgraphs && attributes[i].graph != NULL) {
             ((kata_graph *)(uintptr_t)attributes[i].graph)->holder = (int32_t)graph->n_nodes;
@@ -395,8 +430,10 @@ bool kata__node_scale(const kata_graph *graph, const kata__node *node, int i, do
     }
     kata_type types[KATA_MAX_INPUTS], outputs[KATA_MAX_OUTPUTS];
     const kata_tensor *constants[KATA_MAX_INPUTS];
-    kata_infer infer = infer_of(graph, node->op, node->attributes, node->inputs, node->n_inputs,
-                                node->n_captured, types, constants, outputs, node->n_outputs);
+    const kata_elements *elements[KATA_MAX_INPUTS];
+    kata_infer infer =
+        infer_of(graph, node->op, node->attributes, node->inputs, node->n_inputs, node->n_captured,
+                 types, constants, elements, outputs, node->n_outputs);
     for (int k = 0; k < node->n_outputs; k++) {
         outputs[k] = kata__graph_info(graph, node->outputs[k])->type;
     }

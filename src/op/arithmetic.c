@@ -5,6 +5,8 @@
 
 #include "base/check.h"
 #include "kernel/elementwise.h"
+#include "op/adapt.h"
+#include "op/elements.h"
 #include "op/gradient.h"
 #include "op/infer.h"
 #include "op/loops.h"
@@ -122,7 +124,8 @@ static kata_status integer_loop(const kata_call *call,
         return kata_graph_status(graph);                                                           \
     }
 
-#define ROW_OF(NAME, SYMBOL, DOMAIN, SINCE, INFER, GRADIENT_RULE, FLAGS, SCALE, TOLERANCE, DOC)    \
+/* After the documentation: further members. */
+#define ROW_OF(NAME, SYMBOL, DOMAIN, SINCE, INFER, GRADIENT_RULE, FLAGS, TOLERANCE, ...)           \
     const kata_op kata__op_##SYMBOL = {.name = #NAME,                                              \
                                        .domain = DOMAIN,                                           \
                                        .since = SINCE,                                             \
@@ -137,8 +140,7 @@ static kata_status integer_loop(const kata_call *call,
                                        .flags = KATA_OP_ELEMENTWISE | (FLAGS),                     \
                                        .in_place = 1 | 2,                                          \
                                        .tolerance = TOLERANCE,                                     \
-                                       .doc = DOC,                                                 \
-                                       .scale = SCALE};
+                                       .doc = __VA_ARGS__};
 
 /* a (+) b with broadcasting. INTEGER is a statement that sets *z from the integers a and b. */
 #define ROW(NAME, SINCE, KERNEL, FLAGS, SCALE, DOC, FORMULA, INTEGER, DA, DB)                      \
@@ -153,7 +155,8 @@ static kata_status integer_loop(const kata_call *call,
                    : integer_loop(call, NAME##_of_integers);                                       \
     }                                                                                              \
     GRADIENT(NAME, DA, DB)                                                                         \
-    ROW_OF(NAME, NAME, "", SINCE, number_infer, NAME##_gradient, FLAGS, SCALE, 1e-6, DOC)
+    ROW_OF(NAME, NAME, "", SINCE, number_infer, NAME##_gradient, FLAGS, 1e-6, DOC, .scale = SCALE, \
+           .elements = kata__elements_##NAME, .adapt = kata__adapt_operands, .adapt_before = 7)
 
 /* dx from (dy, y): a row of Kata's own that gradients use. */
 #define ROW_INTERNAL(NAME, KERNEL, DOC, FORMULA)                                                   \
@@ -161,7 +164,7 @@ static kata_status integer_loop(const kata_call *call,
     static kata_status NAME##_reference(const kata_call *call) {                                   \
         return NAME##_float(call);                                                                 \
     }                                                                                              \
-    ROW_OF(NAME, kata_##NAME, "kata", 1, float_infer, NULL, KATA_OP_INTERNAL, NULL, 1e-6, DOC)
+    ROW_OF(NAME, kata_##NAME, "kata", 1, float_infer, NULL, KATA_OP_INTERNAL, 1e-6, DOC)
 
 #define NODE(op, ...) KATA_NODE(graph, op, KATA_INPUTS(__VA_ARGS__))
 #define MUL(a, b) kata__mul(graph, a, b)
@@ -297,6 +300,8 @@ const kata_op kata__op_PRelu = {
     .in_place = 1,
     .tolerance = 1e-6,
     .doc = "x below 0 times a slope that is learned (He et al. 2015).",
+    .adapt = kata__adapt_slope,
+    .adapt_before = 7,
 };
 
 /* --- Pow ------------------------------------------------------------------------------------- */
@@ -410,6 +415,8 @@ const kata_op kata__op_Pow = {
     .tolerance = 4e-6,
     .doc = "a to the power b, in a's data type.",
     .constant_inputs = 1 << 1,
+    .adapt = kata__adapt_operands,
+    .adapt_before = 7,
 };
 
 /* --- any number of operands ------------------------------------------------------------------ */

@@ -1,6 +1,7 @@
 /* Dropout: while training, numbers are dropped at random and the others scaled up ("inverted", book
  * L5116-5118), so that inference needs nothing. */
 #include "op/batch.h"
+#include "op/adapt.h"
 #include "op/gradient.h"
 #include "op/infer.h"
 
@@ -184,7 +185,11 @@ const kata_op kata__op_Dropout = {
            "1 - ratio; without it nothing changes. Outputs: the numbers, mask (what was kept).",
     .bind = dropout_bind,
     .constant_inputs = 1 << 1 | 1 << 2,
-    .changes = (const kata_op_change[]){{KATA_ATTRIBUTE_TO_INPUT, 12, "ratio", 1}, {0}},
+    .changes = (const kata_op_change[]){{KATA_ATTRIBUTE_TO_INPUT, 12, "ratio", 1},
+                                        {KATA_ATTRIBUTE_IGNORED, 0, "is_test", 0},
+                                        {0}},
+    .adapt = kata__adapt_dropout,
+    .adapt_before = 10,
 };
 
 /* ---- kata:DropoutGrad (dy, mask, ratio) -> dx ---- */

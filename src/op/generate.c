@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "op/batch.h"
+#include "op/elements.h"
 #include "op/gradient.h"
 #include "op/infer.h"
 #include "op/loops.h"
@@ -98,7 +99,8 @@ ROW(Constant, 1, 0, 0,
                [VALUE_INTS] = {.name = "value_ints",
                                .type = KATA_ATTRIBUTE_INTS,
                                .doc = "a list of int64"}),
-    NULL, kata__gradient_zero, "A constant, given by one of its attributes.")
+    NULL, kata__gradient_zero, "A constant, given by one of its attributes.",
+    .elements = kata__elements_Constant)
 
 /* --- ConstantOfShape ------------------------------------------------------------------------- */
 
@@ -118,8 +120,12 @@ static kata_status ConstantOfShape_infer(kata_infer *infer) {
         return kata_fail(KATA_UNSUPPORTED, "ConstantOfShape: the shape must be a constant");
     }
     out->shape.rank = n;
+    kata_elements open;
+    bool has_open = !known && kata__infer_elements(infer, 0, &open);
     for (int i = 0; i < n; i++) {
-        if (!known) {
+        if (has_open && (open.is_open[i] || open.value[i] >= 0)) {
+            out->shape.dim[i] = open.value[i];
+        } else if (!known) {
             out->shape.dim[i] = KATA_UNKNOWN_DIM;
         } else if (out->shape.dim[i] < 0) {
             return kata_fail(KATA_INVALID, "ConstantOfShape: size %d is %" PRId64, i,
@@ -140,7 +146,8 @@ ROW(ConstantOfShape, 9, 1, 1,
     ATTRIBUTES({.name = "value",
                 .type = KATA_ATTRIBUTE_TENSOR,
                 .doc = "one element, repeated; absent: float32 0"}),
-    NULL, kata__gradient_zero, "A tensor of the shape given as input, all of one value.")
+    NULL, kata__gradient_zero, "A tensor of the shape given as input, all of one value.",
+    .elements = kata__elements_ConstantOfShape)
 
 /* --- Range ----------------------------------------------------------------------------------- */
 

@@ -1,6 +1,8 @@
 /* Helpers for gradient rules. */
 #include "op/gradient.h"
 
+#include "tensor/dtype.h"
+
 kata_value kata__scalar_like(kata_graph *graph, double value, kata_value like) {
     return kata_graph_scalar(graph, kata_value_dtype(graph, like), value);
 }
@@ -33,16 +35,12 @@ kata_value kata__where(kata_graph *graph, kata_value condition, kata_value a, ka
 }
 
 kata_value kata__cast_like(kata_graph *graph, kata_value value, kata_value like) {
-    static const int code[KATA_DTYPE_COUNT] = {
-#define X(name, text, bytes, onnx) [KATA_##name] = (onnx),
-        KATA_DTYPE_LIST(X)
-#undef X
-    };
     kata_dtype dtype = kata_value_dtype(graph, like);
     if (kata_value_dtype(graph, value) == dtype) {
         return value;
     }
-    return KATA_NODE_WITH(graph, "Cast", KATA_INPUTS(value), KATA_INT("to", code[dtype]));
+    return KATA_NODE_WITH(graph, "Cast", KATA_INPUTS(value),
+                          KATA_INT("to", kata__dtype_code(dtype)));
 }
 
 kata_value kata__reshape_to(kata_graph *graph, kata_value value, const kata_shape *shape) {

@@ -140,12 +140,13 @@ kata_status kata__infer_int64s(const kata_infer *infer, int i, int64_t *values, 
                          infer->op->name, i, count, maximum);
     }
     const kata_tensor *constant = infer->constants ? infer->constants[i] : NULL;
+    const kata_elements *elements = infer->elements ? infer->elements[i] : NULL;
     *n = (int)count;
-    *known = constant != NULL;
-    if (constant) {
-        for (int64_t k = 0; k < count; k++) {
-            values[k] = kata__load_int(constant->dtype, constant->data, k);
-        }
+    *known = constant != NULL || elements != NULL;
+    for (int k = 0; k < count && *known; k++) {
+        values[k] =
+            constant ? kata__load_int(constant->dtype, constant->data, k) : elements->value[k];
+        *known = constant != NULL || !elements->is_open[k];
     }
     return KATA_OK;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "op/adapt.h"
 #include "op/gradient.h"
 #include "op/infer.h"
 #include "op/loops.h"
@@ -181,7 +182,8 @@ static kata_status BitwiseNot_reference(const kata_call *call) {
     return KATA_OK;
 }
 
-#define ROW(NAME, SINCE, INPUTS, LIST, INFER, REFERENCE, GRADIENT, DOC)                            \
+/* After the documentation: further members. */
+#define ROW(NAME, SINCE, INPUTS, LIST, INFER, REFERENCE, GRADIENT, ...)                            \
     const kata_op kata__op_##NAME = {.name = #NAME,                                                \
                                      .domain = "",                                                 \
                                      .since = SINCE,                                               \
@@ -196,7 +198,7 @@ static kata_status BitwiseNot_reference(const kata_call *call) {
                                      .flags = KATA_OP_ELEMENTWISE,                                 \
                                      .in_place = INPUTS == 2 ? 3 : 1,                              \
                                      .tolerance = 1e-6,                                            \
-                                     .doc = DOC};
+                                     .doc = __VA_ARGS__};
 
 ROW(Mod, 10, 2, Mod_attributes, Mod_infer, Mod_reference, Mod_gradient,
     "The remainder of a / b; integers modulo 0 are 0.")
@@ -211,4 +213,4 @@ ROW(BitwiseXor, 18, 2, NULL, infer_integers, BitwiseXor_reference, kata__gradien
 ROW(BitwiseNot, 18, 1, NULL, BitwiseNot_infer, BitwiseNot_reference, kata__gradient_zero,
     "The other bits.")
 ROW(Xor, 1, 2, NULL, Xor_infer, BitwiseXor_reference, kata__gradient_zero,
-    "One of a and b, of bools.")
+    "One of a and b, of bools.", .adapt = kata__adapt_operands, .adapt_before = 7)

@@ -4,6 +4,8 @@
 
 #include "base/check.h"
 #include "kernel/bfloat16.h"
+#include "op/adapt.h"
+#include "op/elements.h"
 #include "op/gradient.h"
 #include "op/infer.h"
 #include "op/loops.h"
@@ -42,7 +44,7 @@ static kata_status bool_infer(kata_infer *infer) {
         }                                                                                          \
     }
 
-#define ROW(NAME, SINCE, INFER, DOC, FORMULA)                                                      \
+#define ROW(NAME, SINCE, INFER, ELEMENTS, DOC, FORMULA)                                            \
     static inline bool NAME##_of(double a, double b) {                                             \
         return FORMULA;                                                                            \
     }                                                                                              \
@@ -82,18 +84,21 @@ static kata_status bool_infer(kata_infer *infer) {
                                      .flags = KATA_OP_ELEMENTWISE,                                 \
                                      .in_place = 1 | 2,                                            \
                                      .doc = DOC,                                                   \
-                                     .changes = strings_added};
+                                     .changes = strings_added,                                     \
+                                     .elements = ELEMENTS,                                         \
+                                     .adapt = kata__adapt_operands,                                \
+                                     .adapt_before = 7};
 
 /* Equal is the one that takes them. */
 static const kata_op_change strings_added[] = {{KATA_STRINGS_ADDED, 19, NULL, 0}, {0}};
 
-ROW(Equal, 1, any_infer, "a == b; NaN equals nothing.", a == b)
-ROW(Greater, 1, number_infer, "a > b.", a > b)
-ROW(GreaterOrEqual, 12, number_infer, "a >= b.", a >= b)
-ROW(Less, 1, number_infer, "a < b.", a < b)
-ROW(LessOrEqual, 12, number_infer, "a <= b.", a <= b)
-ROW(And, 1, bool_infer, "a and b, of bools.", a != 0 && b != 0)
-ROW(Or, 1, bool_infer, "a or b, of bools.", a != 0 || b != 0)
+ROW(Equal, 1, any_infer, kata__elements_Equal, "a == b; NaN equals nothing.", a == b)
+ROW(Greater, 1, number_infer, NULL, "a > b.", a > b)
+ROW(GreaterOrEqual, 12, number_infer, NULL, "a >= b.", a >= b)
+ROW(Less, 1, number_infer, NULL, "a < b.", a < b)
+ROW(LessOrEqual, 12, number_infer, NULL, "a <= b.", a <= b)
+ROW(And, 1, bool_infer, NULL, "a and b, of bools.", a != 0 && b != 0)
+ROW(Or, 1, bool_infer, NULL, "a or b, of bools.", a != 0 || b != 0)
 
 /* --- one operand ----------------------------------------------------------------------------- */
 
@@ -241,29 +246,17 @@ const kata_op kata__op_Where = {
     .flags = KATA_OP_ELEMENTWISE,
     .in_place = 2 | 4,
     .doc = "Input 1 where the condition (input 0) is true, else input 2.",
+    .elements = kata__elements_Where,
 };
 
 /* --- Cast ------------------------------------------------------------------------------------ */
-
-/* TensorProto.DataType -> kata_dtype; KATA_NO_DTYPE if Kata has none. */
-static kata_dtype dtype_of_onnx(int64_t code) {
-    switch (code) {
-#define X(name, text, bytes, onnx)                                                                 \
-    case onnx:                                                                                     \
-        return KATA_##name;
-        KATA_DTYPE_LIST(X)
-#undef X
-    default:
-        return KATA_NO_DTYPE;
-    }
-}
 
 enum { TO, SATURATE };
 
 static kata_status cast_infer(kata_infer *infer) {
     KATA__TRY(kata__infer_dtype(infer, 0, KATA__ANY | KATA__STRINGS));
     int64_t code = infer->attributes[TO].i;
-    kata_dtype to = dtype_of_onnx(code);
+    kata_dtype to = kata__dtype_of_code(code);
     if (to == KATA_NO_DTYPE) {
         return kata_fail(
             KATA_UNSUPPORTED,
@@ -351,4 +344,7 @@ const kata_op kata__op_Cast = {
     .changes = (const kata_op_change[]){{KATA_ATTRIBUTE_IGNORED, 0, "round_mode", 0},
                                         {KATA_ATTRIBUTE_ADDED, 19, "saturate", 0},
                                         {0}},
+    .elements = kata__elements_same,
+    .adapt = kata__adapt_cast,
+    .adapt_before = 6,
 };

@@ -175,7 +175,7 @@ ROW(Elu, 1, 2e-6, KATA__ELU, ATTRIBUTES(NUMBER_ATTRIBUTE("alpha", 1, "limit belo
     "x, and alpha (e^x - 1) below 0 (Clevert et al. 2016).", x < 0 ? alpha * expm1(x) : x,
     MUL(dy, WHERE(NODE("Less", x, NUMBER(0)), ADD(y, NUMBER(alpha)), NUMBER(1))))
 
-ROW(Selu, 1, 2e-6, KATA__SELU,
+ROW(Selu, 6, 2e-6, KATA__SELU,
     ATTRIBUTES(NUMBER_ATTRIBUTE("alpha", 1.67326319217681884765625, "limit below 0, negated"),
                NUMBER_ATTRIBUTE("gamma", 1.05070102214813232421875, "scale of all")),
     "gamma (x, and alpha (e^x - 1) below 0) (Klambauer et al. 2017).",

@@ -532,6 +532,7 @@ const kata_op kata__op_Gemm = {
     .flops = gemm_flops,
     .tolerance = 1e-5,
     .doc = "alpha A' B' + beta C for matrices; C broadcasts to the product.",
+    .changes = (const kata_op_change[]){{KATA_ATTRIBUTE_IGNORED, 0, "broadcast", 0}, {0}},
 };
 
 /* ---- kata:GemmFused (A, B, C, mask): Gemm, relu, the gradient of a relu ---- */

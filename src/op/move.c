@@ -6,6 +6,8 @@
 #include "base/check.h"
 #include "kernel/move.h"
 #include "op/batch.h"
+#include "op/adapt.h"
+#include "op/elements.h"
 #include "op/gradient.h"
 #include "op/infer.h"
 #include "op/loops.h"
@@ -280,7 +282,8 @@ ROW_MOVE(Concat, 1, 1, KATA_MAX_INPUTS,
                      .type = KATA_ATTRIBUTE_INT,
                      .required = true,
                      .doc = "the axis along which the inputs are joined"}),
-         "The inputs one after another along an axis.")
+         "The inputs one after another along an axis.", .elements = kata__elements_Concat,
+         .adapt = kata__adapt_concat, .adapt_before = 4)
 
 /* --- Split ----------------------------------------------------------------------------------- */
 
@@ -534,7 +537,8 @@ ROW_MOVE(Slice, 1, 3, 5, NULL,
          "Python's rules.",
          .changes = CHANGES({KATA_ATTRIBUTE_TO_INPUT, 10, "starts", 1},
                             {KATA_ATTRIBUTE_TO_INPUT, 10, "ends", 2},
-                            {KATA_ATTRIBUTE_TO_INPUT, 10, "axes", 3}))
+                            {KATA_ATTRIBUTE_TO_INPUT, 10, "axes", 3}),
+         .elements = kata__elements_Slice)
 
 /* The rows of Kata's own that gradients use. Their attributes come from the rules here, but anybody
  * may add such a node, so they are checked like others. */
@@ -695,7 +699,7 @@ static kata_status Gather_gradient(kata_gradient *g) {
 ROW_MOVE(Gather, 1, 2, 2,
          ATTRIBUTES({.name = "axis", .type = KATA_ATTRIBUTE_INT, .doc = "the axis picked from"}),
          "Elements of x along an axis by the indices of input 1; negative ones count from the end.",
-         .flags = KATA_OP_SCALES)
+         .flags = KATA_OP_SCALES, .elements = kata__elements_Gather)
 
 /* dx[at + k] += dy[k], float32 and float64 in their own precision. */
 static void add_run(kata_dtype dtype, void *dx, int64_t at, const void *dy, int64_t from,
@@ -970,7 +974,8 @@ ROW_MOVE(Pad, 1, 2, 4,
          "x with input 1 (all before, then all after) more elements at the ends of its axes, or "
          "fewer where negative.",
          .constant_inputs = 1 << 1 | 1 << 2 | 1 << 3,
-         .changes = CHANGES({KATA_ATTRIBUTE_TO_INPUT, 11, "pads", 1},
+         .changes = CHANGES({KATA_ATTRIBUTE_TO_INPUT, 2, "paddings", 1},
+                            {KATA_ATTRIBUTE_TO_INPUT, 11, "pads", 1},
                             {KATA_ATTRIBUTE_TO_INPUT, 11, "value", 2},
                             {KATA_INPUT_ADDED, 18, NULL, 3}))
 
@@ -1013,14 +1018,16 @@ static kata_status Expand_infer(kata_infer *infer) {
     kata_shape wanted;
     int n;
     bool known;
+    kata_elements open = {.n = 0};
     KATA__TRY(kata__infer_int64s(infer, 1, wanted.dim, KATA_MAX_RANK, &n, &known));
-    if (!known) {
+    if (!known && !kata__infer_elements(infer, 1, &open)) {
         return n < 0 ? kata_fail(KATA_UNSUPPORTED, "Expand: the shape (input 1) must be a constant")
                      : all_unknown(infer, n > in->rank ? n : in->rank);
     }
     wanted.rank = n;
     for (int i = 0; i < n; i++) {
-        if (wanted.dim[i] < 0) {
+        wanted.dim[i] = known ? wanted.dim[i] : open.value[i];
+        if (wanted.dim[i] < 0 && !open.is_open[i]) {
             return kata_fail(KATA_INVALID, "Expand: size %d of the shape is %" PRId64, i,
                              wanted.dim[i]);
         }
@@ -1135,4 +1142,4 @@ static kata_status Tile_gradient(kata_gradient *g) {
     return kata_graph_status(graph);
 }
 
-ROW_MOVE(Tile, 1, 2, 2, NULL, "x repeated along each axis as often as input 1 says.")
+ROW_MOVE(Tile, 6, 2, 2, NULL, "x repeated along each axis as often as input 1 says.")

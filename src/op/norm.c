@@ -1,5 +1,6 @@
 /* Normalisation by the statistics of a batch, a layer or an instance, and the gradients. */
 #include "op/batch.h"
+#include "op/adapt.h"
 #include "op/gradient.h"
 #include "op/infer.h"
 
@@ -350,6 +351,9 @@ const kata_op kata__op_BatchNormalization = {
     .flags = KATA_OP_SCALES,
     .bind = batch_bind,
     .state_inputs = 1 << 3 | 1 << 4,
+    .changes = (const kata_op_change[]){{KATA_ATTRIBUTE_IGNORED, 0, "is_test", 0}, {0}},
+    .adapt = kata__adapt_batch_norm,
+    .adapt_before = 14,
 };
 
 /* ---- kata:BatchNormGrad (x, dy, scale, mean, inverse) -> dx, dscale, dbias ---- */

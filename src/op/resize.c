@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "op/batch.h"
+#include "op/adapt.h"
 #include "op/gradient.h"
 #include "op/infer.h"
 #include "op/loops.h"
@@ -619,7 +620,7 @@ static kata_status ResizeGrad_infer(kata_infer *infer) {
 const kata_op kata__op_Resize = {
     .name = "Resize",
     .domain = "",
-    .since = 11,
+    .since = 10,
     .min_inputs = 1,
     .max_inputs = 4,
     .min_outputs = 1,
@@ -635,6 +636,8 @@ const kata_op kata__op_Resize = {
     .prepare = Resize_prepare,
     .free = kata__state_free,
     .constant_inputs = 1 << ROI | 1 << SCALES | 1 << SIZES,
+    .adapt = kata__adapt_resize,
+    .adapt_before = 11,
 };
 
 const kata_op kata__op_kata_ResizeGrad = {

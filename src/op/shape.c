@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "op/elements.h"
 #include "op/gradient.h"
 #include "op/infer.h"
 #include "op/loops.h"
@@ -42,7 +43,7 @@ static kata_status unknown_shape(kata_infer *infer, int rank) {
 /* --- the same shape -------------------------------------------------------------------------- */
 
 ROW_VIEW(Identity, "Identity", "", 1, 1, 1, NULL, kata__infer_same, kata__gradient_pass,
-         KATA_OP_IDENTITY, "x.")
+         KATA_OP_IDENTITY, "x.", .elements = kata__elements_same)
 
 ROW_VIEW(kata_StopGradient, "StopGradient", "kata", 1, 1, 1, NULL, kata__infer_same,
          kata__gradient_zero, 0, "x, but no gradient flows back to it.")
@@ -83,6 +84,69 @@ ROW_VIEW(Flatten, "Flatten", "", 1, 1, 1,
                      .doc = "axes before it become rows, the others columns"}),
          flatten_infer, kata__gradient_reshape, 0, "x as a matrix.")
 
+/* Sizes on one side of a Reshape: the product of those that are known, and those that are open. */
+typedef struct side {
+    int64_t known, open[KATA_MAX_RANK];
+    int n_open;
+} side;
+
+static void put_size(side *s, int64_t size) {
+    if (size < 0) {
+        s->open[s->n_open++] = size;
+    } else {
+        s->known = kata__wrap_mul(s->known, size);
+    }
+}
+
+/* An open size with a name that is on both sides goes from both. */
+static void cancel(side *a, side *b) {
+    for (int i = a->n_open - 1; i >= 0; i--) {
+        int k = b->n_open - 1;
+        while (k >= 0 && (b->open[k] != a->open[i] || a->open[i] == KATA_UNKNOWN_DIM)) {
+            k--;
+        }
+        if (k >= 0) {
+            b->open[k] = b->open[--b->n_open];
+            a->open[i] = a->open[--a->n_open];
+        }
+    }
+}
+
+/* Reshape to sizes of which some are open. What does not fit is found when they are bound. */
+static void reshape_open(kata_infer *infer, const kata_elements *wanted, bool allow_zero) {
+    const kata_shape *in = &infer->inputs[0].shape;
+    kata_shape out = {.rank = wanted->n};
+    side has = {.known = 1}, takes = {.known = 1};
+    bool copied[KATA_MAX_RANK] = {false};
+    int left = -1;
+    for (int i = 0; i < wanted->n; i++) {
+        const int64_t size = wanted->value[i];
+        if (!wanted->is_open[i] && size == 0 && !allow_zero && i < in->rank) {
+            copied[i] = true;
+            out.dim[i] = in->dim[i];
+        } else if (!wanted->is_open[i] && size < 0) {
+            left = i;
+        } else {
+            out.dim[i] = size;
+            put_size(&takes, size);
+        }
+    }
+    for (int i = 0; i < in->rank; i++) {
+        if (!copied[i]) {
+            put_size(&has, in->dim[i]);
+        }
+    }
+    cancel(&has, &takes);
+    if (left >= 0) {
+        const bool is_whole = takes.n_open == 0 && takes.known > 0 && has.known % takes.known == 0;
+        out.dim[left] = is_whole && has.n_open == 0 ? has.known / takes.known
+                        : is_whole && has.n_open == 1 && has.known == takes.known
+                            ? has.open[0]
+                            : KATA_UNKNOWN_DIM;
+    }
+    infer->outputs[0] = (kata_type){infer->inputs[0].dtype, out};
+}
+
 /* A size of 0 is the input's (unless allowzero), one -1 is what is left. Sizes that are copied by 0
  * are left out on both sides, so that (?,4,4) and (0,4,4) reshaped to [0,-1] are (?,16) and (0,16).
  */
@@ -92,6 +156,11 @@ static kata_status reshape_infer(kata_infer *infer) {
     int64_t wanted[KATA_MAX_RANK];
     int n, left = -1;
     KATA__TRY(kata__infer_int64s(infer, 1, wanted, KATA_MAX_RANK, &n, &known));
+    kata_elements open;
+    if (!known && kata__infer_elements(infer, 1, &open)) {
+        reshape_open(infer, &open, allow_zero);
+        return KATA_OK;
+    }
     if (!known) {
         return unknown_shape(infer, n);
     }
@@ -160,7 +229,9 @@ ROW_VIEW(Reshape, "Reshape", "", 1, 2, 2,
                      .type = KATA_ATTRIBUTE_INT,
                      .doc = "1: a size of 0 is 0, not the input's size"}),
          reshape_infer, kata__gradient_reshape, 0,
-         "x with the shape of input 1; 0 keeps a size, one -1 takes what is left.")
+         "x with the shape of input 1; 0 keeps a size, one -1 takes what is left.",
+         .elements = kata__elements_same,
+         .changes = (const kata_op_change[]){{KATA_ATTRIBUTE_TO_INPUT, 5, "shape", 1}, {0}})
 
 /* --- Squeeze, Unsqueeze ---------------------------------------------------------------------- */
 
@@ -197,7 +268,7 @@ static kata_status squeeze_infer(kata_infer *infer) {
 
 ROW_VIEW(Squeeze, "Squeeze", "", 1, 1, 2, NULL, squeeze_infer, kata__gradient_reshape, 0,
          "x without the axes of input 1, whose sizes are 1; without input 1: all such axes.",
-         .changes = axes_changes)
+         .changes = axes_changes, .elements = kata__elements_same)
 
 static kata_status unsqueeze_infer(kata_infer *infer) {
     const kata_shape *in = &infer->inputs[0].shape;
@@ -225,7 +296,7 @@ static kata_status unsqueeze_infer(kata_infer *infer) {
 
 ROW_VIEW(Unsqueeze, "Unsqueeze", "", 1, 2, 2, NULL, unsqueeze_infer, kata__gradient_reshape, 0,
          "x with new axes of size 1 at the places of input 1, counted in the output.",
-         .changes = axes_changes)
+         .changes = axes_changes, .elements = kata__elements_same)
 
 /* --- Shape, Size: numbers about a type ------------------------------------------------------- */
 
@@ -256,6 +327,12 @@ static kata_status shape_reference(const kata_call *call) {
     return KATA_OK;
 }
 
+static bool shape_elements(const kata_infer *infer, kata_elements *out) {
+    int start, end;
+    shape_range(infer->attributes, infer->inputs[0].shape.rank, &start, &end);
+    return kata__elements_Shape(infer, start, end, out);
+}
+
 const kata_op kata__op_Shape = {
     .name = "Shape",
     .domain = "",
@@ -274,6 +351,7 @@ const kata_op kata__op_Shape = {
     .gradient = kata__gradient_zero,
     .flops = kata__flops_none,
     .doc = "The sizes of x as int64; reads no element of x.",
+    .elements = shape_elements,
 };
 
 static kata_status size_infer(kata_infer *infer) {
@@ -300,6 +378,7 @@ const kata_op kata__op_Size = {
     .gradient = kata__gradient_zero,
     .flops = kata__flops_none,
     .doc = "The number of elements of x as int64; reads no element of x.",
+    .elements = kata__elements_Size,
 };
 
 /* --- kata:Assign ----------------------------------------------------------------------------- */

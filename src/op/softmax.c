@@ -1,5 +1,6 @@
 /* Softmax and its logarithm along one axis, and the gradients (book 5.6.3, appendix A). */
 #include "op/batch.h"
+#include "op/adapt.h"
 #include "op/gradient.h"
 #include "op/infer.h"
 
@@ -172,7 +173,7 @@ static kata_kernel log_softmax_grad_choose(const kata_call *call) {
 const kata_op kata__op_Softmax = {
     .name = "Softmax",
     .domain = "",
-    .since = 13,
+    .since = 1,
     .min_inputs = 1,
     .max_inputs = 1,
     .min_outputs = 1,
@@ -186,12 +187,14 @@ const kata_op kata__op_Softmax = {
     .flops = softmax_flops,
     .tolerance = 1e-5,
     .doc = "exp(x) / sum exp(x) along the axis: positive, and the sum is 1.",
+    .adapt = kata__adapt_flattened,
+    .adapt_before = 13,
 };
 
 const kata_op kata__op_LogSoftmax = {
     .name = "LogSoftmax",
     .domain = "",
-    .since = 13,
+    .since = 1,
     .min_inputs = 1,
     .max_inputs = 1,
     .min_outputs = 1,
@@ -205,6 +208,8 @@ const kata_op kata__op_LogSoftmax = {
     .flops = softmax_flops,
     .tolerance = 1e-5,
     .doc = "Logarithm of Softmax: x - log sum exp(x) along the axis.",
+    .adapt = kata__adapt_flattened,
+    .adapt_before = 13,
 };
 
 const kata_op kata__op_kata_SoftmaxGrad = {

@@ -13,11 +13,10 @@
 #include "kernel/conv_nhwc_bf16.h"
 #include "op/problem.h"
 #include "pass/pass.h"
+#include "tensor/dtype.h"
 
 /* A product of fewer numbers on its largest side is not worth the conversions. */
 #define LARGE_MATRIX ((int64_t)16384)
-
-enum { ONNX_FLOAT = 1, ONNX_BFLOAT16 = 16 };
 
 /* Beside the one of the type that the value has in the graph that is read, which is the copier's.
  */
@@ -163,11 +162,11 @@ static kata_status set_half(lowering *l, kata_value old, kata_value value) {
     return kata__copy_name(&l->copy, old, value, "bfloat16");
 }
 
-static kata_status cast(lowering *l, kata_value old, kata_value value, int64_t to,
+static kata_status cast(lowering *l, kata_value old, kata_value value, kata_dtype to,
                         kata_value *out) {
     char name[256];
     snprintf(name, sizeof name, "%.200s/cast", l->copy.from->values[old.id].name);
-    const kata_attribute attribute_to = KATA_INT("to", to);
+    const kata_attribute attribute_to = KATA_INT("to", kata__dtype_code(to));
     return add(l, name, "Cast", &value, 1, &attribute_to, 1, out, 1);
 }
 
@@ -188,7 +187,7 @@ static kata_status make_full(kata__copier *copier, kata_value old) {
         return copy_node(l, node);
     }
     kata_value value;
-    KATA__TRY(cast(l, old, t->half, ONNX_FLOAT, &value));
+    KATA__TRY(cast(l, old, t->half, KATA_F32, &value));
     return set_full(l, old, value);
 }
 
@@ -201,7 +200,7 @@ static kata_status half(lowering *l, kata_value old, kata_value *out) {
     if (t->half.id == 0) {
         kata_value value;
         KATA__TRY(full(l, old, &value));
-        KATA__TRY(cast(l, old, value, ONNX_BFLOAT16, &value));
+        KATA__TRY(cast(l, old, value, KATA_BF16, &value));
         KATA__TRY(set_half(l, old, value));
     }
     *out = t->half;
@@ -389,7 +388,7 @@ static kata_status lower_product(lowering *l, const kata__node *node) {
     int n_inputs = inputs[3].id != 0 ? 4 : inputs[2].id != 0 ? 3 : 2;
     const kata_attribute list[] = {KATA_INT("columns", type_of(l, node->outputs[0])->shape.dim[1]),
                                    KATA_INT("relu", integer(node, "relu", 0)),
-                                   KATA_INT("to", to_half ? ONNX_BFLOAT16 : ONNX_FLOAT),
+                                   KATA_INT("to", kata__dtype_code(to_half ? KATA_BF16 : KATA_F32)),
                                    KATA_INT("transA", integer(node, "transA", 0))};
     KATA__TRY(add(l, node->name, "kata:GemmBfloat16", inputs, n_inputs, list, 4, &out, 1));
     return to_half ? set_half(l, node->outputs[0], out) : set_full(l, node->outputs[0], out);

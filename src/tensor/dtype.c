@@ -33,6 +33,30 @@ const char *kata_dtype_name(kata_dtype dtype) {
     return "?";
 }
 
+int kata__dtype_code(kata_dtype dtype) {
+    switch (dtype) {
+#define X(name, text, bytes, onnx)                                                                 \
+    case KATA_##name:                                                                              \
+        return onnx;
+        KATA_DTYPE_LIST(X)
+#undef X
+    default:
+        return 0;
+    }
+}
+
+kata_dtype kata__dtype_of_code(int64_t code) {
+    switch (code) {
+#define X(name, text, bytes, onnx)                                                                 \
+    case onnx:                                                                                     \
+        return KATA_##name;
+        KATA_DTYPE_LIST(X)
+#undef X
+    default:
+        return KATA_NO_DTYPE;
+    }
+}
+
 bool kata__dtype_is_f8(kata_dtype dtype) {
     return dtype >= KATA_F8E4M3FN && dtype <= KATA_F8E5M2FNUZ;
 }

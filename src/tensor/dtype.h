@@ -4,6 +4,10 @@
 
 #include <kata/tensor.h>
 
+/* ONNX's number of a dtype (TensorProto.DataType) and back; KATA_NO_DTYPE: there is none. */
+int kata__dtype_code(kata_dtype dtype);
+kata_dtype kata__dtype_of_code(int64_t code);
+
 /* Rounded once, to nearest even (by way of float32 some values would round twice). */
 uint16_t kata__f64_to_f16(double value);
 uint16_t kata__f64_to_bf16(double value);
