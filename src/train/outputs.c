@@ -96,15 +96,13 @@ static kata_status check_axis(const kata_graph *graph, const kata__node *node, k
 static kata_value repeat_chain(kata_graph *graph, const ending *end, kata_value value) {
     for (int i = end->n - 1; i >= 0; i--) {
         const kata__node node = graph->nodes[end->chain[i]];
-        kata_value inputs[KATA_MAX_INPUTS];
-        kata_attribute attributes[16];
-        char name[128];
+        kata_value inputs[KATA_MAX_INPUTS], outputs[KATA_MAX_OUTPUTS];
         memcpy(inputs, node.inputs, (size_t)node.n_inputs * sizeof *inputs);
         inputs[0] = value;
-        snprintf(name, sizeof name, "%s%s%s", node.op->domain,
-                 node.op->domain[0] != '\0' ? ":" : "", node.op->name);
-        value = kata_graph_node(graph, name, inputs, node.n_inputs, attributes,
-                                kata__node_attributes(&node, attributes));
+        if (kata__node_add_like(graph, NULL, &node, inputs, NULL, outputs) != KATA_OK) {
+            return KATA_NONE;
+        }
+        value = outputs[0];
     }
     return value;
 }
