@@ -156,7 +156,7 @@ static void test_attributes(void **state) {
     kata_value x = kata_graph_input(graph, "x", KATA_F32, &KATA_SHAPE_OF(KATA_UNKNOWN_DIM));
     kata_graph_output(graph, "y", kata_graph_node(graph, "Good", KATA_INPUTS(x), given, 64));
     assert_ok(kata_graph_status(graph));
-    assert_ok(kata_graph_bind(&bound, graph, 3, true));
+    assert_ok(kata_graph_bind(&bound, graph, KATA_SIZES({"N", 3}), true));
     kata_graph *fast;
     assert_ok(kata_graph_optimize(&fast, bound));
     assert_int_equal(fast->nodes[0].attributes[63].i, 64);
