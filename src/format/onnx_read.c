@@ -679,7 +679,7 @@ static kata_status build_node(builder *b, size_t i, const bool *is_named, const 
     const kata__onnx_node *node = &b->model->nodes[i];
     const kata_op *row = b->rows[i];
     kata_attribute attributes[KATA_MAX_ATTRIBUTES];
-    int n_attributes;
+    int n_attributes = 0;
     KATA__TRY(convert_attributes(b, node, attributes, &n_attributes));
     KATA__TRY(add_subgraphs(b, i, inputs, attributes, &n_attributes));
     kata_adaptation a = {.graph = b->graph,
