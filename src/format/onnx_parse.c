@@ -826,7 +826,7 @@ static kata_status read_map(kata__onnx_model *model, kata__onnx_value *value,
             KATA__TRY(read_type(model, value, &field, depth));
         }
     }
-    const kata_dtype dtype = kata__onnx_dtype(key);
+    const kata_dtype dtype = kata__dtype_of_code(key);
     if (value->kind != KATA_KIND_TENSOR || value->dtype != KATA_F32 ||
         (dtype != KATA_STRING && dtype != KATA_I64)) {
         return fail_kind();
