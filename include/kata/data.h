@@ -54,6 +54,23 @@ KATA_API kata_status kata_dataset_split(kata_dataset **first, kata_dataset **sec
                                         const kata_dataset *dataset, double fraction, uint64_t seed,
                                         bool stratified);
 
+/* Where batches come from, if not from a data set in memory: a stream from disk, a table, samples
+ * that are made. kata_fit_source trains on it. */
+typedef struct kata_source {
+    size_t size;      /* sizeof(kata_source) */
+    const char *name; /* for messages */
+    int64_t n;        /* samples an epoch; 0: not known before an epoch is over */
+    void *user;
+    /* Begins epoch 0, 1, ... The samples and their order are a function of (seed, epoch, shuffle).
+     * The first `skip` samples of it are done already: a resumed run is exact if they are passed
+     * over. */
+    kata_status (*begin)(void *user, uint64_t seed, int64_t epoch, bool shuffle, int64_t skip);
+    /* Sets *batch to the next samples, at most `n`; NULL ends the epoch. The set is the source's,
+     * lent until the next call; sizes beside the first axis may differ from batch to batch where
+     * the model leaves them open. */
+    kata_status (*next)(void *user, int64_t n, const kata_dataset **batch);
+} kata_source;
+
 /* What a data argument names: samples to train with, to test with and to validate with after each
  * epoch. test and validation are NULL where there are none. */
 typedef struct kata_data {

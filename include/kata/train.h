@@ -253,9 +253,11 @@ KATA_API double kata_schedule_rate(const kata_schedule *schedule, double lr, int
 /* One epoch's figures. Members that a run does not have are NaN. `accuracy` is the share of right
  * answers with a softmax loss, of right labels with a sigmoid loss, and the mean absolute error
  * otherwise. */
+#define KATA_MAX_METRICS 4
 typedef struct kata_history_row {
     int64_t epoch, step; /* epochs and steps done */
     double loss, accuracy, val_loss, val_accuracy, lr, seconds;
+    double metrics[KATA_MAX_METRICS]; /* means over the epoch of those of kata_fit_options */
     uint64_t weights_hash;
 } kata_history_row;
 
@@ -266,6 +268,16 @@ typedef struct kata_progress {
     double samples_per_second;
     const kata_history_row *row; /* not NULL at the end of an epoch */
 } kata_progress;
+
+/* A figure of one's own, told with each epoch beside loss and accuracy: a mean over samples. */
+typedef struct kata_metric {
+    const char *name; /* its key in the history */
+    int output;       /* of which output */
+    void *user;
+    /* The sum over the batch's samples. `output` is raw, float32 (n, ...); `target` class numbers
+     * int64 (n), or float32 of the output's shape. */
+    double (*sum)(void *user, const kata_tensor *output, const kata_tensor *target);
+} kata_metric;
 
 typedef struct kata_early_stopping {
     int patience;     /* epochs without improvement; 0: off */
@@ -293,10 +305,11 @@ typedef struct kata_fit_options {
     const char *history; /* JSON lines file, one object an epoch; NULL: none */
     void (*callback)(void *user, const kata_progress *progress); /* after each step and epoch */
     void *callback_user;
-    const volatile int *stop; /* not 0: finish the batch, save the checkpoint, return
-                                 KATA_INTERRUPTED */
-    bool profile;             /* time each node: kata_training_session */
-    kata_history_row *rows;   /* filled with the first n_rows epochs; may be NULL */
+    const volatile int *stop;              /* not 0: finish the batch, save the checkpoint, return
+                                              KATA_INTERRUPTED */
+    bool profile;                          /* time each node: kata_training_session */
+    kata_metric metrics[KATA_MAX_METRICS]; /* those with a name */
+    kata_history_row *rows;                /* filled with the first n_rows epochs; may be NULL */
     int n_rows;
 } kata_fit_options;
 /* Trains. KATA_NON_FINITE names layer, tensor, epoch and batch, and the weights stay as they were
@@ -305,6 +318,10 @@ typedef struct kata_fit_options {
     kata_fit_with((model), (dataset), &(kata_fit_options){__VA_ARGS__})
 KATA_API kata_status kata_fit_with(kata_model *model, const kata_dataset *dataset,
                                    const kata_fit_options *options);
+/* The same with batches from a source. `validation_split` is of data sets alone. A schedule that
+ * goes by epochs needs a source that knows how many samples one has. */
+KATA_API kata_status kata_fit_source(kata_model *model, const kata_source *source,
+                                     const kata_fit_options *options);
 
 /* What a model does on a data set: the loss of all outputs, the other figures of the first.
  * classification is filled (and must be freed by kata_evaluation_free) for a softmax loss,

@@ -26,7 +26,11 @@ enum { FINGERPRINT_MOST = 16 << 20 };
     X(best_epoch)                                                                                  \
     X(plateau_since_best)
 #define RUN_DOUBLES(Y)                                                                             \
-    Y(loss_sum) Y(hits) Y(seconds) Y(watched_best) Y(plateau_factor) Y(plateau_best)
+    Y(loss_sum)                                                                                    \
+    Y(hits)                                                                                        \
+    Y(seconds)                                                                                     \
+    Y(watched_best)                                                                                \
+    Y(plateau_factor) Y(plateau_best) Y(metric[0]) Y(metric[1]) Y(metric[2]) Y(metric[3])
 
 /* The first word in which two fingerprints differ. */
 static void first_difference(const char *a, const char *b, char *word_a, char *word_b, size_t n) {

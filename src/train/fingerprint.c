@@ -80,12 +80,14 @@
     X(PLAIN, callback_user)                                                                        \
     X(PLAIN, stop)                                                                                 \
     X(PLAIN, profile)                                                                              \
+    X(NESTED, metrics)                                                                             \
     X(PLAIN, rows)                                                                                 \
     X(PLAIN, n_rows)
 
 #define NONE_numbers {{.name = NULL}},
 #define NONE_loss_numbers {{.name = NULL}},
 #define NONE_outputs {{.loss = NULL}},
+#define NONE_metrics {{.name = NULL}},
 #define NONE_optimizer {.rule = NULL},
 #define NONE_schedule {.kind = KATA_SCHEDULE_CONSTANT},
 #define NONE_augment {.shift = 0},
@@ -195,5 +197,5 @@ kata_status kata__fingerprint(const kata__run *run, kata__buffer *out) {
     write_variables(trainer->model->graph, out);
     return kata__buffer_printf(
         out, "batch=%" PRId64 " samples=%" PRId64 " validation_samples=%" PRId64, run->batch,
-        run->train->n, run->validation != NULL ? run->validation->n : 0);
+        run->n, run->validation != NULL ? run->validation->n : 0);
 }

@@ -88,18 +88,70 @@ static kata_status step_failed(const kata__run *run, kata_status status) {
                         run->batch_done + 1);
 }
 
+/* The samples of a step: rows order[first..first+n) of a data set, or a batch of the source. */
+typedef struct samples {
+    const kata_dataset *from;
+    const int64_t *order;
+    int64_t first, n;
+    uint64_t
+        stream; /* of augmentation: the epoch, or the step where rows have no number of their own */
+} samples;
+
+static kata_status next_of_source(const kata__run *run, samples *s) {
+    const kata_source *source = run->source;
+    *s = (samples){.stream = (uint64_t)run->step};
+    KATA__TRY(source->next(source->user, run->batch, &s->from));
+    if (s->from == NULL || s->from->n == 0) {
+        return KATA_OK;
+    }
+    s->n = s->from->n;
+    if (s->n < 0 || s->n > run->batch) {
+        return kata_fail(KATA_INVALID,
+                         "source %s gave %" PRId64 " samples where at most %" PRId64
+                         " were asked for",
+                         source->name, s->n, run->batch);
+    }
+    KATA__TRY(kata__check_dataset(run->trainer, s->from));
+    return kata__dataset_check_finite(s->from);
+}
+
+static kata_status next_samples(const kata__run *run, const int64_t *order, samples *s) {
+    if (run->source != NULL) {
+        return next_of_source(run, s);
+    }
+    const int64_t first = run->batch_done * run->batch, rest = run->n - first;
+    *s = (samples){run->train, order, first, rest < run->batch ? rest : run->batch,
+                   (uint64_t)run->epoch};
+    return KATA_OK;
+}
+
+/* The epoch is over: a source has no more, or gave another number than it said. */
+static kata_status end_of_source(kata__run *run) {
+    if (run->seen == 0 || (run->source->n > 0 && run->seen != run->source->n)) {
+        return kata_fail(KATA_INVALID,
+                         "source %s gave %" PRId64 " samples in epoch %" PRId64 ", expected %s",
+                         run->source->name, run->seen, run->epoch + 1,
+                         run->source->n > 0 ? "as many as it says" : "one at least");
+    }
+    run->batches = run->batch_done;
+    return KATA_OK;
+}
+
 static kata_status train_batch(kata__run *run, const int64_t *order) {
     const kata_compile_options *options = &run->trainer->options;
-    int64_t first = run->batch_done * run->batch;
-    int64_t n = run->train->n - first < run->batch ? run->train->n - first : run->batch;
+    samples s;
     kata__program *program;
-    KATA__TRY(kata__program_get(run->trainer, KATA__PROGRAM_TRAIN, n, run->train,
+    KATA__TRY(next_samples(run, order, &s));
+    if (s.n == 0) {
+        return end_of_source(run);
+    }
+    KATA__TRY(kata__program_get(run->trainer, KATA__PROGRAM_TRAIN, s.n, s.from,
                                 run->options->profile, &program));
-    if (n == run->batch) {
+    if (s.n == run->batch) {
         run->trainer->last_train = program;
     }
-    kata__program_fill(program, run->train, order, first, &run->options->augment, options->seed,
-                       (uint64_t)run->epoch);
+    kata__program_fill(program, s.from, s.order, s.first, &run->options->augment, options->seed,
+                       s.stream);
     int n_inputs = kata_graph_n_inputs(program->graph);
     *(float *)kata_session_input(program->session, n_inputs - 2).data = (float)learning_rate(run);
     *(float *)kata_session_input(program->session, n_inputs - 1).data = (float)(run->step + 1);
@@ -108,11 +160,19 @@ static kata_status train_batch(kata__run *run, const int64_t *order) {
         return step_failed(run, status);
     }
     kata_tensor output = kata_session_output(program->session, 1);
-    kata_tensor target = kata_session_input(program->session, run->train->n_inputs);
+    kata_tensor target = kata_session_input(program->session, s.from->n_inputs);
     run->loss_sum +=
-        (double)*(const float *)kata_session_output(program->session, 0).data * (double)n;
+        (double)*(const float *)kata_session_output(program->session, 0).data * (double)s.n;
     run->hits += figure_sum(run->trainer->outputs[0].loss->task, &output, &target);
-    run->seen += n;
+    for (int i = 0; i < KATA_MAX_METRICS; i++) {
+        const kata_metric *metric = &run->options->metrics[i];
+        if (metric->name != NULL) {
+            output = kata_session_output(program->session, 1 + metric->output);
+            target = kata_session_input(program->session, s.from->n_inputs + metric->output);
+            run->metric[i] += metric->sum(metric->user, &output, &target);
+        }
+    }
+    run->seen += s.n;
     run->batch_done++;
     run->step++;
     return KATA_OK;
@@ -134,6 +194,14 @@ static kata_status write_history(kata__run *run, const kata_history_row *row) {
         kata__buffer_json_number(out, row->val_loss);
         kata__buffer_printf(out, ",\"val_%s\":", figure);
         kata__buffer_json_number(out, row->val_accuracy);
+    }
+    for (int i = 0; i < KATA_MAX_METRICS; i++) {
+        if (run->options->metrics[i].name != NULL) {
+            kata__buffer_text(out, ",");
+            kata__buffer_json_string(out, run->options->metrics[i].name);
+            kata__buffer_text(out, ":");
+            kata__buffer_json_number(out, row->metrics[i]);
+        }
     }
     kata__buffer_text(out, ",\"lr\":");
     kata__buffer_json_number(out, row->lr);
@@ -242,6 +310,10 @@ static kata_status end_epoch(kata__run *run, double seconds, kata_history_row *r
                               .lr = lr,
                               .seconds = seconds,
                               .weights_hash = kata_model_hash(run->trainer->model)};
+    for (int i = 0; i < KATA_MAX_METRICS; i++) {
+        row->metrics[i] =
+            run->options->metrics[i].name != NULL ? run->metric[i] / (double)run->seen : NAN;
+    }
     if (run->validation != NULL) {
         KATA__TRY(validate(run, row));
     }
@@ -253,6 +325,7 @@ static kata_status end_epoch(kata__run *run, double seconds, kata_history_row *r
     watch(run, run->validation != NULL ? row->val_loss : row->loss);
     run->batch_done = run->seen = 0;
     run->loss_sum = run->hits = run->seconds = 0;
+    memset(run->metric, 0, sizeof run->metric);
     run->finished = run->finished || run->epoch >= run->epochs ||
                     (run->last_step > 0 && run->step >= run->last_step);
     KATA__TRY(write_history(run, row));
@@ -271,20 +344,19 @@ static void report(kata__run *run, double seconds, int64_t seen_before,
         return;
     }
     double n = run->seen > 0 ? (double)run->seen : 1;
-    kata_progress progress = {
-        .epoch = row != NULL ? row->epoch : run->epoch + 1,
-        .epochs = run->epochs,
-        .batch = row != NULL ? run->batches : run->batch_done,
-        .batches = run->batches,
-        .loss = row != NULL ? row->loss : run->loss_sum / n,
-        .accuracy = row != NULL ? row->accuracy : run->hits / n,
-        .seconds = seconds,
-        .samples_per_second =
-            seconds - run->seconds > 0
-                ? (double)((row != NULL ? run->train->n : run->seen) - seen_before) /
-                      (seconds - run->seconds)
-                : 0,
-        .row = row};
+    kata_progress progress = {.epoch = row != NULL ? row->epoch : run->epoch + 1,
+                              .epochs = run->epochs,
+                              .batch = row != NULL ? run->batches : run->batch_done,
+                              .batches = run->batches < INT64_MAX ? run->batches : 0,
+                              .loss = row != NULL ? row->loss : run->loss_sum / n,
+                              .accuracy = row != NULL ? row->accuracy : run->hits / n,
+                              .seconds = seconds,
+                              .samples_per_second =
+                                  seconds - run->seconds > 0
+                                      ? (double)((row != NULL ? run->n : run->seen) - seen_before) /
+                                            (seconds - run->seconds)
+                                      : 0,
+                              .row = row};
     run->options->callback(run->options->callback_user, &progress);
 }
 
@@ -296,12 +368,12 @@ static kata_status save(kata__run *run) {
 static kata_status interrupted(kata__run *run, double seconds) {
     run->seconds = seconds;
     KATA__TRY(save(run));
-    return kata_fail(KATA_INTERRUPTED,
-                     "interrupted in epoch %" PRId64 " after %" PRId64 " of %" PRId64
-                     " batches%s%s",
-                     run->epoch + 1, run->batch_done, run->batches,
-                     run->options->checkpoint != NULL ? "; the state is in " : "",
-                     run->options->checkpoint != NULL ? run->options->checkpoint : "");
+    return kata_fail(
+        KATA_INTERRUPTED,
+        "interrupted in epoch %" PRId64 " after %" PRId64 " of %" PRId64 " batches%s%s",
+        run->epoch + 1, run->batch_done, run->batches < INT64_MAX ? run->batches : run->batch_done,
+        run->options->checkpoint != NULL ? "; the state is in " : "",
+        run->options->checkpoint != NULL ? run->options->checkpoint : "");
 }
 
 static kata_status train_epoch(kata__run *run, int64_t *order) {
@@ -309,14 +381,22 @@ static kata_status train_epoch(kata__run *run, int64_t *order) {
     uint64_t start = kata__clock_ns();
     double earlier = run->seconds, seconds = earlier;
     int64_t seen_before = run->seen;
-    if (options->no_shuffle) {
+    if (run->source != NULL) {
+        KATA__TRY(run->source->begin(run->source->user, run->trainer->options.seed, run->epoch,
+                                     !options->no_shuffle, run->seen));
+        run->batches = run->source->n > 0 ? run->batches : INT64_MAX;
+    } else if (options->no_shuffle) {
         order = NULL;
     } else {
         kata__random_permutation(run->trainer->options.seed, KATA__STREAM_SHUFFLE,
-                                 (uint64_t)run->epoch, run->train->n, order);
+                                 (uint64_t)run->epoch, run->n, order);
     }
     while (run->batch_done < run->batches && (run->last_step == 0 || run->step < run->last_step)) {
+        const int64_t before = run->step;
         KATA__TRY(train_batch(run, order));
+        if (run->step == before) {
+            break; /* the source has no more */
+        }
         seconds = earlier + (double)(kata__clock_ns() - start) * 1e-9;
         report(run, seconds, seen_before, NULL);
         if (options->stop != NULL && *options->stop != 0 && run->batch_done < run->batches) {
@@ -330,9 +410,12 @@ static kata_status train_epoch(kata__run *run, int64_t *order) {
         }
     }
     kata_history_row row;
+    const int64_t n = run->n, seen = run->seen;
     KATA__TRY(end_epoch(run, seconds, &row));
     KATA__TRY(save(run));
+    run->n = seen; /* what is told is of this epoch */
     report(run, seconds, seen_before, &row);
+    run->n = n;
     if (options->stop != NULL && *options->stop != 0 && !run->finished) {
         return interrupted(run, 0);
     }
@@ -397,11 +480,70 @@ static kata_status check_options(const kata_fit_options *o) {
     return KATA_OK;
 }
 
+static kata_status check_metrics(const struct kata__trainer *trainer,
+                                 const kata_fit_options *options) {
+    for (int i = 0; i < KATA_MAX_METRICS; i++) {
+        const kata_metric *m = &options->metrics[i];
+        if (m->name != NULL && (m->sum == NULL || m->output < 0 || m->output >= trainer->n_raw)) {
+            return kata_fail(KATA_INVALID,
+                             "metric %s is of output %d and needs `sum`; model %s has %d outputs",
+                             m->name, m->output, trainer->model->graph->name, trainer->n_raw);
+        }
+    }
+    return KATA_OK;
+}
+
+static kata_status check_source(const kata_source *source, const kata_fit_options *options) {
+    const kata_schedule *schedule = &options->schedule;
+    if (source->size < sizeof *source || source->name == NULL || source->begin == NULL ||
+        source->next == NULL || source->n < 0) {
+        return kata_fail(KATA_INVALID, "a source needs its size (sizeof(kata_source)), a name, "
+                                       "`begin` and `next`, and n of 0 or more");
+    }
+    if (options->validation_split > 0) {
+        return kata_fail(KATA_INVALID,
+                         "source %s: a validation split is of data sets alone; give "
+                         "`validation`",
+                         source->name);
+    }
+    if (source->n == 0 && (schedule->warmup > 0 || (schedule->kind != KATA_SCHEDULE_CONSTANT &&
+                                                    schedule->kind != KATA_SCHEDULE_PLATEAU))) {
+        return kata_fail(KATA_INVALID,
+                         "source %s does not say how many samples an epoch has, which the schedule "
+                         "%s goes by; set its n",
+                         source->name, kata_schedule_name(schedule->kind));
+    }
+    return KATA_OK;
+}
+
+/* How far the run goes. */
+static void set_end(kata__run *run) {
+    const kata_fit_options *options = run->options;
+    run->batch = options->batch > 0 ? options->batch : 100;
+    run->batch = run->n == 0 || run->batch < run->n ? run->batch : run->n;
+    run->batches = run->n > 0 ? (run->n + run->batch - 1) / run->batch : INT64_MAX;
+    run->epochs = options->epochs > 0 ? options->epochs : 1;
+    run->last_step = options->steps;
+    if (options->steps > 0 && run->n > 0) {
+        int64_t needed = (options->steps + run->batches - 1) / run->batches;
+        run->epochs = options->epochs > 0 && run->epochs < needed ? run->epochs : needed;
+    } else if (options->steps > 0 && options->epochs == 0) {
+        run->epochs = options->steps; /* an epoch has one at least */
+    }
+}
+
+/* Trains on a data set or, where that is NULL, on a source. */
 static kata_status fit(struct kata__trainer *trainer, const kata_dataset *train,
-                       const kata_dataset *validation, const kata_fit_options *options) {
+                       const kata_source *source, const kata_dataset *validation,
+                       const kata_fit_options *options) {
     kata_context *context = trainer->model->context;
-    KATA__TRY(kata__check_dataset(trainer, train));
-    KATA__TRY(kata__dataset_check_finite(train));
+    KATA__TRY(check_metrics(trainer, options));
+    if (source != NULL) {
+        KATA__TRY(check_source(source, options));
+    } else {
+        KATA__TRY(kata__check_dataset(trainer, train));
+        KATA__TRY(kata__dataset_check_finite(train));
+    }
     if (validation != NULL) {
         KATA__TRY(kata__check_dataset(trainer, validation));
         KATA__TRY(kata__dataset_check_finite(validation));
@@ -409,22 +551,21 @@ static kata_status fit(struct kata__trainer *trainer, const kata_dataset *train,
     kata__run run = {.trainer = trainer,
                      .options = options,
                      .train = train,
+                     .source = source,
+                     .n = source != NULL ? source->n : train->n,
                      .validation = validation,
                      .watched_best = INFINITY,
                      .plateau_best = INFINITY,
                      .plateau_factor = 1};
-    run.batch = options->batch > 0 ? options->batch : 100;
-    run.batch = run.batch < train->n ? run.batch : train->n;
-    run.batches = (train->n + run.batch - 1) / run.batch;
-    run.epochs = options->epochs > 0 ? options->epochs : 1;
-    if (options->steps > 0) {
-        int64_t needed = (options->steps + run.batches - 1) / run.batches;
-        run.epochs = options->epochs > 0 && run.epochs < needed ? run.epochs : needed;
-        run.last_step = options->steps;
-    }
+    set_end(&run);
     kata__buffer_init(&run.history, context, HISTORY_MAXIMUM);
-    int64_t *order = kata__alloc(context, (size_t)train->n, sizeof *order);
-    kata_status status = order == NULL ? KATA_OUT_OF_MEMORY : run_all(&run, order);
+    int64_t *order = NULL;
+    kata_status status = KATA_OK;
+    if (source == NULL) {
+        order = kata__alloc(context, (size_t)train->n, sizeof *order);
+        status = order == NULL ? KATA_OUT_OF_MEMORY : KATA_OK;
+    }
+    status = status == KATA_OK ? run_all(&run, order) : status;
     trainer->model->fresh = false;
     kata__free(context, order);
     for (size_t i = 0; run.best != NULL && i < trainer->model->graph->n_variables; i++) {
@@ -436,7 +577,7 @@ static kata_status fit(struct kata__trainer *trainer, const kata_dataset *train,
 }
 
 static kata_status fit_checked(kata_model *model, const kata_dataset *dataset,
-                               const kata_fit_options *options) {
+                               const kata_source *source, const kata_fit_options *options) {
     struct kata__trainer *trainer = NULL;
     KATA__TRY(check_options(options));
     KATA__TRY(kata__trainer_get(&trainer, model));
@@ -446,12 +587,12 @@ static kata_status fit_checked(kata_model *model, const kata_dataset *dataset,
                          model->graph->name);
     }
     if (options->validation_split <= 0 || dataset == NULL) {
-        return fit(trainer, dataset, options->validation, options);
+        return fit(trainer, dataset, source, options->validation, options);
     }
     kata_dataset *train = NULL, *validation = NULL;
     KATA__TRY(kata_dataset_split(&train, &validation, dataset, options->validation_split,
                                  trainer->options.seed, dataset->n_classes > 0));
-    kata_status status = fit(trainer, train, validation, options);
+    kata_status status = fit(trainer, train, NULL, validation, options);
     kata_dataset_free(train);
     kata_dataset_free(validation);
     return status;
@@ -459,7 +600,15 @@ static kata_status fit_checked(kata_model *model, const kata_dataset *dataset,
 
 kata_status kata_fit_with(kata_model *model, const kata_dataset *dataset,
                           const kata_fit_options *options) {
-    return kata__model_ended(model, fit_checked(model, dataset, options));
+    return kata__model_ended(model, fit_checked(model, dataset, NULL, options));
+}
+
+kata_status kata_fit_source(kata_model *model, const kata_source *source,
+                            const kata_fit_options *options) {
+    if (source == NULL) {
+        return kata_fail(KATA_INVALID, "kata_fit_source: there is no source");
+    }
+    return kata__model_ended(model, fit_checked(model, NULL, source, options));
 }
 
 const kata_session *kata_training_session(const kata_model *model) {

@@ -9,13 +9,16 @@ typedef struct kata__run {
     struct kata__trainer *trainer;
     const kata_fit_options *options;
     const kata_dataset *train, *validation;
-    int64_t batch, batches, epochs;
-    int64_t last_step;  /* stop after so many; 0: by epochs alone */
-    int64_t epoch;      /* epochs done */
-    int64_t batch_done; /* batches done of the epoch under way */
-    int64_t step;       /* steps done in all */
+    const kata_source *source;      /* instead of `train`, which is NULL then */
+    int64_t n;                      /* samples an epoch; 0: not known yet */
+    int64_t batch, batches, epochs; /* batches INT64_MAX: not known yet */
+    int64_t last_step;              /* stop after so many; 0: by epochs alone */
+    int64_t epoch;                  /* epochs done */
+    int64_t batch_done;             /* batches done of the epoch under way */
+    int64_t step;                   /* steps done in all */
     double loss_sum,
         hits; /* of the epoch under way: sum of loss * samples; of right answers etc. */
+    double metric[KATA_MAX_METRICS]; /* sums of the epoch under way */
     int64_t seen;
     double seconds;      /* of the epoch under way, in earlier sittings */
     double watched_best; /* early stopping and plateau: the best watched loss; infinity: none yet */

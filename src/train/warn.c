@@ -9,7 +9,7 @@
  * is fine. */
 void kata__warn_unscaled(const kata__run *run) {
     const kata_graph *graph = run->trainer->model->graph;
-    for (int k = 0; k < run->train->n_inputs; k++) {
+    for (int k = 0; run->train != NULL && k < run->train->n_inputs; k++) {
         bool scaled = false;
         for (size_t i = 0; i < graph->n_nodes; i++) {
             const kata__node *node = &graph->nodes[i];
@@ -38,8 +38,9 @@ void kata__warn_unscaled(const kata__run *run) {
 void kata__warn_constant(const kata__run *run, double loss) {
     const kata_dataset *d = run->train;
     if (run->trainer->outputs[0].loss != KATA_SOFTMAX_CROSS_ENTROPY || run->trainer->n_raw > 1 ||
-        d->n_classes < 2 || d->n_classes > 4096 || kata_dtype_is_float(d->targets[0].dtype) ||
-        run->trainer->options.label_smoothing > 0 || run->trainer->options.n_class_weights > 0) {
+        d == NULL || d->n_classes < 2 || d->n_classes > 4096 ||
+        kata_dtype_is_float(d->targets[0].dtype) || run->trainer->options.label_smoothing > 0 ||
+        run->trainer->options.n_class_weights > 0) {
         return;
     }
     double entropy = 0;
@@ -63,7 +64,7 @@ void kata__warn_constant(const kata__run *run, double loss) {
  * running variance ends near 0. */
 kata_status kata__check_batch_norm(const kata__run *run) {
     const kata_graph *graph = run->trainer->model->graph;
-    const int64_t rest = run->train->n % run->batch;
+    const int64_t rest = run->n % run->batch;
     for (size_t i = 0; i < graph->n_nodes; i++) {
         const kata__node *node = &graph->nodes[i];
         if (node->removed || node->op->state_inputs == 0) { /* no running statistics */
@@ -86,7 +87,7 @@ kata_status kata__check_batch_norm(const kata__run *run) {
                      "the last batch of each epoch has 1 of %" PRId64 " samples, of which the "
                      "%s %s can learn nothing (its variance is 0): take a batch "
                      "size other than %" PRId64,
-                     run->train->n, node->op->name, node->name, run->batch);
+                     run->n, node->op->name, node->name, run->batch);
             return KATA_OK;
         }
     }
@@ -95,7 +96,8 @@ kata_status kata__check_batch_norm(const kata__run *run) {
 
 void kata__warn_one_class(const kata__run *run) {
     const kata_dataset *d = run->train;
-    if (d->n_targets == 0 || d->n_classes < 1 || kata_dtype_is_float(d->targets[0].dtype)) {
+    if (d == NULL || d->n_targets == 0 || d->n_classes < 1 ||
+        kata_dtype_is_float(d->targets[0].dtype)) {
         return;
     }
     const double first = kata_load(d->targets[0].dtype, d->targets[0].data, 0);
