@@ -60,6 +60,11 @@ static void test_add(void **state) {
         assert_ok(kata_dataset_add_input(set, &ok));
     }
     assert_failure(kata_dataset_add_input(set, &ok), KATA_LIMIT, "at most 8 inputs");
+    while (set->n_targets < KATA_DATASET_TENSORS) {
+        assert_ok(kata_dataset_add_target(set, &ok));
+    }
+    assert_failure(kata_dataset_add_target(set, &ok), KATA_LIMIT, "at most 8 targets");
+    assert_int_equal(set->n_targets, KATA_DATASET_TENSORS);
     kata_dataset_free(set);
     kata_dataset_free(NULL);
 }
