@@ -1,5 +1,7 @@
 /* Fuzzes the reader of a request's numbers, {"instances": ...}. The first byte says how many
  * numbers an instance has. */
+#include <string.h>
+
 #include "base/memory.h"
 #include "serve/instances.h"
 
@@ -12,8 +14,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes) {
         return 0;
     }
     int64_t width = 1 + data[0] % 16;
-    if (kata__instances_read(&instances, context, (const char *)data + 1, n_bytes - 1, width) !=
-        KATA_OK) {
+    char *text = kata__alloc(context, n_bytes, 1); /* the body and the zero byte behind it */
+    if (text == NULL) {
+        return 0;
+    }
+    memcpy(text, data + 1, n_bytes - 1);
+    text[n_bytes - 1] = '\0';
+    kata_status status = kata__instances_read(&instances, context, text, n_bytes - 1, width);
+    kata__free(context, text);
+    if (status != KATA_OK) {
         return 0;
     }
     volatile double sum = 0;
