@@ -565,6 +565,9 @@ static kata_status check_outputs(const kata_predictor *p, const sized_plan *plan
         const kata_value value = plan->graph->outputs[k];
         const kata_shape shape = shape_for(plan, k, n, part);
         kata_tensor *out = &s->outputs[k];
+        if (kata_shape_count(&shape) < 0) {
+            continue; /* its size depends on the data: get_open_output */
+        }
         if (out->dtype == KATA_NO_DTYPE) {
             if (is_wanted(s, k)) {
                 KATA__TRY(
@@ -630,13 +633,39 @@ static kata_status set_inputs(const kata_predictor *p, kata_session *session,
     return KATA_OK;
 }
 
-static kata_status get_outputs(const kata_predictor *p, kata_session *session,
-                               const kata__samples *s, int64_t first, int64_t n, bool is_whole) {
+/* An output whose size is known now that it is there. */
+static kata_status get_open_output(const kata_predictor *p, const kata_tensor *y, int k,
+                                   kata_tensor *out) {
+    char want[KATA_SHAPE_TEXT_SIZE], have[KATA_SHAPE_TEXT_SIZE];
+    if (y->dtype <= KATA_NO_DTYPE || y->dtype >= KATA_DTYPE_COUNT) {
+        return kata_fail(KATA_UNSUPPORTED, "output %s of model %s is no tensor",
+                         kata_value_name(p->graph, p->graph->outputs[k]), p->graph->name);
+    }
+    if (out->dtype == KATA_NO_DTYPE) {
+        return kata_tensor_clone(out, p->context, y);
+    }
+    if (!kata_shape_equal(&out->shape, &y->shape)) {
+        return kata_fail(KATA_SHAPE,
+                         "output %s of model %s has the shape %s for these data; the tensor for it "
+                         "is %s",
+                         kata_value_name(p->graph, p->graph->outputs[k]), p->graph->name,
+                         kata_shape_text(&y->shape, want), kata_shape_text(&out->shape, have));
+    }
+    return kata_tensor_copy(out, y);
+}
+
+static kata_status get_outputs(const kata_predictor *p, const sized_plan *plan,
+                               kata_session *session, const kata__samples *s, int64_t first,
+                               int64_t n, bool is_whole) {
     for (int k = 0; k < (int)p->n_outputs; k++) {
-        if (s->outputs[k].dtype == KATA_NO_DTYPE) {
+        if (!is_wanted(s, k)) {
             continue;
         }
         const kata_tensor y = kata_session_output(session, k);
+        if (kata_shape_count(output_shape(plan, k)) < 0) {
+            KATA__TRY(get_open_output(p, &y, k, &s->outputs[k]));
+            continue;
+        }
         const kata_tensor from = rows_of(&y, &y.shape, 0, is_whole ? -1 : n);
         const kata_tensor to = rows_of(&s->outputs[k], &from.shape, first, is_whole ? -1 : n);
         if (to.dtype == from.dtype) {
@@ -648,14 +677,14 @@ static kata_status get_outputs(const kata_predictor *p, kata_session *session,
     return KATA_OK;
 }
 
-static kata_status run_part(const kata_predictor *p, kata_session *session, const kata__samples *s,
-                            int64_t first, int64_t n, bool is_whole) {
+static kata_status run_part(const kata_predictor *p, const sized_plan *plan, kata_session *session,
+                            const kata__samples *s, int64_t first, int64_t n, bool is_whole) {
     kata_status status = set_inputs(p, session, s, first, n, is_whole);
     if (status == KATA_OK) {
         status = kata_session_run(session, 0, 0);
     }
     if (status == KATA_OK) {
-        status = get_outputs(p, session, s, first, n, is_whole);
+        status = get_outputs(p, plan, session, s, first, n, is_whole);
     }
     for (int i = 0; i < (int)p->graph->n_inputs && s->fill == NULL; i++) {
         kata__session_borrow(session, i, NULL);
@@ -673,10 +702,10 @@ kata_status kata__predictor_answer(kata_predictor *predictor, const kata__sample
     if (status == KATA_OK) {
         const kata__parallel_mode mode = kata__parallel_enter(p->context, taken->plan->is_small);
         if (part == n) {
-            status = run_part(p, taken->session, samples, 0, n, true);
+            status = run_part(p, taken->plan, taken->session, samples, 0, n, true);
         }
         for (int64_t first = 0; part != n && first < n && status == KATA_OK; first += part) {
-            status = run_part(p, taken->session, samples, first,
+            status = run_part(p, taken->plan, taken->session, samples, first,
                               n - first < part ? n - first : part, false);
         }
         kata__parallel_leave(p->context, mode);

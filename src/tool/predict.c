@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include <kata/predict.h>
+
 #include "base/file.h"
 #include "data/data.h"
 #include "data/load.h"
@@ -330,9 +332,71 @@ static void write_row(kata__buffer *out, predictor *p, const char *name, const f
     kata__buffer_text(out, "\n");
 }
 
+/* The number of rows depends on the data (NonZero, texts without stopwords). */
+static bool has_open_rows(const predictor *p) {
+    const kata_graph *graph = kata_model_graph(p->model);
+    const kata_shape in = kata_value_shape(graph, kata_graph_input_at(graph, 0));
+    const kata_shape out = kata_value_shape(graph, kata_graph_output_at(graph, 0));
+    return out.rank > 0 && out.dim[0] < 0 && (in.rank == 0 || out.dim[0] != in.dim[0]);
+}
+
+static kata_status write_rows(predictor *p, const char *name, const kata_tensor *rows,
+                              kata__buffer *out) {
+    const int64_t n = rows->shape.rank > 0 ? rows->shape.dim[0] : 1;
+    kata_tensor row;
+    if (rows->dtype == KATA_STRING || (n > 0 && kata_tensor_count(rows) != n * p->n_outputs)) {
+        return kata_fail(KATA_UNSUPPORTED,
+                         "the output is no table of numbers with %" PRId64 " columns",
+                         p->n_outputs);
+    }
+    KATA__TRY(kata_tensor_new(&row, p->tool->context, KATA_F32, &KATA_SHAPE_OF(p->n_outputs)));
+    for (int64_t i = 0; i < n && out->status == KATA_OK; i++) {
+        char shown[512];
+        snprintf(shown, sizeof shown, "%.400s[%" PRId64 "]", name, i);
+        for (int64_t k = 0; k < p->n_outputs; k++) {
+            ((float *)row.data)[k] =
+                (float)kata_load(rows->dtype, rows->data, i * p->n_outputs + k);
+        }
+        if (p->settings->json) {
+            write_json(out, p, name, i, n, row.data);
+        } else {
+            write_row(out, p, shown, row.data);
+        }
+    }
+    kata_tensor_release(&row);
+    return out->status;
+}
+
+/* All samples at once, as many rows as come. */
+static kata_status answer_open(predictor *p, const char *name, const kata_tensor *input,
+                               kata__buffer *out) {
+    kata_graph *graph = kata_model_graph(p->model);
+    kata_predictor *rows = NULL;
+    kata_named_tensor in = {kata_value_name(graph, kata_graph_input_at(graph, 0)), *input};
+    kata_named_tensor result = {.name = kata_value_name(graph, kata_graph_output_at(graph, 0))};
+    const kata_predictor_options how = {.precision = (kata_precision)p->settings->precision};
+    kata_status status = kata_predictor_new(&rows, graph, &how);
+    if (status == KATA_OK) {
+        status = kata_predictor_run(rows, &in, 1, &result, 1);
+        kata_predictor_free(rows);
+    }
+    if (status == KATA_OK) {
+        status = write_rows(p, name, &result.tensor, out);
+        kata_tensor_release(&result.tensor);
+    }
+    if (status == KATA_OK && out->size > 0) {
+        fwrite(out->data, 1, out->size, stdout);
+        kata__buffer_clear(out);
+    }
+    return status == KATA_OK ? KATA_OK : kata_fail_in(status, "%s", name);
+}
+
 static kata_status answer(predictor *p, const char *name, const kata_tensor *input,
                           kata__buffer *out) {
     enum { CHUNK = 256 };
+    if (has_open_rows(p)) {
+        return answer_open(p, name, input, out);
+    }
     int64_t n = input->shape.dim[0], limit = p->settings->limit;
     int64_t width = n > 0 ? kata_tensor_count(input) / n : 0;
     n = limit > 0 && limit < n ? limit : n;
