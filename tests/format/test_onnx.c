@@ -305,6 +305,70 @@ static void strings_and_halves(void **state) {
     kata_graph_free(graph);
 }
 
+/* Graphs within graphs, with what they capture over two levels, lists of texts, sizes that depend
+ * on data, and a sequence of maps: written, read and written again they are the same bytes. */
+static void graphs_within(void **state) {
+    (void)state;
+    const kata_shape none = {.rank = 0};
+    const char *const labels[] = {"a", "\xc3\xa4"};
+    kata_graph *graph = NULL, *body, *yes, *no;
+    assert_int_equal(kata_graph_new(&graph, context, "outer"), KATA_OK);
+    kata_value x = kata_graph_input(graph, "x", KATA_F32, &KATA_SHAPE_OF(3, 2));
+    kata_value n = kata_graph_input(graph, "n", KATA_I64, &none);
+    float half = 0.5f;
+    kata_tensor number = kata_tensor_view(&half, KATA_F32, &none);
+    kata_value factor = kata_graph_constant(graph, "factor", &number);
+    assert_int_equal(kata_graph_subgraph(&body, graph, "body"), KATA_OK);
+    kata_graph_input(body, "i", KATA_I64, &none);
+    kata_value go = kata_graph_input(body, "go", KATA_BOOL, &none);
+    kata_value v = kata_graph_input(body, "v", KATA_F32, &KATA_SHAPE_OF(3, 2));
+    kata_value scaled = KATA_NODE(body, "Mul", KATA_INPUTS(v, kata_graph_capture(body, factor)));
+    kata_value sum =
+        KATA_NODE_WITH(body, "ReduceSum", KATA_INPUTS(scaled), KATA_INT("keepdims", 0));
+    kata_value is = KATA_NODE(body, "Less", KATA_INPUTS(sum, kata_graph_scalar(body, KATA_F32, 0)));
+    assert_int_equal(kata_graph_subgraph(&yes, body, "yes"), KATA_OK);
+    assert_int_equal(kata_graph_subgraph(&no, body, "no"), KATA_OK);
+    kata_graph_output(yes, "negated",
+                      KATA_NODE(yes, "Neg", KATA_INPUTS(kata_graph_capture(yes, scaled))));
+    kata_value inner_x = kata_graph_capture(no, kata_graph_capture(body, x));
+    kata_graph_output(no, "added",
+                      KATA_NODE(no, "Add", KATA_INPUTS(kata_graph_capture(no, scaled), inner_x)));
+    kata_value next = KATA_NODE_WITH(body, "If", KATA_INPUTS(is), KATA_GRAPH("then_branch", yes),
+                                     KATA_GRAPH("else_branch", no));
+    kata_graph_output(body, "goes_on", KATA_NODE(body, "Identity", KATA_INPUTS(go)));
+    kata_graph_output(body, "next", next);
+    kata_value last =
+        KATA_NODE_WITH(graph, "Loop", KATA_INPUTS(n, KATA_NONE, x), KATA_GRAPH("body", body));
+    kata_graph_output(graph, "last", last);
+    kata_graph_output(graph, "where", KATA_NODE(graph, "NonZero", KATA_INPUTS(last)));
+    kata_graph_output(graph, "maps",
+                      KATA_NODE_WITH(graph, "ai.onnx.ml:ZipMap", KATA_INPUTS(x),
+                                     KATA_STRINGS_OF("classlabels_strings", labels, 2)));
+    assert_int_equal(kata_graph_status(graph), KATA_OK);
+    kata_graph *read = check_fixed_point(graph);
+    assert_int_equal(kata_value_type(read, kata_graph_output_at(read, 2)).kind,
+                     KATA_KIND_MAPS_OF_STRINGS);
+    kata_graph *both[] = {graph, read};
+    for (int k = 0; k < 2; k++) { /* x/2, then added to x, twice */
+        kata_session *session = NULL;
+        assert_int_equal(kata_session_new(&session, both[k], NULL), KATA_OK);
+        float *numbers = kata_session_input(session, 0).data;
+        for (int i = 0; i < 6; i++) {
+            numbers[i] = (float)i;
+        }
+        *(int64_t *)kata_session_input(session, 1).data = 2;
+        assert_int_equal(kata_session_run(session, 0, 0), KATA_OK);
+        const float *got = kata_session_output(session, 0).data;
+        for (int i = 0; i < 6; i++) {
+            assert_true(got[i] == 1.75f * (float)i);
+        }
+        assert_int_equal(kata_session_output(session, 1).shape.dim[1], 5);
+        kata_session_free(session);
+    }
+    kata_graph_free(read);
+    kata_graph_free(graph);
+}
+
 static void attributes_and_absent_inputs(void **state) {
     (void)state;
     kata_graph *graph = NULL;
@@ -712,19 +776,13 @@ static void older_forms(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(picture_round_trip),
-        cmocka_unit_test(names_of_sizes),
-        cmocka_unit_test(every_dtype),
-        cmocka_unit_test(strings_and_halves),
-        cmocka_unit_test(attributes_and_absent_inputs),
-        cmocka_unit_test(imports_and_metadata),
-        cmocka_unit_test(reductions_in_either_form),
-        cmocka_unit_test(refused_graphs),
-        cmocka_unit_test(size_limit),
-        cmocka_unit_test(unused_values),
-        cmocka_unit_test(typed_data),
-        cmocka_unit_test(foreign_order),
-        cmocka_unit_test(roles),
+        cmocka_unit_test(picture_round_trip),   cmocka_unit_test(names_of_sizes),
+        cmocka_unit_test(every_dtype),          cmocka_unit_test(strings_and_halves),
+        cmocka_unit_test(graphs_within),        cmocka_unit_test(attributes_and_absent_inputs),
+        cmocka_unit_test(imports_and_metadata), cmocka_unit_test(reductions_in_either_form),
+        cmocka_unit_test(refused_graphs),       cmocka_unit_test(size_limit),
+        cmocka_unit_test(unused_values),        cmocka_unit_test(typed_data),
+        cmocka_unit_test(foreign_order),        cmocka_unit_test(roles),
         cmocka_unit_test(older_forms),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
