@@ -441,8 +441,37 @@ static void short_of_memory(void **state) {
     assert_int_equal(allocator.n_live, 0);
 }
 
+/* An output has as many rows as the data give; a tensor of the caller's must have these. */
+static void rows_that_depend_on_data(void **state) {
+    (void)state;
+    kata_context *context = kata_context_default();
+    kata_graph *g = NULL;
+    kata_predictor *p = NULL;
+    const float x[] = {0, 1, 0, 2, 3, 0};
+    int64_t room[4];
+    assert_ok(kata_graph_new(&g, context, "open"));
+    kata_value in = kata_graph_input(g, "x", KATA_F32, &KATA_SHAPE_OF(KATA_UNKNOWN_DIM, 2));
+    kata_value at = KATA_NODE(g, "NonZero", KATA_INPUTS(in));
+    kata_graph_output(g, "y", KATA_NODE(g, "Transpose", KATA_INPUTS(at)));
+    assert_ok(kata_graph_status(g));
+    assert_ok(kata_predictor_new(&p, g, NULL));
+    kata_named_tensor input = {
+        "x", kata_tensor_view((void *)(uintptr_t)x, KATA_F32, &KATA_SHAPE_OF(3, 2))};
+    kata_named_tensor output = {.name = "y"};
+    assert_ok(kata_predictor_run(p, &input, 1, &output, 1));
+    assert_true(kata_shape_equal(&output.tensor.shape, &KATA_SHAPE_OF(3, 2)));
+    assert_memory_equal(output.tensor.data, ((int64_t[]){0, 1, 1, 1, 2, 0}), 6 * sizeof(int64_t));
+    kata_tensor_release(&output.tensor);
+    output.tensor = kata_tensor_view(room, KATA_I64, &KATA_SHAPE_OF(2, 2));
+    assert_int_equal(kata_predictor_run(p, &input, 1, &output, 1), KATA_SHAPE);
+    assert_non_null(strstr(kata_error_message(), "has the shape (3,2) for these data"));
+    kata_predictor_free(p);
+    kata_graph_free(g);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_that_depend_on_data),
         cmocka_unit_test(any_number_of_samples),
         cmocka_unit_test(samples_that_mix),
         cmocka_unit_test(an_open_model_that_mixes_runs_whole),
