@@ -197,3 +197,8 @@ kata_status kata__buffer_json_number(kata__buffer *buffer, double value) {
     }
     return kata__buffer_append(buffer, text, length);
 }
+
+kata_status kata__buffer_json_float(kata__buffer *buffer, float value) {
+    return isfinite(value) ? kata__buffer_printf(buffer, "%.9g", (double)value)
+                           : kata__buffer_text(buffer, "null");
+}

@@ -21,5 +21,7 @@ kata_status kata__buffer_printf(kata__buffer *buffer, const char *format, ...) K
 kata_status kata__buffer_json_string(kata__buffer *buffer, const char *text);
 /* JSON number that reads back to the same double ("%.17g" shortened); null if not finite. */
 kata_status kata__buffer_json_number(kata__buffer *buffer, double value);
+/* The same for a float32 ("%.9g"). */
+kata_status kata__buffer_json_float(kata__buffer *buffer, float value);
 
 #endif

@@ -34,12 +34,7 @@ kata_status kata__served_init(kata__served *served, kata_model *model, const cha
     }
     const char *picture = kata_graph_metadata(graph, "kata.picture");
     served->digit = served->n_inputs == 784 && (picture == NULL || strcmp(picture, "digit") == 0);
-    pthread_mutex_init(&served->lock, NULL);
     return KATA_OK;
-}
-
-void kata__served_free(kata__served *served) {
-    pthread_mutex_destroy(&served->lock);
 }
 
 static kata_status predict(kata__served *served, const float *inputs, int64_t n, float *outputs) {
@@ -47,16 +42,14 @@ static kata_status predict(kata__served *served, const float *inputs, int64_t n,
     memcpy(&shape.dim[1], served->input.dim, (size_t)served->input.rank * sizeof shape.dim[0]);
     kata_tensor in = kata_tensor_view((void *)(uintptr_t)inputs, KATA_F32, &shape);
     kata_tensor out = kata_tensor_view(outputs, KATA_F32, &KATA_SHAPE_OF(n, served->n_outputs));
-    pthread_mutex_lock(&served->lock);
-    kata_status status = kata_predict(served->model, &in, &out);
-    pthread_mutex_unlock(&served->lock);
-    return status;
+    return kata_predict(served->model, &in, &out);
 }
 
 static void write_numbers(kata__buffer *out, const float *numbers, int64_t n) {
     kata__buffer_text(out, "[");
     for (int64_t i = 0; i < n; i++) {
-        kata__buffer_printf(out, i > 0 ? ",%.9g" : "%.9g", (double)numbers[i]);
+        kata__buffer_text(out, i > 0 ? "," : "");
+        kata__buffer_json_float(out, numbers[i]);
     }
     kata__buffer_text(out, "]");
 }

@@ -1,8 +1,7 @@
-/* What a model answers to a picture or to numbers, as JSON. */
+/* What a model answers to a picture or to numbers, as JSON. A number that is not finite is null:
+ * JSON has no other word for it. */
 #ifndef KATA_SERVE_ANSWER_H
 #define KATA_SERVE_ANSWER_H
-
-#include <pthread.h>
 
 #include <kata/train.h>
 
@@ -12,14 +11,12 @@ typedef struct kata__served {
     kata_context *context;
     kata_model *model;
     const char *name;
-    pthread_mutex_t lock; /* kata_predict is for one thread at a time */
     int64_t n_inputs, n_outputs;
     kata_shape input; /* of one sample */
     bool digit;       /* pictures are made ready as MNIST has them */
 } kata__served;
 
 kata_status kata__served_init(kata__served *served, kata_model *model, const char *name);
-void kata__served_free(kata__served *served);
 
 /* {"class":7}; with detail also "label" and "probabilities"; {"output":[...]} of a model without
  * classes. */

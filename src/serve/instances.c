@@ -123,6 +123,14 @@ static kata_status put(reader *r, double value, int64_t index_in_instance) {
 static kata_status read_value(reader *r, int depth, int64_t *count) {
     double value = 0;
     skip_blanks(r);
+    if (r->at < r->end && (*r->at == '{' || *r->at == '"')) {
+        return kata_fail(KATA_FORMAT,
+                         "instance %" PRId64
+                         " is %s at byte %td; an instance is a list of numbers. "
+                         "A picture is not given as base64 ({\"b64\": ...}) but as its own bytes, "
+                         "by POST /NAME",
+                         r->out->n, *r->at == '{' ? "an object" : "a text", r->at - r->start);
+    }
     if (!take(r, '[')) {
         KATA__TRY(read_number(r, &value));
         return put(r, value, (*count)++);

@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "graph/graph.h"
 #include "serve/answer.h"
+#include "serve/form.h"
 #include "serve/serve.h"
 #include "serve/web.h"
 
@@ -72,14 +73,15 @@ kata_status kata__serve_check_route(const char *route) {
 typedef struct request {
     kata__server *server;
     kata__buffer body, reply;
-    struct MHD_PostProcessor *form; /* a multipart body */
-    bool has_file, too_large;
+    const char *form; /* the Content-Type of a form's body; NULL: the body is the picture */
+    bool too_large;
     uint64_t start_ns;
 } request;
 
+/* allow: the methods of a path that was asked by another one; NULL: no such header. */
 static enum MHD_Result send_bytes(struct MHD_Connection *connection, unsigned status,
-                                  const char *type, const void *data, size_t n_bytes,
-                                  enum MHD_ResponseMemoryMode mode) {
+                                  const char *type, const char *allow, const void *data,
+                                  size_t n_bytes, enum MHD_ResponseMemoryMode mode) {
     struct MHD_Response *response =
         MHD_create_response_from_buffer(n_bytes, (void *)(uintptr_t)data, mode);
     if (response == NULL) {
@@ -89,8 +91,8 @@ static enum MHD_Result send_bytes(struct MHD_Connection *connection, unsigned st
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     MHD_add_response_header(response, "Content-Security-Policy",
                             "default-src 'self'; frame-ancestors 'none'; base-uri 'none'");
-    if (status == MHD_HTTP_METHOD_NOT_ALLOWED) {
-        MHD_add_response_header(response, "Allow", "GET, HEAD, POST");
+    if (allow != NULL) {
+        MHD_add_response_header(response, "Allow", allow);
     }
     enum MHD_Result result = MHD_queue_response(connection, status, response);
     MHD_destroy_response(response);
@@ -98,13 +100,13 @@ static enum MHD_Result send_bytes(struct MHD_Connection *connection, unsigned st
 }
 
 static enum MHD_Result send_json(struct MHD_Connection *connection, unsigned status,
-                                 const kata__buffer *body) {
-    return send_bytes(connection, status, "application/json", body->data, body->size,
+                                 const char *allow, const kata__buffer *body) {
+    return send_bytes(connection, status, "application/json", allow, body->data, body->size,
                       MHD_RESPMEM_MUST_COPY);
 }
 
-static enum MHD_Result send_error(request *r, struct MHD_Connection *connection, unsigned status,
-                                  const char *sentence) {
+static enum MHD_Result send_fault(request *r, struct MHD_Connection *connection, unsigned status,
+                                  const char *allow, const char *sentence) {
     char copy[1024];
     snprintf(copy, sizeof copy, "%s", sentence);
     kata__buffer_clear(&r->reply);
@@ -113,10 +115,15 @@ static enum MHD_Result send_error(request *r, struct MHD_Connection *connection,
     kata__buffer_text(&r->reply, "}\n");
     if (r->reply.status != KATA_OK) {
         static const char short_of_memory[] = "{\"error\":\"out of memory\"}\n";
-        return send_bytes(connection, MHD_HTTP_SERVICE_UNAVAILABLE, "application/json",
+        return send_bytes(connection, MHD_HTTP_SERVICE_UNAVAILABLE, "application/json", NULL,
                           short_of_memory, sizeof short_of_memory - 1, MHD_RESPMEM_PERSISTENT);
     }
-    return send_json(connection, status, &r->reply);
+    return send_json(connection, status, allow, &r->reply);
+}
+
+static enum MHD_Result send_error(request *r, struct MHD_Connection *connection, unsigned status,
+                                  const char *sentence) {
+    return send_fault(r, connection, status, NULL, sentence);
 }
 
 /* What a failed answer means in HTTP: the client's fault, or ours. */
@@ -143,7 +150,7 @@ static enum MHD_Result send_answer(request *r, struct MHD_Connection *connection
     if (status != KATA_OK) {
         return send_error(r, connection, http_status(status), kata_error_message());
     }
-    return send_json(connection, MHD_HTTP_OK, &r->reply);
+    return send_json(connection, MHD_HTTP_OK, NULL, &r->reply);
 }
 
 /* --- routes ----------------------------------------------------------------------------------- */
@@ -159,6 +166,18 @@ static bool is_picture_route(const kata__server *server, const char *url) {
 
 static bool is_post_route(const kata__server *server, const char *url) {
     return is_picture_route(server, url) || strcmp(url, server->predict_route) == 0;
+}
+
+/* The methods of a path; NULL: there is no such path. */
+static const char *methods_of(const kata__server *server, const char *url) {
+    if (is_post_route(server, url)) {
+        return "POST";
+    }
+    return strcmp(url, "/") == 0 || strcmp(url, "/healthz") == 0 ||
+                   strcmp(url, "/v1/models") == 0 || strcmp(url, server->model_route) == 0 ||
+                   kata__web_find(url) != NULL
+               ? "GET, HEAD"
+               : NULL;
 }
 
 static enum MHD_Result not_found(request *r, struct MHD_Connection *connection, const char *url) {
@@ -204,8 +223,8 @@ static enum MHD_Result describe_model(request *r, struct MHD_Connection *connect
 static enum MHD_Result answer_get(request *r, struct MHD_Connection *connection, const char *url) {
     static const char healthy[] = "{\"status\":\"ok\"}\n";
     if (strcmp(url, "/healthz") == 0) {
-        return send_bytes(connection, MHD_HTTP_OK, "application/json", healthy, sizeof healthy - 1,
-                          MHD_RESPMEM_PERSISTENT);
+        return send_bytes(connection, MHD_HTTP_OK, "application/json", NULL, healthy,
+                          sizeof healthy - 1, MHD_RESPMEM_PERSISTENT);
     }
     bool list = strcmp(url, "/v1/models") == 0;
     if (list || strcmp(url, r->server->model_route) == 0) {
@@ -213,11 +232,8 @@ static enum MHD_Result answer_get(request *r, struct MHD_Connection *connection,
     }
     const kata__web_file *file = kata__web_find(strcmp(url, "/") == 0 ? "/index.html" : url);
     if (file != NULL) {
-        return send_bytes(connection, MHD_HTTP_OK, file->type, file->data, file->n_bytes,
+        return send_bytes(connection, MHD_HTTP_OK, file->type, NULL, file->data, file->n_bytes,
                           MHD_RESPMEM_PERSISTENT);
-    }
-    if (is_post_route(r->server, url)) {
-        return send_error(r, connection, MHD_HTTP_METHOD_NOT_ALLOWED, "use POST here");
     }
     return not_found(r, connection, url);
 }
@@ -231,20 +247,23 @@ static enum MHD_Result answer_post(request *r, struct MHD_Connection *connection
     if (r->body.status != KATA_OK) {
         return send_error(r, connection, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
     }
-    if (r->form != NULL && !r->has_file) {
-        return send_error(r, connection, MHD_HTTP_BAD_REQUEST,
-                          "the form has no file; send a picture, e.g. curl -F image=@digit.png");
-    }
     if (r->body.size == 0) {
         return send_error(r, connection, MHD_HTTP_BAD_REQUEST, "the body is empty");
     }
     if (is_picture_route(r->server, url)) {
         const char *detail =
             MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "detail");
-        return send_answer(r, connection,
-                           kata__answer_picture(served, r->body.data, r->body.size,
-                                                detail != NULL && strcmp(detail, "0") != 0,
-                                                &r->reply));
+        const char *file = r->body.data;
+        size_t n_file = r->body.size;
+        kata_status status = KATA_OK;
+        if (r->form != NULL) {
+            status = kata__form_file(r->form, r->body.data, r->body.size, &file, &n_file);
+        }
+        if (status == KATA_OK) {
+            status = kata__answer_picture(served, file, n_file,
+                                          detail != NULL && strcmp(detail, "0") != 0, &r->reply);
+        }
+        return send_answer(r, connection, status);
     }
     return send_answer(r, connection,
                        kata__answer_instances(served, r->body.data, r->body.size, &r->reply));
@@ -260,22 +279,7 @@ static void take_bytes(request *r, const void *data, size_t n_bytes) {
     kata__buffer_append(&r->body, data, n_bytes);
 }
 
-/* The first file of a multipart form; a field without a file name counts if it is the only one. */
-static enum MHD_Result take_field(void *user, enum MHD_ValueKind kind, const char *key,
-                                  const char *file_name, const char *type, const char *encoding,
-                                  const char *data, uint64_t offset, size_t n_bytes) {
-    request *r = user;
-    (void)kind, (void)key, (void)type, (void)encoding, (void)file_name;
-    if (offset == 0 && r->has_file && r->body.size > 0) {
-        return MHD_NO; /* a second field: the first is what we read */
-    }
-    r->has_file = true;
-    take_bytes(r, data, n_bytes);
-    return MHD_YES;
-}
-
-static request *begin(kata__server *server, struct MHD_Connection *connection, const char *url,
-                      const char *method) {
+static request *begin(kata__server *server, struct MHD_Connection *connection) {
     request *r = kata__alloc_zero(server->context, 1, sizeof *r);
     if (r == NULL) {
         return NULL;
@@ -286,10 +290,7 @@ static request *begin(kata__server *server, struct MHD_Connection *connection, c
     kata__buffer_init(&r->reply, server->context, REPLY_MAXIMUM);
     const char *type =
         MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_TYPE);
-    if (strcmp(method, "POST") == 0 && is_picture_route(server, url) && type != NULL &&
-        strncasecmp(type, "multipart/form-data", 19) == 0) {
-        r->form = MHD_create_post_processor(connection, 4096, take_field, r);
-    }
+    r->form = kata__form_is(type) ? type : NULL;
     return r;
 }
 
@@ -300,29 +301,29 @@ static enum MHD_Result handle(void *user, struct MHD_Connection *connection, con
     request *r = *state;
     (void)version;
     if (r == NULL) {
-        *state = begin(server, connection, url, method);
+        *state = begin(server, connection);
         return *state != NULL ? MHD_YES : MHD_NO;
     }
     bool post = strcmp(method, "POST") == 0;
     if (*n_bytes > 0) {
         if (post && is_post_route(server, url)) {
-            if (r->form != NULL) {
-                MHD_post_process(r->form, data, *n_bytes); /* a fault shows as a missing file */
-            } else {
-                take_bytes(r, data, *n_bytes);
-            }
+            take_bytes(r, data, *n_bytes);
         }
         *n_bytes = 0;
         return MHD_YES;
     }
-    if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0) {
-        return answer_get(r, connection, url);
-    }
-    if (!post) {
-        return send_error(r, connection, MHD_HTTP_METHOD_NOT_ALLOWED, "use GET or POST");
-    }
-    if (!is_post_route(server, url)) {
+    const char *methods = methods_of(server, url);
+    const bool get = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+    if (methods == NULL) {
         return not_found(r, connection, url);
+    }
+    if ((methods[0] == 'P') != post || (!post && !get)) {
+        char sentence[64];
+        snprintf(sentence, sizeof sentence, "use %s here", methods);
+        return send_fault(r, connection, MHD_HTTP_METHOD_NOT_ALLOWED, methods, sentence);
+    }
+    if (get) {
+        return answer_get(r, connection, url);
     }
     return answer_post(r, connection, url);
 }
@@ -334,9 +335,6 @@ static void completed(void *user, struct MHD_Connection *connection, void **stat
     (void)connection, (void)code;
     if (r == NULL) {
         return;
-    }
-    if (r->form != NULL) {
-        MHD_destroy_post_processor(r->form);
     }
     kata__buffer_free(&r->body);
     kata__buffer_free(&r->reply);
@@ -454,9 +452,6 @@ kata_status kata__server_start(kata__server **out, kata_model *model, const char
     kata_status status = kata__served_init(&server->served, model, server->name);
     if (status == KATA_OK) {
         status = start(server, options);
-        if (status != KATA_OK) {
-            kata__served_free(&server->served);
-        }
     }
     if (status != KATA_OK) {
         kata__free(context, server);
@@ -471,7 +466,6 @@ void kata__server_stop(kata__server *server) {
         return;
     }
     MHD_stop_daemon(server->daemon);
-    kata__served_free(&server->served);
     kata__free(server->context, server);
 }
 

@@ -65,6 +65,20 @@ static void appending(void **state) {
     kata__buffer_free(NULL);
 }
 
+/* What JSON has no number for is null. */
+static void json_floats(void **state) {
+    (void)state;
+    static const float values[] = {0.1F, -3, 1e-40F, 16777217, NAN, INFINITY, -INFINITY};
+    kata__buffer buffer;
+    kata__buffer_init(&buffer, context, 1000);
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        kata__buffer_text(&buffer, i > 0 ? "," : "");
+        kata__buffer_json_float(&buffer, values[i]);
+    }
+    assert_string_equal(buffer.data, "0.100000001,-3,9.9999461e-41,16777216,null,null,null");
+    kata__buffer_free(&buffer);
+}
+
 static void maximum(void **state) {
     (void)state;
     kata__buffer buffer;
@@ -205,6 +219,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(maximum, set_up, tear_down),
         cmocka_unit_test_setup_teardown(json_strings, set_up, tear_down),
         cmocka_unit_test_setup_teardown(json_numbers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(json_floats, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

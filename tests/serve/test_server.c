@@ -184,6 +184,88 @@ static void test_picture_as_form_and_as_body(void **state) {
     free(form);
 }
 
+/* Parts of a form: "text:" a field of text, "file:" the picture; "--" ends it. */
+static size_t make_form(char *form, const char *boundary, const char *const *parts) {
+    size_t n = 0;
+    for (int i = 0; parts[i] != NULL; i++) {
+        const bool file = strcmp(parts[i], "file") == 0;
+        n += (size_t)sprintf(form + n,
+                             "--%s\r\ncontent-disposition: form-data; name=\"f%d\"%s\r\n\r\n",
+                             boundary, i, file ? "; FileName=\"a;b.png\"" : "");
+        const size_t length = file ? n_picture : strlen(parts[i]);
+        memcpy(form + n, file ? (const void *)picture : parts[i], length);
+        n += length;
+        n += (size_t)sprintf(form + n, "\r\n");
+    }
+    return n + (size_t)sprintf(form + n, "--%s--\r\n", boundary);
+}
+
+static void test_forms(void **state) {
+    (void)state;
+    static const struct {
+        const char *type, *boundary;
+        const char *parts[4];
+        int status;
+        const char *answer; /* NULL: the digit */
+    } cases[] = {
+        {"multipart/form-data; boundary=xyz", "xyz", {"a text", "file"}, 200, NULL},
+        {"multipart/form-data; boundary=xyz; charset=utf-8", "xyz", {"file"}, 200, NULL},
+        {"multipart/form-data; charset=utf-8; Boundary=\"x y\"", "x y", {"file"}, 200, NULL},
+        {"MULTIPART/FORM-DATA;BOUNDARY=xyz", "xyz", {"file", "after it"}, 200, NULL},
+        {"multipart/form-data", "xyz", {"file"}, 400, "has no boundary"},
+        {"multipart/form-data; boundary=", "xyz", {"file"}, 400, "has no boundary"},
+        {"multipart/form-data; boundary=xyz", "abc", {"file"}, 400, "the form has no file"},
+        {"multipart/form-data; boundary=xyz",
+         "xyz",
+         {"one", "two"},
+         400,
+         "no file among its fields"},
+        {"multipart/form-data; boundary=xyz", "xyz", {"only"}, 400, "neither PNG nor JPEG"},
+        {"multipart/form-data; boundary=xyz", "xyz", {NULL}, 400, "the form has no file"},
+    };
+    char answer[8192], digit[32], type[256], *form = malloc(2 * n_picture + 1024);
+    snprintf(digit, sizeof digit, "{\"class\":%d}", true_class);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const size_t n = make_form(form, cases[i].boundary, cases[i].parts);
+        snprintf(type, sizeof type, "Content-Type: %s\r\n", cases[i].type);
+        assert_int_equal(request("POST", "/digits", type, form, n, answer, sizeof answer),
+                         cases[i].status);
+        assert_contains(answer, cases[i].answer != NULL ? cases[i].answer : digit);
+    }
+    /* A part that is cut off anywhere. */
+    const char *const parts[] = {"file", NULL};
+    const size_t n = make_form(form, "xyz", parts);
+    const size_t cuts[] = {3, 20, 60, 100, n / 2, n - 9};
+    for (size_t i = 0; i < sizeof cuts / sizeof cuts[0]; i++) {
+        assert_int_equal(request("POST", "/digits",
+                                 "Content-Type: multipart/form-data; boundary=xyz\r\n", form,
+                                 cuts[i], answer, sizeof answer),
+                         400);
+    }
+    free(form);
+}
+
+static void test_methods(void **state) {
+    (void)state;
+    static const struct {
+        const char *method, *path, *methods;
+    } cases[] = {{"POST", "/healthz", "GET, HEAD"},
+                 {"DELETE", "/v1/models", "GET, HEAD"},
+                 {"POST", "/", "GET, HEAD"},
+                 {"PUT", "/v1/models/digits", "GET, HEAD"},
+                 {"GET", "/digits", "POST"},
+                 {"PUT", "/mnist", "POST"},
+                 {"GET", "/v1/models/digits:predict", "POST"}};
+    char answer[8192], expected[64];
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(
+            request(cases[i].method, cases[i].path, "", NULL, 0, answer, sizeof answer), 405);
+        snprintf(expected, sizeof expected, "{\"error\":\"use %s here\"}", cases[i].methods);
+        assert_contains(answer, expected);
+    }
+    assert_int_equal(request("DELETE", "/nowhere", "", NULL, 0, answer, sizeof answer), 404);
+}
+
 static void test_predict_numbers(void **state) {
     (void)state;
     static char body[64 * 1024], answer[8192];
@@ -256,6 +338,8 @@ static void test_wrong_requests(void **state) {
         {"{}", "the key \\\"instances\\\" is missing", 400},
         {"[]", "expected an object", 400},
         {"{\"instances\": [[NaN]]}", "malformed JSON at byte 16: expected a number", 400},
+        {"{\"instances\": [{\"b64\": \"iVBORw0K\"}]}", "instance 0 is an object at byte 15", 400},
+        {"{\"instances\": [\"iVBORw0K\"]}", "not given as base64", 400},
         {"{\"instances\": [[1e400]]}", "too large for float32", 400},
         {"{\"instances\": [[[[[[[[[[[[1]]]]]]]]]]]]}", "nested deeper", 413},
         {"{\"instances\": []} x", "nothing after the object", 400},
@@ -394,6 +478,8 @@ static void test_instances_alone(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_picture_as_form_and_as_body),
+        cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_methods),
         cmocka_unit_test(test_predict_numbers),
         cmocka_unit_test(test_get_pages),
         cmocka_unit_test(test_wrong_requests),
