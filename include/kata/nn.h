@@ -220,6 +220,12 @@ KATA_API bool kata_activation_parse(const char *text, kata_activation *out);
 KATA_API const char *kata_layer_name(kata_layer_type type);
 KATA_API bool kata_layer_parse(const char *text, kata_layer_type *out);
 
+/* The labels of a classifier (metadata "kata.labels", a JSON array): set by kata_compile's user or
+ * the program; label `i` is copied to text. False if there is none. */
+KATA_API kata_status kata_model_set_labels(kata_model *model, const char *const *labels, int n);
+KATA_API int kata_model_n_labels(const kata_model *model);
+KATA_API bool kata_model_label(const kata_model *model, int i, char *text, size_t n_bytes);
+
 #ifdef __cplusplus
 }
 #endif

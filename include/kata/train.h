@@ -323,10 +323,16 @@ KATA_API kata_status kata_fit_with(kata_model *model, const kata_dataset *datase
 KATA_API kata_status kata_fit_source(kata_model *model, const kata_source *source,
                                      const kata_fit_options *options);
 
+/* What a classifier said of a sample. */
+typedef struct kata_answer {
+    int truth, answer; /* classes */
+    float p_truth, p;  /* the probabilities that it gave the two */
+} kata_answer;
+
 /* What a model does on a data set: the loss of all outputs, the other figures of the first.
  * classification is filled (and must be freed by kata_evaluation_free) for a softmax loss,
- * multi_label for a sigmoid loss, regression otherwise.
- */
+ * multi_label for a sigmoid loss, regression otherwise. The outputs themselves, which may be many
+ * times the data, are kata_predict's. */
 typedef struct kata_evaluation {
     int64_t n;
     double loss;
@@ -334,8 +340,8 @@ typedef struct kata_evaluation {
     kata_classification classification;
     kata_multi_label multi_label;
     kata_regression regression;
-    float *outputs; /* (n, outputs): probabilities or numbers, in the data set's order */
-    int64_t n_outputs;
+    kata_answer *answers; /* (n), in the data set's order, for a softmax loss; else NULL */
+    int64_t n_outputs;    /* numbers that the first output has for a sample */
     kata_context *context;
 } kata_evaluation;
 KATA_API kata_status kata_evaluate(kata_model *model, const kata_dataset *dataset,
@@ -350,12 +356,6 @@ KATA_API void kata_evaluation_free(kata_evaluation *evaluation);
  * kata/predict.h. */
 KATA_API kata_status kata_predict(kata_model *model, const kata_tensor *input,
                                   const kata_tensor *out);
-
-/* The labels of a classifier (metadata "kata.labels", a JSON array): set by kata_compile's user or
- * the program; label `i` is copied to text. False if there is none. */
-KATA_API kata_status kata_model_set_labels(kata_model *model, const char *const *labels, int n);
-KATA_API int kata_model_n_labels(const kata_model *model);
-KATA_API bool kata_model_label(const kata_model *model, int i, char *text, size_t n_bytes);
 
 KATA_API const char *kata_schedule_name(kata_schedule_kind kind);
 KATA_API const char *kata_precision_name(kata_precision precision);

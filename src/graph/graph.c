@@ -521,6 +521,7 @@ static size_t metadata_find(const kata_graph *graph, const char *key) {
 
 kata_status kata_graph_set_metadata(kata_graph *graph, const char *key, const char *value) {
     size_t i = metadata_find(graph, key);
+    graph->metadata_version++;
     if (value == NULL) {
         if (i < graph->n_metadata) {
             kata__free(graph->context, graph->metadata[2 * i]);

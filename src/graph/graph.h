@@ -70,8 +70,9 @@ struct kata_graph {
                       with every run (kata_graph_optimize) */
     char **metadata; /* key, value, key, value, ... */
     size_t n_metadata, metadata_capacity;
-    size_t n_all_nodes; /* of the outermost graph: nodes added to it and to all within it */
-    const char **sizes; /* of the outermost graph: sizes[i] is the name of the size -2 - i */
+    uint64_t metadata_version; /* raised by every change */
+    size_t n_all_nodes;        /* of the outermost graph: nodes added to it and to all within it */
+    const char **sizes;        /* of the outermost graph: sizes[i] is the name of the size -2 - i */
     size_t n_sizes, sizes_capacity;
     kata_graph **subgraphs; /* owned: graphs whose `outer` is this one */
     size_t n_subgraphs, subgraphs_capacity;

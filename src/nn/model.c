@@ -22,6 +22,11 @@ kata_status kata_model_from_graph(kata_model **out, kata_graph *graph) {
     }
     model->context = graph->context;
     model->graph = graph;
+    kata_status status = kata__model_index_labels(model);
+    if (status != KATA_OK) {
+        kata_model_free(model);
+        return status;
+    }
     *out = model;
     return KATA_OK;
 }
@@ -54,6 +59,7 @@ void kata_model_free(kata_model *model) {
     kata_graph_free(model->graph);
     kata__free(model->context, model->initials);
     kata__free(model->context, model->failure_message);
+    kata__free(model->context, model->label_offsets);
     kata__free(model->context, model);
 }
 

@@ -33,8 +33,11 @@ struct kata_model {
     kata__initial *initials;
     size_t n_initials, initials_capacity;
     int layer_count[KATA_LAYER_COUNT]; /* for made-up names */
-    bool fresh;          /* weights are the initial ones: kata_compile may draw them anew */
-    kata_status failure; /* of the last kata_compile or kata_fit */
+    bool fresh;            /* weights are the initial ones: kata_compile may draw them anew */
+    size_t *label_offsets; /* where each label's text begins in the metadata, or NULL */
+    size_t n_labels;
+    uint64_t labels_version; /* of the graph's metadata when they were found */
+    kata_status failure;     /* of the last kata_compile or kata_fit */
     char *failure_message;
     _Atomic(kata_predictor *) predictor; /* of kata_predict and kata_evaluate; NULL: none yet */
     struct kata__trainer *trainer;
@@ -47,6 +50,9 @@ kata_value kata__model_variable(kata_model *model, const char *name, const kata_
                                 int64_t fan_out, kata_variable **variable);
 /* The made-up or given name of the next layer of a type; written to `text`. */
 const char *kata__layer_next_name(kata_model *model, const kata_layer *layer, char text[64]);
+
+/* Finds where the labels begin in the metadata. Without it they are looked for from the start. */
+kata_status kata__model_index_labels(kata_model *model);
 
 /* Remembers how a step of the model's making ended, for kata_save; returns `status`. */
 kata_status kata__model_ended(kata_model *model, kata_status status);

@@ -54,6 +54,49 @@ const char *kata__main_figure_text(kata_task task, double value, char text[40]) 
     return text;
 }
 
+kata_class_scores kata__scores_of(const kata_evaluation *e, int i) {
+    return e->task == KATA_TASK_LABELS ? kata_multi_label_label(&e->multi_label, i)
+                                       : kata_classification_class(&e->classification, i);
+}
+
+kata_class_scores kata__scores_macro(const kata_evaluation *e) {
+    return e->task == KATA_TASK_LABELS ? kata_multi_label_macro(&e->multi_label)
+                                       : kata_classification_macro(&e->classification);
+}
+
+kata_class_scores kata__scores_micro(const kata_evaluation *e) {
+    return e->task == KATA_TASK_LABELS ? kata_multi_label_micro(&e->multi_label)
+                                       : kata_classification_micro(&e->classification);
+}
+
+/* Lower F1 first, then more samples. */
+static bool is_worse(kata_class_scores a, kata_class_scores b) {
+    return a.f1 != b.f1 ? a.f1 < b.f1 : a.support > b.support;
+}
+
+int kata__scores_that_matter(const kata_evaluation *e, int rows[KATA__SCORES_MOST]) {
+    enum { WORST = 20 };
+    int n = 0;
+    if (e->n_outputs <= KATA__SCORES_MOST) {
+        for (; n < e->n_outputs; n++) {
+            rows[n] = n;
+        }
+        return n;
+    }
+    for (int i = 0; i < e->n_outputs; i++) {
+        const kata_class_scores s = kata__scores_of(e, i);
+        if (s.support == 0 || (n == WORST && !is_worse(s, kata__scores_of(e, rows[n - 1])))) {
+            continue;
+        }
+        int at = n < WORST ? n++ : n - 1;
+        for (; at > 0 && is_worse(s, kata__scores_of(e, rows[at - 1])); at--) {
+            rows[at] = rows[at - 1];
+        }
+        rows[at] = i;
+    }
+    return n;
+}
+
 static void number(kata__buffer *out, const char *key, double value) {
     kata__buffer_printf(out, ",\"%s\":", key);
     kata__buffer_json_number(out, value);
@@ -83,35 +126,39 @@ static void class_json(kata__buffer *out, int i, const char *label, kata_class_s
     kata__buffer_text(out, "}");
 }
 
-static void classes_json(kata__buffer *out, const kata_classification *c, const kata_model *model,
-                         const kata_dataset *dataset) {
-    char label[KATA__LABEL_TEXT];
-    averages_json(out, kata_classification_macro(c), kata_classification_micro(c));
-    kata__buffer_text(out, ",\"classes\":[");
-    for (int i = 0; i < c->n_classes; i++) {
-        class_json(out, i, kata__label_text(model, dataset, i, label),
-                   kata_classification_class(c, i));
+/* A matrix where there are few classes; the most frequent mistakes in any case. */
+static void confusion_json(kata__buffer *out, const kata_classification *c) {
+    enum { MATRIX_MOST = 256, MISTAKES_MOST = 100 };
+    kata_confusion top[MISTAKES_MOST];
+    int n = kata_classification_mistakes(c, top, MISTAKES_MOST);
+    kata__buffer_text(out, ",\"mistakes\":[");
+    for (int i = 0; i < n; i++) {
+        kata__buffer_printf(out, "%s{\"class\":%d,\"answer\":%d,\"samples\":%" PRId64 "}",
+                            i > 0 ? "," : "", top[i].truth, top[i].answer, top[i].count);
     }
-    kata__buffer_text(out, "],\"confusion\":[");
+    kata__buffer_text(out, "]");
+    if (c->n_classes > MATRIX_MOST) {
+        return;
+    }
+    kata__buffer_text(out, ",\"confusion\":[");
     for (int t = 0; t < c->n_classes; t++) {
         kata__buffer_text(out, t > 0 ? ",[" : "[");
         for (int p = 0; p < c->n_classes; p++) {
             kata__buffer_printf(out, "%s%" PRId64, p > 0 ? "," : "",
-                                c->confusion[(int64_t)t * c->n_classes + p]);
+                                kata_classification_count(c, t, p));
         }
         kata__buffer_text(out, "]");
     }
     kata__buffer_text(out, "]");
 }
 
-static void labels_json(kata__buffer *out, const kata_multi_label *m, const kata_model *model,
-                        const kata_dataset *dataset) {
+static void scores_of_all_json(kata__buffer *out, const kata_evaluation *e, const char *key,
+                               const kata_model *model, const kata_dataset *dataset) {
     char label[KATA__LABEL_TEXT];
-    averages_json(out, kata_multi_label_macro(m), kata_multi_label_micro(m));
-    kata__buffer_text(out, ",\"labels\":[");
-    for (int i = 0; i < m->n_labels; i++) {
-        class_json(out, i, kata__label_text(model, dataset, i, label),
-                   kata_multi_label_label(m, i));
+    averages_json(out, kata__scores_macro(e), kata__scores_micro(e));
+    kata__buffer_printf(out, ",\"%s\":[", key);
+    for (int i = 0; i < e->n_outputs; i++) {
+        class_json(out, i, kata__label_text(model, dataset, i, label), kata__scores_of(e, i));
     }
     kata__buffer_text(out, "]");
 }
@@ -139,32 +186,11 @@ void kata__evaluation_json(kata__buffer *out, const kata_evaluation *e, const ka
     number(out, "loss", e->loss);
     kata__buffer_printf(out, ",\"n\":%" PRId64, e->n);
     if (full && e->task == KATA_TASK_CLASSES) {
-        classes_json(out, &e->classification, model, dataset);
+        scores_of_all_json(out, e, "classes", model, dataset);
+        confusion_json(out, &e->classification);
     } else if (full && e->task == KATA_TASK_LABELS) {
-        labels_json(out, &e->multi_label, model, dataset);
+        scores_of_all_json(out, e, "labels", model, dataset);
     }
-}
-
-int kata__top_confusions(const kata_classification *c, kata__confusion *out, int n) {
-    int found = 0;
-    for (int t = 0; t < c->n_classes; t++) {
-        for (int p = 0; p < c->n_classes; p++) {
-            int64_t count = c->confusion[(int64_t)t * c->n_classes + p];
-            if (t == p || count == 0) {
-                continue;
-            }
-            int at = found < n ? found++ : n;
-            for (; at > 0 && out[at - 1].count < count; at--) {
-                if (at < n) {
-                    out[at] = out[at - 1];
-                }
-            }
-            if (at < n) {
-                out[at] = (kata__confusion){count, t, p};
-            }
-        }
-    }
-    return found;
 }
 
 void kata__padded(kata__buffer *out, const char *text, int columns) {
@@ -180,51 +206,42 @@ static void scores_row(kata__buffer *out, int width, const char *label, kata_cla
                         100 * s.recall, 100 * s.f1, s.support);
 }
 
-static int label_width(const kata_model *model, const kata_dataset *dataset, int n) {
+/* A table of the classes or labels, or of those that are read worst. */
+static void scores_text(kata__buffer *out, const kata_evaluation *e, const char *what,
+                        const kata_model *model, const kata_dataset *dataset) {
     char label[KATA__LABEL_TEXT];
-    int width = 5;
+    int rows[KATA__SCORES_MOST], n = kata__scores_that_matter(e, rows), width = 5;
     for (int i = 0; i < n; i++) {
-        int columns = kata__text_columns(kata__label_text(model, dataset, i, label));
+        int columns = kata__text_columns(kata__label_text(model, dataset, rows[i], label));
         width = columns > width ? columns : width;
     }
-    return width;
+    if (n < e->n_outputs) {
+        kata__buffer_printf(out,
+                            "\nthe %d of %" PRId64 " that are read worst, by F1 (--json has all)\n",
+                            n, e->n_outputs);
+    }
+    kata__buffer_printf(out, "\n%-*s  %10s  %10s  %10s  %9s\n", width, what, "precision", "recall",
+                        "F1", "samples");
+    for (int i = 0; i < n; i++) {
+        scores_row(out, width, kata__label_text(model, dataset, rows[i], label),
+                   kata__scores_of(e, rows[i]));
+    }
+    scores_row(out, width, "macro", kata__scores_macro(e));
+    scores_row(out, width, "micro", kata__scores_micro(e));
 }
 
-static void classification_text(kata__buffer *out, const kata_classification *c,
-                                const kata_model *model, const kata_dataset *dataset) {
+static void mistakes_text(kata__buffer *out, const kata_classification *c, const kata_model *model,
+                          const kata_dataset *dataset) {
     enum { TOP = 5 };
     char label[KATA__LABEL_TEXT], other[KATA__LABEL_TEXT];
-    int width = label_width(model, dataset, c->n_classes);
-    kata__buffer_printf(out, "\n%-*s  %10s  %10s  %10s  %9s\n", width, "class", "precision",
-                        "recall", "F1", "samples");
-    for (int i = 0; i < c->n_classes; i++) {
-        scores_row(out, width, kata__label_text(model, dataset, i, label),
-                   kata_classification_class(c, i));
-    }
-    scores_row(out, width, "macro", kata_classification_macro(c));
-    scores_row(out, width, "micro", kata_classification_micro(c));
-    kata__confusion top[TOP];
-    int n = kata__top_confusions(c, top, TOP);
+    kata_confusion top[TOP];
+    int n = kata_classification_mistakes(c, top, TOP);
     kata__buffer_text(out, n > 0 ? "\nmost frequent mistakes\n" : "");
     for (int i = 0; i < n; i++) {
         kata__buffer_printf(out, "%6" PRId64 " times  %s read as %s\n", top[i].count,
                             kata__label_text(model, dataset, top[i].truth, label),
                             kata__label_text(model, dataset, top[i].answer, other));
     }
-}
-
-static void multi_label_text(kata__buffer *out, const kata_multi_label *m, const kata_model *model,
-                             const kata_dataset *dataset) {
-    char label[KATA__LABEL_TEXT];
-    int width = label_width(model, dataset, m->n_labels);
-    kata__buffer_printf(out, "\n%-*s  %10s  %10s  %10s  %9s\n", width, "label", "precision",
-                        "recall", "F1", "samples");
-    for (int i = 0; i < m->n_labels; i++) {
-        scores_row(out, width, kata__label_text(model, dataset, i, label),
-                   kata_multi_label_label(m, i));
-    }
-    scores_row(out, width, "macro", kata_multi_label_macro(m));
-    scores_row(out, width, "micro", kata_multi_label_micro(m));
 }
 
 void kata__evaluation_text(kata__buffer *out, const kata_evaluation *e, const kata_model *model,
@@ -250,8 +267,9 @@ void kata__evaluation_text(kata__buffer *out, const kata_evaluation *e, const ka
     }
     kata__buffer_printf(out, "loss      %.4f\nsamples   %" PRId64 "\n", e->loss, e->n);
     if (e->task == KATA_TASK_CLASSES) {
-        classification_text(out, &e->classification, model, dataset);
+        scores_text(out, e, "class", model, dataset);
+        mistakes_text(out, &e->classification, model, dataset);
     } else if (e->task == KATA_TASK_LABELS) {
-        multi_label_text(out, &e->multi_label, model, dataset);
+        scores_text(out, e, "label", model, dataset);
     }
 }

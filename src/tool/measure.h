@@ -19,8 +19,8 @@ const char *kata__main_figure_name(kata_task task); /* "accuracy" */
 /* "98.97 %" or "0.0123". */
 const char *kata__main_figure_text(kata_task task, double value, char text[40]);
 
-/* The members of an evaluation's JSON object, without the braces. `full` adds classes and
- * confusion. */
+/* The members of an evaluation's JSON object, without the braces. `full` adds the classes or
+ * labels, the most frequent mistakes, and a confusion matrix of at most 256 classes. */
 void kata__evaluation_json(kata__buffer *out, const kata_evaluation *evaluation,
                            const kata_model *model, const kata_dataset *dataset, bool full);
 /* The text, filled up with spaces to so many columns of a terminal. */
@@ -29,11 +29,13 @@ void kata__padded(kata__buffer *out, const char *text, int columns);
 void kata__evaluation_text(kata__buffer *out, const kata_evaluation *evaluation,
                            const kata_model *model, const kata_dataset *dataset);
 
-/* The most frequent confusions, best first. */
-typedef struct kata__confusion {
-    int64_t count;
-    int truth, answer;
-} kata__confusion;
-int kata__top_confusions(const kata_classification *c, kata__confusion *out, int n);
+/* Precision, recall and F1 of a class or label, and their averages. */
+kata_class_scores kata__scores_of(const kata_evaluation *evaluation, int i);
+kata_class_scores kata__scores_macro(const kata_evaluation *evaluation);
+kata_class_scores kata__scores_micro(const kata_evaluation *evaluation);
+/* The classes or labels whose scores a person is shown: all, or of more than KATA__SCORES_MOST the
+ * 20 that occur and are read worst. Returns how many. */
+enum { KATA__SCORES_MOST = 100 };
+int kata__scores_that_matter(const kata_evaluation *evaluation, int rows[KATA__SCORES_MOST]);
 
 #endif

@@ -117,63 +117,79 @@ static void score_head(kata__buffer *out) {
                            "<th>recall</th><th>F1</th><th>samples</th></tr>\n");
 }
 
-static void write_classes(kata__buffer *out, const kata__job *job) {
+static void write_mistakes_table(kata__buffer *out, const kata__job *job) {
+    enum { MOST = 20 };
+    char label[KATA__LABEL_TEXT];
+    kata_confusion top[MOST];
+    int n = kata_classification_mistakes(&job->evaluation.classification, top, MOST);
+    kata__buffer_text(out, "<p>The most frequent mistakes:</p>\n<div class=\"scroll\"><table>\n"
+                           "<tr><th>true class</th><th>answer</th><th>samples</th></tr>\n");
+    for (int i = 0; i < n; i++) {
+        kata__buffer_text(out, "<tr><td>");
+        kata__html_text(out, kata__label_text(job->model, job->measured, top[i].truth, label));
+        kata__buffer_text(out, "</td><td>");
+        kata__html_text(out, kata__label_text(job->model, job->measured, top[i].answer, label));
+        kata__buffer_printf(out, "</td><td>%" PRId64 "</td></tr>\n", top[i].count);
+    }
+    kata__buffer_text(out, "</table></div>\n");
+}
+
+static void write_matrix(kata__buffer *out, const kata__job *job) {
     const kata_classification *c = &job->evaluation.classification;
-    char label[KATA__LABEL_TEXT], other[KATA__LABEL_TEXT];
     char labels[KATA__MATRIX_MOST][KATA__LABEL_TEXT];
     const char *names[KATA__MATRIX_MOST];
-    kata__buffer_text(out, "<h2>Classes</h2>\n");
-    if (c->n_classes <= KATA__MATRIX_MOST) {
-        for (int i = 0; i < c->n_classes; i++) {
-            names[i] = kata__label_text(job->model, job->measured, i, labels[i]);
+    int64_t counts[KATA__MATRIX_MOST * KATA__MATRIX_MOST];
+    for (int t = 0; t < c->n_classes; t++) {
+        names[t] = kata__label_text(job->model, job->measured, t, labels[t]);
+        for (int p = 0; p < c->n_classes; p++) {
+            counts[t * c->n_classes + p] = kata_classification_count(c, t, p);
         }
-        kata__buffer_text(out, "<div class=\"plots\"><div>\n");
-        kata__svg_matrix(out, &(kata__matrix){.title = "Confusion matrix",
-                                              .row_label = "true class",
-                                              .column_label = "answer",
-                                              .labels = names,
-                                              .counts = c->confusion,
-                                              .n = c->n_classes});
-        kata__buffer_text(out, "</div>\n");
-    } else {
-        kata__confusion top[20];
-        int n = kata__top_confusions(c, top, 20);
-        kata__buffer_text(out, "<p>The most frequent mistakes:</p>\n<div class=\"scroll\"><table>\n"
-                               "<tr><th>true class</th><th>answer</th><th>samples</th></tr>\n");
-        for (int i = 0; i < n; i++) {
-            kata__buffer_text(out, "<tr><td>");
-            kata__html_text(out, kata__label_text(job->model, job->measured, top[i].truth, label));
-            kata__buffer_text(out, "</td><td>");
-            kata__html_text(out, kata__label_text(job->model, job->measured, top[i].answer, other));
-            kata__buffer_printf(out, "</td><td>%" PRId64 "</td></tr>\n", top[i].count);
-        }
-        kata__buffer_text(out, "</table></div>\n");
+    }
+    kata__svg_matrix(out, &(kata__matrix){.title = "Confusion matrix",
+                                          .row_label = "true class",
+                                          .column_label = "answer",
+                                          .labels = names,
+                                          .counts = counts,
+                                          .n = c->n_classes});
+}
+
+/* A row for each class or label, or for those that are read worst. */
+static void write_scores(kata__buffer *out, const kata__job *job) {
+    const kata_evaluation *e = &job->evaluation;
+    char label[KATA__LABEL_TEXT];
+    int rows[KATA__SCORES_MOST], n = kata__scores_that_matter(e, rows);
+    if (n < e->n_outputs) {
+        kata__buffer_printf(out, "<p>The %d of %" PRId64 " that are read worst, by F1:</p>\n", n,
+                            e->n_outputs);
     }
     score_head(out);
-    for (int i = 0; i < c->n_classes; i++) {
-        score_row(out, kata__label_text(job->model, job->measured, i, label),
-                  kata_classification_class(c, i), false);
+    for (int i = 0; i < n; i++) {
+        score_row(out, kata__label_text(job->model, job->measured, rows[i], label),
+                  kata__scores_of(e, rows[i]), false);
     }
-    score_row(out, "macro", kata_classification_macro(c), true);
-    score_row(out, "micro", kata_classification_micro(c), true);
+    score_row(out, "macro", kata__scores_macro(e), true);
+    score_row(out, "micro", kata__scores_micro(e), true);
     kata__buffer_text(out, "</table></div>\n");
-    kata__buffer_text(out, c->n_classes <= KATA__MATRIX_MOST ? "</div>\n" : "");
+}
+
+static void write_classes(kata__buffer *out, const kata__job *job) {
+    const bool draws = job->evaluation.classification.n_classes <= KATA__MATRIX_MOST;
+    kata__buffer_text(out, "<h2>Classes</h2>\n");
+    if (draws) {
+        kata__buffer_text(out, "<div class=\"plots\"><div>\n");
+        write_matrix(out, job);
+        kata__buffer_text(out, "</div>\n");
+    } else {
+        write_mistakes_table(out, job);
+    }
+    write_scores(out, job);
+    kata__buffer_text(out, draws ? "</div>\n" : "");
 }
 
 static void write_labels(kata__buffer *out, const kata__job *job) {
-    const kata_multi_label *m = &job->evaluation.multi_label;
-    char label[KATA__LABEL_TEXT];
-    kata__buffer_text(out, "<h2>Labels</h2>\n");
-    kata__buffer_printf(out, "<p>All labels right: %.2f %% of samples.</p>\n",
-                        100 * kata_multi_label_exact(m));
-    score_head(out);
-    for (int i = 0; i < m->n_labels; i++) {
-        score_row(out, kata__label_text(job->model, job->measured, i, label),
-                  kata_multi_label_label(m, i), false);
-    }
-    score_row(out, "macro", kata_multi_label_macro(m), true);
-    score_row(out, "micro", kata_multi_label_micro(m), true);
-    kata__buffer_text(out, "</table></div>\n");
+    kata__buffer_printf(out, "<h2>Labels</h2>\n<p>All labels right: %.2f %% of samples.</p>\n",
+                        100 * kata_multi_label_exact(&job->evaluation.multi_label));
+    write_scores(out, job);
 }
 
 static void write_regression(kata__buffer *out, const kata__job *job) {
@@ -192,35 +208,24 @@ static void write_regression(kata__buffer *out, const kata__job *job) {
 
 typedef struct mistake {
     int64_t index;
-    int truth, answer;
-    float p_truth, p_answer;
+    kata_answer said;
 } mistake;
 
 static int worse_first(const void *a, const void *b) {
     const mistake *x = a, *y = b;
-    if (x->p_truth != y->p_truth) {
-        return x->p_truth < y->p_truth ? -1 : 1; /* the loss is -log p */
+    if (x->said.p_truth != y->said.p_truth) {
+        return x->said.p_truth < y->said.p_truth ? -1 : 1; /* the loss is -log p */
     }
     return x->index < y->index ? -1 : x->index > y->index;
 }
 
-static int find_mistakes(const kata__job *job, mistake *out, int most) {
-    const kata_evaluation *e = &job->evaluation;
-    const kata_tensor *target = &job->measured->targets[0];
+static int find_mistakes(const kata_evaluation *e, mistake *out, int most) {
     int found = 0;
-    if (kata_dtype_is_float(target->dtype)) {
-        return 0;
-    }
     for (int64_t i = 0; i < e->n; i++) {
-        const float *p = e->outputs + i * e->n_outputs;
-        int answer = 0, truth = (int)kata_load(target->dtype, target->data, i);
-        for (int64_t k = 1; k < e->n_outputs; k++) {
-            answer = p[k] > p[answer] ? (int)k : answer;
-        }
-        if (answer == truth) {
+        if (e->answers[i].answer == e->answers[i].truth) {
             continue;
         }
-        mistake m = {i, truth, answer, p[truth], p[answer]};
+        const mistake m = {i, e->answers[i]};
         if (found < most) {
             out[found++] = m;
         } else if (worse_first(&m, &out[most - 1]) < 0) {
@@ -256,7 +261,7 @@ static kata_status write_mistakes(kata__buffer *out, const kata__job *job) {
         kata_shape_count(&sample) > 512 * 512 * 3) {
         return KATA_OK;
     }
-    int n = find_mistakes(job, worst, MISTAKES_MOST);
+    int n = find_mistakes(&job->evaluation, worst, MISTAKES_MOST);
     kata__buffer_text(out, "<h2>The worst mistakes</h2>\n");
     if (n == 0) {
         kata__buffer_text(out, "<p>None: every sample was read right.</p>\n");
@@ -276,8 +281,8 @@ static kata_status write_mistakes(kata__buffer *out, const kata__job *job) {
         const mistake *m = &worst[i];
         interleave((const uint8_t *)input->data + m->index * pixels * channels, channels, pixels,
                    picture);
-        kata__label_text(job->model, job->measured, m->truth, truth);
-        kata__label_text(job->model, job->measured, m->answer, answer);
+        kata__label_text(job->model, job->measured, m->said.truth, truth);
+        kata__label_text(job->model, job->measured, m->said.answer, answer);
         snprintf(alternative, sizeof alternative, "sample %" PRId64 ", %s read as %s", m->index,
                  truth, answer);
         kata__buffer_text(out, "<figure>");
@@ -289,7 +294,7 @@ static kata_status write_mistakes(kata__buffer *out, const kata__job *job) {
         kata__html_text(out, answer);
         kata__buffer_printf(out,
                             "</b><br>%.1f %% sure<br>sample %" PRId64 "</figcaption></figure>\n",
-                            100 * (double)m->p_answer, m->index);
+                            100 * (double)m->said.p, m->index);
     }
     kata__buffer_text(out, "</div>\n");
     kata__free(job->tool->context, picture);

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buffer.h"
 #include "base/check.h"
 #include "train/trainer.h"
 
@@ -209,84 +208,4 @@ kata_status kata_set_precision(kata_model *model, kata_precision precision) {
         kata__programs_free(trainer);
     }
     return KATA_OK;
-}
-
-/* --- labels ----------------------------------------------------------------------------------- */
-
-kata_status kata_model_set_labels(kata_model *model, const char *const *labels, int n) {
-    kata__buffer text;
-    kata__buffer_init(&text, model->context, (size_t)64 << 20);
-    kata__buffer_text(&text, "[");
-    for (int i = 0; i < n; i++) {
-        kata__buffer_text(&text, i > 0 ? "," : "");
-        kata__buffer_json_string(&text, labels[i]);
-    }
-    kata__buffer_text(&text, "]");
-    kata_status status = text.status;
-    if (status == KATA_OK) {
-        status = kata_graph_set_metadata(model->graph, "kata.labels", text.data);
-    }
-    kata__buffer_free(&text);
-    return status;
-}
-
-/* Moves over one JSON text of the array that kata_model_set_labels wrote; copies it to `text` if
- * that is not NULL. Returns the place behind it, NULL at the end or where the text is malformed. */
-static const char *next_label(const char *at, char *text, size_t n_bytes) {
-    size_t n = 0;
-    while (*at == '[' || *at == ',' || *at == ' ') {
-        at++;
-    }
-    if (*at++ != '"') {
-        return NULL;
-    }
-    for (; *at != '"'; at++) {
-        unsigned c = (unsigned char)*at;
-        if (c == '\0') {
-            return NULL;
-        }
-        if (c == '\\') {
-            at++;
-            c = (unsigned char)*at;
-            if (c == 'u') { /* control characters only: others are written as they are */
-                char digits[5] = {0};
-                for (int i = 0; i < 4 && at[1 + i] != '\0'; i++) {
-                    digits[i] = at[1 + i];
-                }
-                if (strlen(digits) != 4) {
-                    return NULL;
-                }
-                c = (unsigned)strtoul(digits, NULL, 16) & 0x7F;
-                at += 4;
-            } else if (c == 'n' || c == 't' || c == 'r' || c == 'b' || c == 'f') {
-                c = c == 'n' ? '\n' : c == 't' ? '\t' : c == 'r' ? '\r' : c == 'b' ? '\b' : '\f';
-            } else if (c == '\0') {
-                return NULL;
-            }
-        }
-        if (text != NULL && n + 1 < n_bytes) {
-            text[n++] = (char)c;
-        }
-    }
-    if (text != NULL && n_bytes > 0) {
-        text[n] = '\0';
-    }
-    return at + 1;
-}
-
-int kata_model_n_labels(const kata_model *model) {
-    const char *at = kata_graph_metadata(model->graph, "kata.labels");
-    int n = 0;
-    while (at != NULL && (at = next_label(at, NULL, 0)) != NULL) {
-        n++;
-    }
-    return n;
-}
-
-bool kata_model_label(const kata_model *model, int i, char *text, size_t n_bytes) {
-    const char *at = kata_graph_metadata(model->graph, "kata.labels");
-    for (int k = 0; at != NULL && k <= i; k++) {
-        at = next_label(at, k == i ? text : NULL, n_bytes);
-    }
-    return at != NULL && i >= 0;
 }

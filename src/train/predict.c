@@ -113,12 +113,11 @@ static kata_status begin(struct kata__trainer *trainer, const kata_dataset *data
     for (int i = 1; i < shape.rank; i++) {
         e->n_outputs *= shape.dim[i];
     }
-    e->outputs =
-        kata__alloc(graph->context, (size_t)(dataset->n * e->n_outputs), sizeof *e->outputs);
-    if (e->outputs == NULL) {
-        return KATA_OUT_OF_MEMORY;
-    }
     if (e->task == KATA_TASK_CLASSES) {
+        e->answers = kata__alloc(graph->context, (size_t)dataset->n, sizeof *e->answers);
+        if (e->answers == NULL) {
+            return KATA_OUT_OF_MEMORY;
+        }
         return kata_classification_new(&e->classification, graph->context, (int)e->n_outputs, 5);
     }
     if (e->task == KATA_TASK_LABELS) {
@@ -127,7 +126,9 @@ static kata_status begin(struct kata__trainer *trainer, const kata_dataset *data
     return KATA_OK;
 }
 
-static void count(kata_evaluation *e, const float *outputs, const kata_tensor *target, int64_t n) {
+/* Samples first..first+n). */
+static kata_status count(kata_evaluation *e, const float *outputs, const kata_tensor *target,
+                         int64_t first, int64_t n) {
     const float *t = target->data;
     for (int64_t i = 0; i < n; i++) {
         const float *y = outputs + i * e->n_outputs;
@@ -140,7 +141,9 @@ static void count(kata_evaluation *e, const float *outputs, const kata_tensor *t
                     label = t[i * e->n_outputs + j] > t[i * e->n_outputs + label] ? j : label;
                 }
             }
-            kata_classification_add(&e->classification, y, label);
+            int answer = kata_classification_answer(y, (int)e->n_outputs);
+            e->answers[first + i] = (kata_answer){(int)label, answer, y[label], y[answer]};
+            KATA__TRY(kata_classification_add(&e->classification, y, label));
         } else if (e->task == KATA_TASK_LABELS) {
             kata_multi_label_add(&e->multi_label, y, t + i * e->n_outputs);
         } else {
@@ -149,6 +152,7 @@ static void count(kata_evaluation *e, const float *outputs, const kata_tensor *t
             }
         }
     }
+    return KATA_OK;
 }
 
 /* Where the samples of a part come from. */
@@ -164,16 +168,16 @@ static void fill(void *user, int i, int64_t first, const kata_tensor *to) {
 }
 
 /* Samples first..first+n) are answered and measured. The raw outputs go to where the loss reads
- * them and the first one that is shown to the caller; others are not computed for anybody. */
+ * them and the first one that is shown to `mine`, (n, n_outputs); others are not computed for
+ * anybody. */
 static kata_status evaluate_part(struct kata__trainer *trainer, kata_predictor *predictor,
-                                 const kata_dataset *dataset, int64_t first, int64_t n,
+                                 const kata_dataset *dataset, int64_t first, int64_t n, float *mine,
                                  kata_evaluation *e, double *loss) {
     const kata_graph *graph = trainer->model->graph;
     kata_tensor inputs[KATA_DATASET_TENSORS], outputs[4 * KATA_MAX_LOSSES];
     kata__program *program;
     KATA__TRY(kata__program_get(trainer, KATA__PROGRAM_EVALUATE, n, dataset, false, &program));
     const int raw = trainer->outputs[0].raw, shown = trainer->outputs[0].shown;
-    float *mine = e->outputs + first * e->n_outputs;
     if (graph->n_outputs > KATA__COUNT(outputs)) {
         return kata_fail(KATA_LIMIT, "model %s has more than %zu outputs", graph->name,
                          KATA__COUNT(outputs));
@@ -206,7 +210,7 @@ static kata_status evaluate_part(struct kata__trainer *trainer, kata_predictor *
     kata__program_fill(program, dataset, NULL, first, NULL, 0, 0);
     KATA__TRY(kata_session_run(program->session, 0, 0));
     const kata_tensor target = kata_session_input(program->session, dataset->n_targets);
-    count(e, mine, &target, n);
+    KATA__TRY(count(e, mine, &target, first, n));
     *loss = (double)*(const float *)kata_session_output(program->session, 0).data;
     return KATA_OK;
 }
@@ -219,13 +223,16 @@ static kata_status evaluate(struct kata__trainer *trainer, const kata_dataset *d
     KATA__TRY(predictor_of(&predictor, trainer->model));
     KATA__TRY(begin(trainer, dataset, e));
     KATA__TRY(kata__predictor_part(predictor, dataset->n, &part));
-    for (int64_t first = 0; first < dataset->n; first += part) {
+    float *outputs = kata__alloc(e->context, (size_t)(part * e->n_outputs), sizeof *outputs);
+    kata_status status = outputs == NULL ? KATA_OUT_OF_MEMORY : KATA_OK;
+    for (int64_t first = 0; first < dataset->n && status == KATA_OK; first += part) {
         const int64_t n = dataset->n - first < part ? dataset->n - first : part;
-        KATA__TRY(evaluate_part(trainer, predictor, dataset, first, n, e, &loss));
+        status = evaluate_part(trainer, predictor, dataset, first, n, outputs, e, &loss);
         loss_sum += loss * (double)n;
     }
+    kata__free(e->context, outputs);
     e->loss = loss_sum / (double)dataset->n;
-    return KATA_OK;
+    return status;
 }
 
 kata_status kata_evaluate(kata_model *model, const kata_dataset *dataset, kata_evaluation *out) {
@@ -259,7 +266,7 @@ void kata_evaluation_free(kata_evaluation *evaluation) {
     }
     kata_classification_free(&evaluation->classification);
     kata_multi_label_free(&evaluation->multi_label);
-    kata__free(evaluation->context, evaluation->outputs);
+    kata__free(evaluation->context, evaluation->answers);
     *evaluation = (kata_evaluation){0};
 }
 
