@@ -154,7 +154,7 @@ static kata_status loss_from_log(const kata_call *call, const labels *l, kata_dt
         for (int64_t n = 0; n < l->n; n++) {
             sum -= (double)((const float *)log_prob)[n * l->c + plain[n]];
         }
-        kata_store(out->dtype, out->data, 0, l->how == SUM ? sum : sum / (double)l->n);
+        kata_store(out->dtype, out->data, 0, l->how == SUM || l->n == 0 ? sum : sum / (double)l->n);
         return KATA_OK;
     }
     for (int64_t n = 0, i = 0; n < l->n; n++) {

@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "base/check.h"
+#include "base/number.h"
 #include "base/parallel.h"
 #include "op/rules.h"
 
@@ -55,17 +56,11 @@ static lrn lrn_of(const kata_call *call) {
                  .bias = a[LRN_BIAS].f};
 }
 
-static int64_t at_least(int64_t a, int64_t least) {
-    return a < least ? least : a;
-}
-static int64_t at_most(int64_t a, int64_t most) {
-    return a > most ? most : a;
-}
-
 /* s = bias + alpha / size * sum of squares over the window */
 static double lrn_scale(const lrn *l, const kata_tensor *x, int64_t n, int64_t c, int64_t i) {
     double sum = 0;
-    for (int64_t j = at_least(c - l->before, 0); j <= at_most(c + l->behind, l->c - 1); j++) {
+    for (int64_t j = kata__maximum(c - l->before, 0); j <= kata__minimum(c + l->behind, l->c - 1);
+         j++) {
         double value = kata_load(x->dtype, x->data, (n * l->c + j) * l->d + i);
         sum += value * value;
     }
@@ -91,7 +86,8 @@ static kata_status lrn_grad_reference(const kata_call *call) {
     for (int64_t at = 0; at < l.n * l.c * l.d; at++) {
         int64_t n = at / l.d / l.c, c = at / l.d % l.c, i = at % l.d;
         double sum = 0;
-        for (int64_t j = at_least(c - l.behind, 0); j <= at_most(c + l.before, l.c - 1); j++) {
+        for (int64_t j = kata__maximum(c - l.behind, 0); j <= kata__minimum(c + l.before, l.c - 1);
+             j++) {
             int64_t at_j = (n * l.c + j) * l.d + i;
             sum += kata_load(dy->dtype, dy->data, at_j) * kata_load(x->dtype, x->data, at_j) *
                    pow(lrn_scale(&l, x, n, j, i), -l.beta - 1);
@@ -120,80 +116,16 @@ static inline float power_float(float s, double beta) {
     return beta == 0.75 ? 1 / (sqrtf(s) * sqrtf(sqrtf(s))) : (float)pow(s, -beta);
 }
 
-#define LRN_KERNELS(T)                                                                             \
-    static void lrn_squares_##T(const lrn *l, const T *x, int64_t n, int64_t c, int64_t first,     \
-                                int64_t count, T *s) {                                             \
-        for (int64_t i = 0; i < count; i++) {                                                      \
-            s[i] = 0;                                                                              \
-        }                                                                                          \
-        for (int64_t j = at_least(c - l->before, 0); j <= at_most(c + l->behind, l->c - 1); j++) { \
-            const T *row = x + (n * l->c + j) * l->d + first;                                      \
-            for (int64_t i = 0; i < count; i++) {                                                  \
-                s[i] += row[i] * row[i];                                                           \
-            }                                                                                      \
-        }                                                                                          \
-    }                                                                                              \
-    static void lrn_chunk_##T(void *argument, int64_t plane, int worker) {                         \
-        const lrn_job *job = argument;                                                             \
-        const lrn *l = &job->l;                                                                    \
-        T s[BLOCK];                                                                                \
-        (void)worker;                                                                              \
-        for (int64_t first = 0; first < l->d; first += BLOCK) {                                    \
-            int64_t count = at_most(l->d - first, BLOCK);                                          \
-            lrn_squares_##T(l, job->x, plane / l->c, plane % l->c, first, count, s);               \
-            const T *x = (const T *)job->x + plane * l->d + first;                                 \
-            T *y = (T *)job->out + plane * l->d + first;                                           \
-            for (int64_t i = 0; i < count; i++) {                                                  \
-                y[i] = x[i] * power_##T((T)(l->bias + l->alpha * s[i]), l->beta);                  \
-            }                                                                                      \
-        }                                                                                          \
-    }                                                                                              \
-    /* dx = dy s^-beta and t = dy x s^(-beta-1), which the second pass sums over windows. */       \
-    static void lrn_grad_first_##T(void *argument, int64_t plane, int worker) {                    \
-        const lrn_job *job = argument;                                                             \
-        const lrn *l = &job->l;                                                                    \
-        T s[BLOCK];                                                                                \
-        (void)worker;                                                                              \
-        for (int64_t first = 0; first < l->d; first += BLOCK) {                                    \
-            int64_t count = at_most(l->d - first, BLOCK), at = plane * l->d + first;               \
-            lrn_squares_##T(l, job->x, plane / l->c, plane % l->c, first, count, s);               \
-            const T *x = (const T *)job->x + at, *dy = (const T *)job->dy + at;                    \
-            T *dx = (T *)job->out + at, *t = (T *)job->t + at;                                     \
-            for (int64_t i = 0; i < count; i++) {                                                  \
-                T scale = (T)(l->bias + l->alpha * s[i]);                                          \
-                T direct = dy[i] * power_##T(scale, l->beta);                                      \
-                dx[i] = direct;                                                                    \
-                t[i] = direct * x[i] / scale;                                                      \
-            }                                                                                      \
-        }                                                                                          \
-    }                                                                                              \
-    static void lrn_grad_second_##T(void *argument, int64_t plane, int worker) {                   \
-        const lrn_job *job = argument;                                                             \
-        const lrn *l = &job->l;                                                                    \
-        T sum[BLOCK], factor = (T)(2 * l->alpha * l->beta);                                        \
-        int64_t n = plane / l->c, c = plane % l->c;                                                \
-        (void)worker;                                                                              \
-        for (int64_t first = 0; first < l->d; first += BLOCK) {                                    \
-            int64_t count = at_most(l->d - first, BLOCK);                                          \
-            for (int64_t i = 0; i < count; i++) {                                                  \
-                sum[i] = 0;                                                                        \
-            }                                                                                      \
-            for (int64_t j = at_least(c - l->behind, 0); j <= at_most(c + l->before, l->c - 1);    \
-                 j++) {                                                                            \
-                const T *t = (const T *)job->t + (n * l->c + j) * l->d + first;                    \
-                for (int64_t i = 0; i < count; i++) {                                              \
-                    sum[i] += t[i];                                                                \
-                }                                                                                  \
-            }                                                                                      \
-            const T *x = (const T *)job->x + plane * l->d + first;                                 \
-            T *dx = (T *)job->out + plane * l->d + first;                                          \
-            for (int64_t i = 0; i < count; i++) {                                                  \
-                dx[i] -= factor * x[i] * sum[i];                                                   \
-            }                                                                                      \
-        }                                                                                          \
-    }
-LRN_KERNELS(float)
-LRN_KERNELS(double)
+#define NUMBER_TYPE float
+#define OF(name) name##_float
+#include "op/body/lrn.h"
+#undef NUMBER_TYPE
+#undef OF
+#define NUMBER_TYPE double
+#define OF(name) name##_double
+#include "op/body/lrn.h"
+#undef NUMBER_TYPE
+#undef OF
 
 static kata_status lrn_fast(const kata_call *call) {
     lrn_job job = {.l = lrn_of(call), .x = call->inputs[0].data, .out = call->outputs[0].data};

@@ -160,6 +160,11 @@ static const double sqrt_2_over_pi = 0.79788456080286535588;   /* sqrt(2/pi) */
 static const double two_over_sqrt_pi = 1.12837916709551257390; /* 2/sqrt(pi) */
 static const double gelu_cubic = 0.044715;
 
+/* Into [0, 1]; a NaN stays one, which fmin and fmax would lose. */
+static inline double clamp(double x) {
+    return x < 0 ? 0 : x > 1 ? 1 : x;
+}
+
 /* --- activations ----------------------------------------------------------------------------- */
 
 /* The derivative at 0 is 0 (book 5.8); NaN stays NaN, so that it is seen. */
@@ -184,14 +189,13 @@ ROW(Selu, 6, 2e-6, KATA__SELU,
 
 ROW(HardSigmoid, 1, 1e-6, KATA__HARD_SIGMOID,
     ATTRIBUTES(NUMBER_ATTRIBUTE("alpha", 0.2f, "slope"), NUMBER_ATTRIBUTE("beta", 0.5, "shift")),
-    "alpha x + beta, kept in [0, 1].", fmax(0, fmin(1, (alpha * x + beta))),
+    "alpha x + beta, kept in [0, 1].", clamp(alpha *x + beta),
     WHERE(NODE("And", NODE("Greater", y, NUMBER(0)), NODE("Less", y, NUMBER(1))), SCALE(dy, alpha),
           NUMBER(0)))
 
 /* dy/dx = 0 below -3, 1 above 3, x/3 + 1/2 between. */
 ROW(HardSwish, 14, 1e-6, KATA__HARD_SWISH, NULL,
-    "x times HardSigmoid of slope 1/6 and shift 1/2 (Howard et al. 2019).",
-    fmax(0, fmin(1, x / 6 + 0.5)) * x,
+    "x times HardSigmoid of slope 1/6 and shift 1/2 (Howard et al. 2019).", clamp(x / 6 + 0.5) * x,
     MUL(dy,
         WHERE(NODE("Less", x, NUMBER(3)),
               WHERE(NODE("Greater", x, NUMBER(-3)), ADD(SCALE(x, 1.0 / 3), NUMBER(0.5)), NUMBER(0)),

@@ -409,90 +409,16 @@ static void taps_inside(int64_t start, int64_t dilation, int64_t k, int64_t size
 
 /* 2x2 with stride 2 is one pass that writes each element once; any other pool zeroes the plane and
  * looks for y in each window, from the last tap to the first, so that nothing branches. */
-#define MAX_GRAD(T)                                                                                \
-    static void max_grad_2x2_##T(const kata__conv *v, const T *x, const T *y, const T *dy,         \
-                                 T *dx) {                                                          \
-        for (int64_t oy = 0; oy < v->oh; oy++, y += v->ow, dy += v->ow) {                          \
-            const T *top = x + 2 * oy * v->w, *low = top + v->w;                                   \
-            T *d_top = dx + 2 * oy * v->w, *d_low = d_top + v->w;                                  \
-            int64_t done = max_grad_row_##T(v->ow, top, low, y, dy, d_top, d_low);                 \
-            for (int64_t i = done; i < v->ow; i++) {                                               \
-                T m = y[i], g = dy[i];                                                             \
-                bool a = top[2 * i] == m, b = top[2 * i + 1] == m, c = low[2 * i] == m;            \
-                bool d = low[2 * i + 1] == m;                                                      \
-                d_top[2 * i] = a ? g : 0;                                                          \
-                d_top[2 * i + 1] = !a & b ? g : 0;                                                 \
-                d_low[2 * i] = !a & !b & c ? g : 0;                                                \
-                d_low[2 * i + 1] = !a & !b & !c & d ? g : 0;                                       \
-            }                                                                                      \
-            if (v->w % 2 != 0) {                                                                   \
-                d_top[v->w - 1] = d_low[v->w - 1] = 0;                                             \
-            }                                                                                      \
-        }                                                                                          \
-        if (v->h % 2 != 0) {                                                                       \
-            memset(dx + (v->h - 1) * v->w, 0, (size_t)v->w * sizeof(T));                           \
-        }                                                                                          \
-    }                                                                                              \
-    static __attribute__((noinline))                                                               \
-    int64_t first_nan_##T(const kata__conv *v, const T *x, int64_t iy, int64_t ix, int64_t ky0,    \
-                          int64_t ky1, int64_t kx0, int64_t kx1) {                                 \
-        for (int64_t ky = ky0; ky < ky1; ky++) {                                                   \
-            for (int64_t kx = kx0; kx < kx1; kx++) {                                               \
-                int64_t at = (iy + ky * v->dilation_h) * v->w + ix + kx * v->dilation_w;           \
-                if (x[at] != x[at]) {                                                              \
-                    return at;                                                                     \
-                }                                                                                  \
-            }                                                                                      \
-        }                                                                                          \
-        return -1; /* y is no maximum of x */                                                      \
-    }                                                                                              \
-    static void max_grad_any_##T(const kata__conv *v, const T *x, const T *y, const T *dy,         \
-                                 T *dx) {                                                          \
-        memset(dx, 0, (size_t)(v->h * v->w) * sizeof(T));                                          \
-        for (int64_t oy = 0; oy < v->oh; oy++) {                                                   \
-            int64_t iy = tap_y(v, oy, 0), ky0, ky1;                                                \
-            taps_inside(iy, v->dilation_h, v->kh, v->h, &ky0, &ky1);                               \
-            for (int64_t ox = 0; ox < v->ow; ox++, y++, dy++) {                                    \
-                int64_t ix = tap_x(v, ox, 0), kx0 = 0, kx1 = v->kw, place = -1;                    \
-                if (ix < 0 || ix + (v->kw - 1) * v->dilation_w >= v->w) {                          \
-                    taps_inside(ix, v->dilation_w, v->kw, v->w, &kx0, &kx1);                       \
-                }                                                                                  \
-                T m = *y;                                                                          \
-                for (int64_t ky = ky1 - 1; ky >= ky0; ky--) {                                      \
-                    int64_t row = (iy + ky * v->dilation_h) * v->w + ix;                           \
-                    for (int64_t kx = kx1 - 1; kx >= kx0; kx--) {                                  \
-                        int64_t at = row + kx * v->dilation_w;                                     \
-                        place = x[at] == m ? at : place;                                           \
-                    }                                                                              \
-                }                                                                                  \
-                if (__builtin_expect(place < 0, 0)) { /* no number is equal to a NaN */            \
-                    place = m != m ? first_nan_##T(v, x, iy, ix, ky0, ky1, kx0, kx1) : -1;         \
-                    if (place < 0) {                                                               \
-                        continue;                                                                  \
-                    }                                                                              \
-                }                                                                                  \
-                dx[place] += *dy;                                                                  \
-            }                                                                                      \
-        }                                                                                          \
-    }                                                                                              \
-    static void max_grad_chunk_##T(void *argument, int64_t chunk, int worker) {                    \
-        const max_grad_job *job = argument;                                                        \
-        const kata__conv *v = job->v;                                                              \
-        (void)worker;                                                                              \
-        bool is_2x2 = v->kh == 2 && v->kw == 2 && v->stride_h == 2 && v->stride_w == 2 &&          \
-                      v->dilation_h == 1 && v->dilation_w == 1 && v->pad_top == 0 &&               \
-                      v->pad_left == 0 && v->oh == v->h / 2 && v->ow == v->w / 2;                  \
-        int64_t each = planes_each(v), last = (chunk + 1) * each;                                  \
-        last = last < v->n * v->c ? last : v->n * v->c;                                            \
-        for (int64_t p = chunk * each; p < last; p++) {                                            \
-            int64_t in = p * v->h * v->w, out = p * v->oh * v->ow;                                 \
-            (is_2x2 ? max_grad_2x2_##T                                                             \
-                    : max_grad_any_##T)(v, (const T *)job->x + in, (const T *)job->y + out,        \
-                                        (const T *)job->dy + out, (T *)job->dx + in);              \
-        }                                                                                          \
-    }
-MAX_GRAD(float)
-MAX_GRAD(double)
+#define NUMBER_TYPE float
+#define OF(name) name##_float
+#include "op/body/max_pool_gradient.h"
+#undef NUMBER_TYPE
+#undef OF
+#define NUMBER_TYPE double
+#define OF(name) name##_double
+#include "op/body/max_pool_gradient.h"
+#undef NUMBER_TYPE
+#undef OF
 
 static kata_status max_grad_fast(const kata_call *call) {
     kata__window window = max_grad_window(call);
@@ -801,15 +727,15 @@ static kata_status global_average_reference(const kata_call *call) {
     return KATA_OK;
 }
 
-/* y[n,c] = largest of the plane */
+/* y[n,c] = largest of the plane, a NaN if there is one */
 static kata_status global_max_reference(const kata_call *call) {
     const kata_tensor *x = &call->inputs[0], *y = &call->outputs[0];
     int64_t size = kata__product(&x->shape, 2, x->shape.rank);
     for (int64_t p = 0; p < kata_tensor_count(y); p++) {
-        double best = kata_load(x->dtype, x->data, p * size);
-        for (int64_t i = 1; i < size; i++) {
+        double best = (double)-INFINITY;
+        for (int64_t i = 0; i < size; i++) {
             double value = kata_load(x->dtype, x->data, p * size + i);
-            best = value > best ? value : best;
+            best = value > best || isnan(value) ? value : best;
         }
         kata_store(y->dtype, y->data, p, best);
     }

@@ -459,7 +459,7 @@ static kata_status arg_infer(kata_infer *infer) {
     return KATA_OK;
 }
 
-/* x beats best: larger by `sign`, equal if the last counts, or the first NaN. */
+/* x beats best: larger by `sign`, equal if the last counts, or a NaN: the first, or the last. */
 #define ARG_LOOP(type, load)                                                                       \
     for (int64_t o = 0; o < outer; o++) {                                                          \
         for (int64_t i = 0; i < inner; i++) {                                                      \
@@ -468,7 +468,7 @@ static kata_status arg_infer(kata_infer *infer) {
             for (int64_t k = 1; k < n; k++) {                                                      \
                 type x = load(base + k * inner);                                                   \
                 if ((sign > 0 ? x > best : x < best) || (last && x == best) ||                     \
-                    (x != x && best == best)) {                                                    \
+                    (x != x && (last || best == best))) {                                          \
                     best = x;                                                                      \
                     best_at = k;                                                                   \
                 }                                                                                  \

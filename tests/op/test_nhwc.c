@@ -3,5 +3,5 @@
 #include "op/cases_nhwc.h"
 
 int main(void) {
-    return test_cases_main("op_last", cases_nhwc, sizeof cases_nhwc / sizeof cases_nhwc[0]);
+    return test_cases_main("op_nhwc", cases_nhwc, sizeof cases_nhwc / sizeof cases_nhwc[0]);
 }
