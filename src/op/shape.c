@@ -156,9 +156,9 @@ static kata_status reshape_infer(kata_infer *infer) {
     int64_t wanted[KATA_MAX_RANK];
     int n, left = -1;
     KATA__TRY(kata__infer_int64s(infer, 1, wanted, KATA_MAX_RANK, &n, &known));
-    kata_elements elements;
-    if (!known && kata__infer_elements(infer, 1, &elements)) {
-        reshape_open(infer, &elements, allow_zero);
+    kata_elements given;
+    if (!known && kata__infer_elements(infer, 1, &given)) {
+        reshape_open(infer, &given, allow_zero);
         return KATA_OK;
     }
     if (!known) {
