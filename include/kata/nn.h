@@ -55,7 +55,8 @@ KATA_API kata_status kata_model_from_graph(kata_model **out, kata_graph *graph);
     X(HARD_SIGMOID, "hard-sigmoid")                                                                \
     X(HARD_SWISH, "hard-swish")                                                                    \
     X(SOFTPLUS, "softplus")                                                                        \
-    X(SOFTMAX, "softmax")
+    X(SOFTMAX, "softmax")                                                                          \
+    X(MISH, "mish")
 typedef enum kata_activation {
 #define X(name, text) KATA_##name,
     KATA_ACTIVATION_LIST(X)

@@ -117,7 +117,7 @@ static kata_value weight(builder *b, const char *suffix, const kata_shape *shape
     if (initializer.kind == KATA_INIT_DEFAULT) {
         kata_activation a = b->layer->activation;
         bool rectifier = a == KATA_RELU || a == KATA_LEAKY_RELU || a == KATA_ELU ||
-                         a == KATA_GELU || a == KATA_HARD_SWISH;
+                         a == KATA_GELU || a == KATA_HARD_SWISH || a == KATA_MISH;
         initializer.kind = rectifier ? KATA_INIT_HE : KATA_INIT_XAVIER;
     }
     kata_variable *variable = NULL;
@@ -164,6 +164,8 @@ static kata_value activate(kata_graph *graph, kata_value x, kata_activation acti
         return KATA_NODE(graph, "HardSigmoid", KATA_INPUTS(x));
     case KATA_HARD_SWISH:
         return KATA_NODE(graph, "HardSwish", KATA_INPUTS(x));
+    case KATA_MISH:
+        return KATA_NODE(graph, "Mish", KATA_INPUTS(x));
     case KATA_SOFTPLUS:
         return KATA_NODE(graph, "Softplus", KATA_INPUTS(x));
     case KATA_SOFTMAX:

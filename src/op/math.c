@@ -210,6 +210,16 @@ ROW(Tanh, 1, 1e-6, KATA__TANH, NULL, "Hyperbolic tangent.", tanh(x), NODE("kata:
 ROW(Softplus, 1, 1e-6, KATA__SOFTPLUS, NULL, "log(1 + e^x), without overflow.",
     x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)), MUL(dy, NODE("Sigmoid", x)))
 
+/* dy/dx = t + x s (1 - t^2), t = tanh(softplus(x)), s = sigmoid(x). */
+static kata_value mish_slope(kata_graph *graph, kata_value x) {
+    kata_value t = NODE("Tanh", NODE("Softplus", x));
+    kata_value rest = SUB(NUMBER(1), MUL(t, t));
+    return ADD(t, MUL(MUL(x, NODE("Sigmoid", x)), rest));
+}
+
+ROW(Mish, 18, 1e-6, KATA__UNARY_COUNT, NULL, "x tanh(log(1 + e^x)) (Misra 2019).",
+    (x * tanh(x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)))), MUL(dy, mish_slope(graph, x)))
+
 /* --- analysis -------------------------------------------------------------------------------- */
 
 ROW(Erf, 9, 1e-6, KATA__ERF, NULL, "Error function, 2/sqrt(pi) times the integral of e^-t^2.",

@@ -3,6 +3,7 @@
 #include "op/adapt.h"
 #include "op/gradient.h"
 #include "op/infer.h"
+#include "op/loops.h"
 
 #include <math.h>
 
@@ -208,6 +209,45 @@ const kata_op kata__op_LogSoftmax = {
     .flops = softmax_flops,
     .tolerance = 1e-5,
     .doc = "Logarithm of Softmax: x - log sum exp(x) along the axis.",
+    .adapt = kata__adapt_flattened,
+    .adapt_before = 13,
+};
+
+/* --- Hardmax ---------------------------------------------------------------------------------- */
+
+/* 1 at the first of the largest numbers along the axis; a NaN is the largest. */
+static kata_status hardmax_reference(const kata_call *call) {
+    const kata_tensor *x = &call->inputs[0], *y = &call->outputs[0];
+    layout l = layout_of(call);
+    for (int64_t at = 0; at < l.outer * l.inner; at++) {
+        int64_t start = at / l.inner * l.n * l.inner + at % l.inner, best = 0;
+        for (int64_t k = 1; k < l.n; k++) {
+            double most = kata_load(x->dtype, x->data, start + best * l.inner);
+            double value = kata_load(x->dtype, x->data, start + k * l.inner);
+            best = value > most || (isnan(value) && !isnan(most)) ? k : best;
+        }
+        for (int64_t k = 0; k < l.n; k++) {
+            kata_store(y->dtype, y->data, start + k * l.inner, k == best);
+        }
+    }
+    return KATA_OK;
+}
+
+const kata_op kata__op_Hardmax = {
+    .name = "Hardmax",
+    .domain = "",
+    .since = 1,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .attributes = softmax_attributes,
+    .infer = softmax_infer,
+    .batch = kata__batch_along,
+    .reference = hardmax_reference,
+    .gradient = kata__gradient_zero,
+    .flops = kata__flops_input,
+    .doc = "1 at the first of the largest numbers along the axis, else 0.",
     .adapt = kata__adapt_flattened,
     .adapt_before = 13,
 };

@@ -295,6 +295,7 @@ static void test_names(void **state) {
     kata_layer_type type;
     assert_string_equal(kata_activation_name(KATA_HARD_SWISH), "hard-swish");
     assert_true(kata_activation_parse("gelu", &activation) && activation == KATA_GELU);
+    assert_true(kata_activation_parse("mish", &activation) && activation == KATA_MISH);
     assert_false(kata_activation_parse("rleu", &activation));
     assert_true(kata_layer_parse("conv2d", &type) && type == KATA_LAYER_CONV2D);
     assert_false(kata_layer_parse("", &type));
