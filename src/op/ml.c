@@ -79,6 +79,28 @@ kata_status kata__infer_rows(const kata_infer *infer, int64_t *n, int64_t *colum
     return KATA_OK;
 }
 
+kata_status kata__infer_labels(const kata_infer *infer, int integers, int texts, kata_dtype *dtype,
+                               int64_t *n) {
+    int n_integers = infer->attributes[integers].n, n_texts = infer->attributes[texts].n;
+    if ((n_integers > 0) == (n_texts > 0)) {
+        return kata_fail(KATA_INVALID, "%s: labels must be given as %s or as %s", infer->op->name,
+                         infer->op->attributes[integers].name, infer->op->attributes[texts].name);
+    }
+    *dtype = n_texts > 0 ? KATA_STRING : KATA_I64;
+    *n = n_integers + n_texts;
+    return KATA_OK;
+}
+
+void kata__label_store(const kata_attribute_value *attributes, int integers, int texts, int64_t k,
+                       const kata_tensor *out, int64_t i) {
+    if (out->dtype == KATA_STRING) {
+        const char *text = attributes[texts].strings[k];
+        ((kata_string *)out->data)[i] = (kata_string){text, (int64_t)strlen(text)};
+    } else {
+        ((int64_t *)out->data)[i] = attributes[integers].ints[k];
+    }
+}
+
 /* --- Normalizer ------------------------------------------------------------------------------ */
 
 static kata_status Normalizer_infer(kata_infer *infer) {

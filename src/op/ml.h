@@ -30,4 +30,12 @@ double kata__logistic(double x);
 /* Input 0 is (N, C) or (C): *n rows of *columns numbers, each KATA_UNKNOWN_DIM if it is. */
 kata_status kata__infer_rows(const kata_infer *infer, int64_t *n, int64_t *columns);
 
+/* Labels of classes are attribute `integers` (INTS) or `texts` (STRINGS), one of them: their data
+ * type, int64 or string, and how many there are. */
+kata_status kata__infer_labels(const kata_infer *infer, int integers, int texts, kata_dtype *dtype,
+                               int64_t *n);
+/* Element i of `out` becomes label k; a text is shown where the attribute has it. */
+void kata__label_store(const kata_attribute_value *attributes, int integers, int texts, int64_t k,
+                       const kata_tensor *out, int64_t i);
+
 #endif

@@ -68,20 +68,22 @@ static kata_status LinearRegressor_reference(const kata_call *call) {
 
 /* --- LinearClassifier ------------------------------------------------------------------------ */
 
-enum { C_COEFFICIENTS, C_INTERCEPTS, C_LABELS, C_TRANSFORM, C_MULTI };
+enum { C_COEFFICIENTS, C_INTERCEPTS, C_LABELS, C_TEXT_LABELS, C_TRANSFORM, C_MULTI };
 
 /* Rows of coefficients: one alone divides two classes. */
 static int64_t n_scores(const kata_attribute_value *a, int64_t columns) {
     return a[C_INTERCEPTS].n > 0 ? a[C_INTERCEPTS].n
            : columns > 0         ? a[C_COEFFICIENTS].n / columns
-                                 : a[C_LABELS].n;
+                                 : a[C_LABELS].n + a[C_TEXT_LABELS].n;
 }
 
 static kata_status LinearClassifier_infer(kata_infer *infer) {
     const kata_attribute_value *a = infer->attributes;
-    int64_t n, columns, labels = a[C_LABELS].n;
+    int64_t n, columns, labels;
+    kata_dtype dtype;
     KATA__TRY(kata__infer_rows(infer, &n, &columns));
     KATA__TRY(kata__infer_transform(infer, a[C_TRANSFORM].s));
+    KATA__TRY(kata__infer_labels(infer, C_LABELS, C_TEXT_LABELS, &dtype, &labels));
     int64_t scores = n_scores(a, columns);
     KATA__TRY(check_weights(infer, C_COEFFICIENTS, C_INTERCEPTS, scores, columns));
     if (scores == 1 ? labels != 2 : labels < scores) {
@@ -90,7 +92,7 @@ static kata_status LinearClassifier_infer(kata_infer *infer) {
                          " labels, got %" PRId64,
                          scores, scores == 1 ? 2 : scores, labels);
     }
-    infer->outputs[0] = (kata_type){KATA_I64, KATA_SHAPE_OF(n)};
+    infer->outputs[0] = (kata_type){dtype, KATA_SHAPE_OF(n)};
     if (infer->n_outputs > 1) {
         infer->outputs[1] = (kata_type){KATA_F32, KATA_SHAPE_OF(n, scores == 1 ? 2 : scores)};
     }
@@ -136,7 +138,7 @@ static kata_status LinearClassifier_reference(const kata_call *call) {
     for (int64_t i = 0; i < n; i++) {
         double *row = call->workspace;
         int64_t best = classify(call, i, columns, scores, row);
-        ((int64_t *)call->outputs[0].data)[i] = call->attributes[C_LABELS].ints[best];
+        kata__label_store(call->attributes, C_LABELS, C_TEXT_LABELS, best, &call->outputs[0], i);
         for (int64_t k = 0; k < width && call->n_outputs > 1; k++) {
             ((float *)call->outputs[1].data)[i * width + k] = (float)row[k];
         }
@@ -180,6 +182,9 @@ static const kata_attribute_spec LinearClassifier_attributes[] = {
     [C_LABELS] = {.name = "classlabels_ints",
                   .type = KATA_ATTRIBUTE_INTS,
                   .doc = "the labels, whole numbers"},
+    [C_TEXT_LABELS] = {.name = "classlabels_strings",
+                       .type = KATA_ATTRIBUTE_STRINGS,
+                       .doc = "the labels, texts"},
     [C_TRANSFORM] = KATA__POST_TRANSFORM,
     [C_MULTI] = {.name = "multi_class", .type = KATA_ATTRIBUTE_INT, .doc = "says nothing to a run"},
     {.name = NULL}};

@@ -173,7 +173,7 @@ KATA__ROW(kata_RMSProp)
 KATA__ROW(kata_Adam)
 KATA__ROW(kata_GemmUpdate)
 
-/* Models and preparation of tables: ai.onnx.ml (ml.c, ml_linear.c). */
+/* Models and preparation of tables: ai.onnx.ml (ml.c, ml_linear.c, ml_tree.c). */
 KATA__ROW(ml_Normalizer)
 KATA__ROW(ml_Binarizer)
 KATA__ROW(ml_Imputer)
@@ -181,6 +181,8 @@ KATA__ROW(ml_ArrayFeatureExtractor)
 KATA__ROW(ml_FeatureVectorizer)
 KATA__ROW(ml_LinearRegressor)
 KATA__ROW(ml_LinearClassifier)
+KATA__ROW(ml_TreeEnsembleRegressor)
+KATA__ROW(ml_TreeEnsembleClassifier)
 KATA__ROW(NonZero)
 KATA__ROW(Compress)
 KATA__ROW(Unique)
