@@ -13,7 +13,8 @@ typedef struct kata__instances {
 } kata__instances;
 
 /* Each instance must have `width` numbers, nested in any regular way. KATA_FORMAT with the byte's
- * place for malformed JSON, KATA_SHAPE for wrong counts, KATA_LIMIT for too many instances. */
+ * place for malformed JSON, KATA_SHAPE for wrong counts, KATA_LIMIT for too many instances. A zero
+ * byte must follow the text, as it does in a kata__buffer. */
 kata_status kata__instances_read(kata__instances *out, kata_context *context, const char *text,
                                  size_t n_bytes, int64_t width);
 
