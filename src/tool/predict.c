@@ -9,9 +9,12 @@
 #include "data/data.h"
 #include "data/load.h"
 #include "tool/measure.h"
+#include "tool/predict_named.h"
 #include "tool/source.h"
 
 typedef struct settings {
+    kata__texts inputs;
+    const char *output;
     int top, threads, precision;
     int64_t limit;
     bool json, quiet;
@@ -35,6 +38,16 @@ static const kata__option options[] = {
      .maximum = 1e12,
      .zero = "all",
      .help = "only the first N samples of a tensor or an idx file"},
+    {.name = "input",
+     .type = KATA__OPTION_TEXTS,
+     .offset = offsetof(settings, inputs),
+     .value = "NAME=FILE",
+     .help = "an input by its name: a NumPy array (.npy) or an ONNX tensor (.pb); once for each"},
+    {.name = "output",
+     .type = KATA__OPTION_TEXT,
+     .offset = offsetof(settings, output),
+     .value = "FOLDER",
+     .help = "with --input: write each output there as NAME.npy"},
     KATA__OPTION_PRECISION(settings),
     KATA__OPTION_THREADS(settings),
     KATA__OPTION_QUIET(settings),
@@ -507,11 +520,36 @@ static int predict(predictor *p, const kata__parsed *parsed) {
     return code != KATA__EXIT_OK ? code : flushed;
 }
 
+/* By the names of inputs and outputs: any network. */
+static int predict_named(kata__tool *tool, const settings *s, const kata__parsed *parsed) {
+    kata_model *model = NULL;
+    if (parsed->n_positional != 1 || s->output == NULL) {
+        kata_fail(KATA_INVALID, s->output == NULL
+                                    ? "--input needs --output FOLDER, where the answers go"
+                                    : "with --input give one MODEL and nothing else");
+        return kata__tool_usage(tool);
+    }
+    const kata_predictor_options precision = {.precision = (kata_precision)s->precision};
+    kata_status status = kata__tool_start(tool, s->threads);
+    if (status == KATA_OK) {
+        status = kata__source_model(tool, &model, parsed->positional[0]);
+    }
+    if (status == KATA_OK) {
+        status = kata__predict_named(tool, model, &precision, &s->inputs, s->output);
+    }
+    kata_model_free(model);
+    return status == KATA_OK ? KATA__EXIT_OK : kata__tool_status(tool, status);
+}
+
 static int run(kata__tool *tool, int argc, char **argv) {
     settings s = defaults;
     kata__parsed parsed;
     if (kata__options_parse(options, &s, &tool->arena, argc, argv, &parsed) != KATA_OK) {
         return kata__tool_usage(tool);
+    }
+    tool->quiet = s.quiet;
+    if (s.inputs.n > 0 || s.output != NULL) {
+        return predict_named(tool, &s, &parsed);
     }
     if (parsed.n_positional < 2) {
         kata_fail(KATA_INVALID, parsed.n_positional == 0 ? "a MODEL and an INPUT are missing"
@@ -529,11 +567,13 @@ static int run(kata__tool *tool, int argc, char **argv) {
 const kata__command kata__command_predict = {
     .name = "predict",
     .about = "ask a model about pictures or numbers",
-    .usage = "kata predict MODEL.onnx|RUN INPUT... [options]",
+    .usage = "kata predict MODEL.onnx|RUN INPUT... [options]\n"
+             "       kata predict MODEL.onnx|RUN --input NAME=FILE... --output FOLDER",
     .examples = "kata predict runs/simple-convnet-1 seven.png four.jpg\n"
                 "kata predict digits.onnx photo.jpg --json\n"
                 "kata predict digits.onnx t10k-images-idx3-ubyte.gz --limit 10\n"
-                "curl -s https://example.org/7.png | kata predict digits.onnx -\n",
+                "curl -s https://example.org/7.png | kata predict digits.onnx -\n"
+                "kata predict net.onnx --input x=x.npy --input mask=mask.npy --output answers\n",
     .text = "INPUT is a picture (PNG, JPEG; of any size, grey or colour), an .npy tensor of shape\n"
             "(n, ...), an idx file of pictures (also .gz), or - for one of these on stdin.\n",
     .options = options,

@@ -47,8 +47,7 @@ static kata_status fail_input(const kata_graph *graph, const char *name) {
 static bool has_input(const kata_graph *graph, const char *name) {
     bool found = false;
     for (int i = 0; i < kata_graph_n_inputs(graph); i++) {
-        found = found ||
-                strcmp(kata_value_name(graph, kata_graph_input_at(graph, i)), name) == 0;
+        found = found || strcmp(kata_value_name(graph, kata_graph_input_at(graph, i)), name) == 0;
     }
     return found;
 }
@@ -56,7 +55,7 @@ static bool has_input(const kata_graph *graph, const char *name) {
 static kata_status read_inputs(kata__tool *tool, const kata_graph *graph, const kata__texts *given,
                                kata_named_tensor *inputs, int *n_inputs) {
     for (int i = 0; i < given->n; i++) {
-        const char *file;
+        const char *file = NULL;
         kata_named_tensor *input = &inputs[i];
         KATA__TRY(read_argument(tool, given->values[i], &input->name, &file));
         if (!has_input(graph, input->name)) {
@@ -115,8 +114,7 @@ kata_status kata__predict_named(kata__tool *tool, kata_model *model,
                                 const char *folder) {
     kata_named_tensor inputs[KATA__TEXTS_MOST] = {{NULL}};
     int n_inputs = 0;
-    kata_status status =
-        read_inputs(tool, kata_model_graph(model), given, inputs, &n_inputs);
+    kata_status status = read_inputs(tool, kata_model_graph(model), given, inputs, &n_inputs);
     if (status == KATA_OK) {
         status = run(tool, model, options, inputs, n_inputs, folder);
     }
