@@ -55,6 +55,13 @@ static kata_shape without_ones(const kata_shape *shape) {
 /* `input` as samples of the model's shape, where it holds these flattened, or axes of size 1 more
  * or fewer. */
 static kata_tensor as_samples(const kata_shape *wanted, const kata_tensor *input) {
+    bool is_same = wanted->rank == input->shape.rank;
+    for (int i = 1; i < wanted->rank && is_same; i++) {
+        is_same = wanted->dim[i] == input->shape.dim[i];
+    }
+    if (is_same) {
+        return *input;
+    }
     kata_shape shape = *wanted, a = without_ones(wanted), b = without_ones(&input->shape);
     int64_t features = 1;
     for (int i = 1; i < shape.rank; i++) {
