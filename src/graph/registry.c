@@ -48,7 +48,7 @@ const kata_op *kata_op_find(const kata_context *context, const char *name) {
 #define ALL_FLAGS                                                                                  \
     ((uint32_t)(KATA_OP_ELEMENTWISE | KATA_OP_VIEW | KATA_OP_RANDOM | KATA_OP_UPDATE |             \
                 KATA_OP_INTERNAL | KATA_OP_TYPE_ONLY | KATA_OP_IDENTITY | KATA_OP_MOVE |           \
-                KATA_OP_SCALES))
+                KATA_OP_SCALES | KATA_OP_DYNAMIC | KATA_OP_ANY_KIND | KATA_OP_MAKES_STRINGS))
 
 /* Printable, without blanks, and without the colon that parts a domain from a name. */
 static bool is_word(const char *text) {

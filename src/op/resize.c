@@ -231,7 +231,8 @@ typedef struct tap {
 
 /* Where output place o lies in the input. */
 static double place_of(const char *how, const axis_plan *p, int64_t o) {
-    double x = (double)o, in = (double)p->in, out = (double)p->out;
+    /* The output's size before floor() has cut it, as ONNX's own tests have it. */
+    double x = (double)o, in = (double)p->in, out = p->scale * in;
     if (strcmp(how, "asymmetric") == 0) {
         return x / p->scale;
     }
@@ -239,8 +240,9 @@ static double place_of(const char *how, const axis_plan *p, int64_t o) {
         return p->out == 1 ? 0 : x * (in - 1) / (out - 1);
     }
     if (strcmp(how, "tf_crop_and_resize") == 0) {
-        return p->out > 1 ? p->start * (in - 1) + x * (p->end - p->start) * (in - 1) / (out - 1)
-                          : 0.5 * (p->start + p->end) * (in - 1);
+        return p->out > 1
+                   ? p->start * (in - 1) + x * (p->end - p->start) * (in - 1) / ((double)p->out - 1)
+                   : 0.5 * (p->start + p->end) * (in - 1);
     }
     if (strcmp(how, "tf_half_pixel_for_nn") == 0) {
         return (x + 0.5) / p->scale;
@@ -250,7 +252,7 @@ static double place_of(const char *how, const axis_plan *p, int64_t o) {
     }
     double place = (x + 0.5) / p->scale - 0.5;
     if (strcmp(how, "half_pixel_symmetric") == 0) { /* centres what floor() has cut off */
-        place += in / 2 * (1 - out / (p->scale * in));
+        place += in / 2 * (1 - (double)p->out / out);
     }
     return place;
 }

@@ -37,7 +37,7 @@ typedef struct kata_test_input {
 } kata_test_input;
 
 #define TEST_MAX_INPUTS 12
-#define TEST_MAX_ATTRIBUTES 8
+#define TEST_MAX_ATTRIBUTES 16
 
 typedef struct kata_test_case {
     const char *op; /* "Conv", "kata:Assign" */

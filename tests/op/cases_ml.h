@@ -12,6 +12,16 @@
     }
 #define TRANSFORM(name) KATA_STRING("post_transform", name)
 
+#define STUMP                                                                                      \
+    KATA_INTS("nodes_treeids", 0, 0, 0), KATA_INTS("nodes_nodeids", 0, 1, 2),                      \
+        KATA_INTS("nodes_featureids", 0, 0, 0), FLOATS("nodes_values", 0.5, 0, 0),                 \
+        KATA_INTS("nodes_truenodeids", 1, 0, 0), KATA_INTS("nodes_falsenodeids", 2, 0, 0),         \
+        KATA_STRINGS_OF("nodes_modes", stump_modes, 3)
+#define TREE_LEAVES(what)                                                                          \
+    KATA_INTS(what "_treeids", 0, 0), KATA_INTS(what "_nodeids", 1, 2),                            \
+        KATA_INTS(what "_ids", 0, 0), FLOATS(what "_weights", 1, 2)
+static const char *const stump_modes[] = {"BRANCH_LEQ", "LEAF", "LEAF"};
+
 /* clang-format off */
 static const kata_test_case cases_ml[] = {
     {"ai.onnx.ml:Normalizer", .inputs = {{TYPED(F32, 2, 2), VALUES(3, 4, 0, 0)}},
@@ -71,6 +81,13 @@ static const kata_test_case cases_ml[] = {
     {"ai.onnx.ml:LinearClassifier", .inputs = {{F(2, 1)}}, .status = KATA_INVALID, .n_outputs = 2,
      .attributes = {FLOATS("coefficients", 0.4, -0.3, 0.2), KATA_INTS("classlabels_ints", 5, 7)},
      .message = "LinearClassifier: 3 rows of coefficients need 3 labels, got 2"},
+
+    /* x <= 0.5 ? 1 : 2; more in test_ml_tree.c. */
+    {"ai.onnx.ml:TreeEnsembleRegressor", .inputs = {{TYPED(F32, 3, 1), VALUES(0.25, 0.5, 0.75)}},
+     .attributes = {STUMP, TREE_LEAVES("target")}, .forward_only = true, EXPECT(1, 1, 2)},
+    {"ai.onnx.ml:TreeEnsembleClassifier", .inputs = {{TYPED(F32, 3, 1), VALUES(0.25, 0.5, 0.75)}},
+     .attributes = {STUMP, TREE_LEAVES("class"), KATA_INTS("classlabels_int64s", 4, 9)},
+     .n_outputs = 2, .forward_only = true, EXPECT(9, 9, 9)},
 };
 /* clang-format on */
 

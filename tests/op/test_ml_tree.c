@@ -2,6 +2,8 @@
  * comparisons, missing numbers, aggregates; lists that are no trees. */
 #include "support/small_graph.h"
 
+#include <string.h>
+
 /* x[0] <= 0 ? leaf 1 : leaf 2. */
 static const int64_t zeros[] = {0, 0, 0, 0}, ids[] = {0, 1, 2}, yes[] = {1, 0, 0}, no[] = {2, 0, 0};
 static const double values[] = {0, 0, 0};
