@@ -82,8 +82,8 @@ typedef struct kata_context_options {
     int threads;                     /* 0: KATA_THREADS, else the processors this process may use */
     const char *kernels;             /* NULL: KATA_KERNELS, else the best of this processor;
                                         "portable", "avx2", "avx512": at most that one */
-    const char *bfloat16;            /* NULL: KATA_BFLOAT16, else the best of this processor;
-                                        "plain", "avx512_bf16", "amx": at most that one */
+    const char *bfloat16; /* NULL: KATA_BFLOAT16, else what is no slower than float32 on this
+                             processor; "float32", "plain", "avx512_bf16", "amx" */
     void (*log)(void *user, kata_log_level level, const char *line); /* NULL: stderr */
     void *log_user;
 } kata_context_options;
@@ -108,7 +108,9 @@ KATA_API int kata_context_threads(const kata_context *context);
 KATA_API size_t kata_context_bytes(const kata_context *context);
 /* "portable", "avx2" or "avx512": the kernel table in use. */
 KATA_API const char *kata_context_kernels(const kata_context *context);
-/* "plain", "avx512_bf16" or "amx": what multiplies bfloat16 numbers. */
+/* What a model of KATA_PRECISION_BF16 computes its convolutions and large products by: "amx" tiles
+ * or "avx512_bf16"'s products of pairs; "plain": bfloat16 numbers widened to float32, slower than
+ * float32; "float32": not in bfloat16 at all, because that would be slower on this processor. */
 KATA_API const char *kata_context_bfloat16(const kata_context *context);
 
 KATA_API void kata_log(kata_context *context, kata_log_level level, const char *format, ...)

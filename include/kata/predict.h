@@ -23,8 +23,8 @@ extern "C" {
 
 /* X(name, text): what convolutions and large matrix products compute in. bfloat16 has float32's
  * range and 8 bits of precision; sums, weights, optimiser, loss and statistics are float32 all the
- * same, and a model's file does not change. Fast where the processor multiplies bfloat16 (`kata
- * info`). */
+ * same, and a model's file does not change. BF16 computes in float32 where bfloat16 would be slower
+ * (kata_context_bfloat16). */
 #define KATA_PRECISION_LIST(X)                                                                     \
     X(F32, "f32")                                                                                  \
     X(BF16, "bf16")

@@ -18,10 +18,11 @@ enum { HUGE_PAGE = 2 << 20, HUGE_FROM = 4 << 20 };
 
 static const char *const level_name[KATA__LEVELS] = {"portable", "avx2", "avx512"};
 
-static const char *const bfloat16_name[KATA__BFLOAT16_LEVELS] = {"plain", "avx512_bf16", "amx"};
+static const char *const bfloat16_name[KATA__BFLOAT16_LEVELS] = {"float32", "plain", "avx512_bf16",
+                                                                 "amx"};
 
 #define ACCEPTED_KERNELS "portable, avx2, avx512"
-#define ACCEPTED_BFLOAT16 "plain, avx512_bf16, amx"
+#define ACCEPTED_BFLOAT16 "float32, plain, avx512_bf16, amx"
 
 static void *default_allocate(void *user, size_t n_bytes) {
     (void)user;
@@ -107,8 +108,10 @@ static bool parse_bfloat16(const char *name, kata__bfloat16_level *level) {
 
 /* After choose_kernels. */
 static kata_status choose_bfloat16(kata_context *context, const char *asked) {
-    kata__bfloat16_level best =
-        context->kernel_level == KATA__AVX512 ? kata__cpu_bfloat16_level() : KATA__BFLOAT16_PLAIN;
+    const bool is_widest = context->kernel_level == KATA__AVX512;
+    const kata__bfloat16_level there =
+        is_widest ? kata__cpu_bfloat16_level() : KATA__BFLOAT16_PLAIN;
+    const kata__bfloat16_level best = is_widest ? kata__cpu_bfloat16_choice() : KATA__BFLOAT16_NONE;
     kata__bfloat16_level level = best;
     if (asked != NULL) {
         if (!parse_bfloat16(asked, &level)) {
@@ -120,7 +123,7 @@ static kata_status choose_bfloat16(kata_context *context, const char *asked) {
                  "KATA_BFLOAT16 is \"%s\"; accepted are " ACCEPTED_BFLOAT16 "; using %s", asked,
                  bfloat16_name[best]);
     }
-    if (level > best) {
+    if (level > there) {
         kata_log(context, KATA_LOG_WARNING,
                  "there is no %s with the %s kernels of this processor; using %s for bfloat16",
                  bfloat16_name[level], level_name[context->kernel_level], bfloat16_name[best]);

@@ -11,9 +11,11 @@ typedef enum kata__kernel_level {
     KATA__LEVELS
 } kata__kernel_level;
 
-/* How bfloat16 products are made, beside the kernel level: widened to float32 (any processor), by
- * AVX-512's dot products of pairs, or by AMX tiles. The latter two only with KATA__AVX512. */
+/* What KATA_PRECISION_BF16 multiplies by, beside the kernel level: nothing but float32; bfloat16
+ * numbers widened to float32 (any processor); AVX-512's dot products of pairs; AMX tiles. The
+ * latter two only with KATA__AVX512. */
 typedef enum kata__bfloat16_level {
+    KATA__BFLOAT16_NONE,
     KATA__BFLOAT16_PLAIN,
     KATA__BFLOAT16_AVX512,
     KATA__BFLOAT16_AMX,
@@ -43,7 +45,14 @@ int kata__cpu_count(void);
 
 /* The best level that this processor and its operating system support. */
 kata__kernel_level kata__cpu_level(void);
+/* KATA__BFLOAT16_PLAIN where it multiplies no bfloat16. */
 kata__bfloat16_level kata__cpu_bfloat16_level(void);
+/* The level that is no slower than float32 on this processor; KATA__BFLOAT16_NONE if there is none.
+ * A property of the processor's kind and no measurement: the same machine gives the same bits. */
+kata__bfloat16_level kata__cpu_bfloat16_choice(void);
+/* The same of a processor that has `there`: its vendor as CPUID spells it, its family. */
+kata__bfloat16_level kata__bfloat16_choice(const char *vendor, unsigned family,
+                                           kata__bfloat16_level there);
 /* "AMD EPYC …", "" if unknown; and the flags that matter ("avx2 fma avx512f …"). Static text. */
 const char *kata__cpu_name(void);
 const char *kata__cpu_features(void);

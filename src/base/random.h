@@ -7,18 +7,26 @@
 /* Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3". */
 void kata__philox(uint64_t key, uint64_t counter_high, uint64_t counter_low, uint32_t out[4]);
 
-/* kata_random_bits(seed, stream, step, index) is word index % 4 of the Philox block with
- *     key     = seed XOR mix(stream)      (mix: the 64-bit finaliser of MurmurHash3, a bijection
- *                                          with mix(0) = 0, so no two streams of a seed share a
- * key) counter = (step, index / 4)         (high and low 64 bits) The normal number of `index`
- * takes half a block (2 x 53 bits) of counter (step, index / 2) under the key seed XOR mix(stream +
- * 2^32): uniform and normal numbers of one stream are independent. It is made with Kata's own
+/* kata_random_bits(seed, stream, step, index) is word index % 4 of the Philox block of
+ *
+ *     key       seed XOR mix(stream)
+ *     counter   step and index / 4, the high and the low 64 bits
+ *
+ * mix is the 64-bit finaliser of MurmurHash3, a bijection with mix(0) = 0: no two streams of a seed
+ * share a key.
+ *
+ * The normal number of `index` takes half a block (2 x 53 bits) of
+ *
+ *     key       seed XOR mix(stream + 2^32)
+ *     counter   step and index / 2
+ *
+ * so that uniform and normal numbers of one stream are independent. It is made with Kata's own
  * logarithm, sine and cosine: the same bits on every machine. */
 
-/* out[i] = kata_random_uniform(seed, stream, step, first_index + i), four to a Philox block. */
 /* The Philox key of the uniform numbers of a seed and stream: number `index` of step `step` is word
  * index % 4 of kata__philox(key, step, index / 4). */
 uint64_t kata__random_uniform_key(uint64_t seed, uint32_t stream);
+/* out[i] = kata_random_uniform(seed, stream, step, first_index + i), four to a Philox block. */
 void kata__random_fill_uniform(float *out, int64_t n, uint64_t seed, uint32_t stream, uint64_t step,
                                uint64_t first_index);
 /* out[i] = (float)kata_random_normal(seed, stream, step, first_index + i), two to a block. */

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/context.h"
 #include "base/parallel.h"
 #include "exec/session.h"
 #include "pass/pass.h"
@@ -224,7 +225,7 @@ static kata_status plan_build(const kata_predictor *p, sized_plan *made) {
     }
     kata_status status = kata_graph_optimize(&next, made->graph);
     KATA__TRY(take_over(made, status, next));
-    if (p->precision == KATA_PRECISION_BF16) {
+    if (p->precision == KATA_PRECISION_BF16 && p->context->bfloat16_level != KATA__BFLOAT16_NONE) {
         status = kata_graph_lower_precision(&next, made->graph);
         KATA__TRY(take_over(made, status, next));
     }

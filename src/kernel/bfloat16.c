@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/context.h"
+#include "base/number.h"
 #include "kernel/chunks.h"
 #include "kernel/table_bfloat16.h"
 
@@ -11,10 +12,6 @@ enum { BLOCK = KATA__BFLOAT16_BLOCK };
 
 static int64_t round_up(int64_t n, int64_t unit) {
     return (n + unit - 1) / unit * unit;
-}
-
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
 }
 
 /* ---- conversion ---- */
@@ -70,7 +67,8 @@ typedef struct packing {
 /* A chunk is a block of 16 columns. */
 static void pack_chunk(void *argument, int64_t chunk, int worker) {
     const packing *p = argument;
-    const int64_t j = chunk * BLOCK, n = least(p->n - j, BLOCK), block = round_up(p->k, 2) * BLOCK;
+    const int64_t j = chunk * BLOCK, n = kata__minimum(p->n - j, BLOCK),
+                  block = round_up(p->k, 2) * BLOCK;
     uint16_t *to = p->packed + chunk * block;
     if (!p->transposed) {
         if (p->dtype == KATA_F32) {
@@ -122,9 +120,11 @@ typedef struct run_gemm {
 static void gemm_chunk(void *argument, int64_t chunk, int worker) {
     const run_gemm *r = argument;
     const kata__bfloat16_gemm *g = r->g;
-    const int64_t i = chunk / r->column_chunks * CHUNK_ROWS, rows = least(g->m - i, CHUNK_ROWS);
+    const int64_t i = chunk / r->column_chunks * CHUNK_ROWS,
+                  rows = kata__minimum(g->m - i, CHUNK_ROWS);
     const int64_t j = chunk % r->column_chunks * CHUNK_BLOCKS * BLOCK;
-    const int64_t n = least(g->n - j, CHUNK_BLOCKS * BLOCK), block = round_up(g->k, 2) * BLOCK;
+    const int64_t n = kata__minimum(g->n - j, CHUNK_BLOCKS * BLOCK),
+                  block = round_up(g->k, 2) * BLOCK;
     float *sums = r->sums + worker * CHUNK_ROWS * CHUNK_BLOCKS * BLOCK;
     float bias[CHUNK_BLOCKS * BLOCK] = {0};
     const kata__bfloat16_product product = {.m = rows,

@@ -15,6 +15,7 @@
  * Chunks are functions of the sizes and the instruction set alone. */
 #include "kernel/conv.h"
 #include "base/context.h"
+#include "base/number.h"
 #include "base/parallel.h"
 #include "kernel/table.h"
 
@@ -32,14 +33,6 @@ enum {
 
 static int64_t ceil_div(int64_t a, int64_t b) {
     return (a + b - 1) / b;
-}
-
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
-static int64_t most(int64_t a, int64_t b) {
-    return a > b ? a : b;
 }
 
 /* Bytes rounded up to whole cache lines. */
@@ -114,7 +107,7 @@ static struct plan make_plan(kata_context *context, kata_dtype dtype, const kata
                      .parts = 1,
                      .channel_chunks = 1};
     kata__conv *g = &p.g;
-    g->groups = most(g->groups, 1);
+    g->groups = kata__maximum(g->groups, 1);
     p.cg = g->c / g->groups;
     p.fg = g->f / g->groups;
     const int64_t pixels = g->oh * g->ow, lanes = p.table->lanes;
@@ -127,14 +120,19 @@ static struct plan make_plan(kata_context *context, kata_dtype dtype, const kata
     if (what == KATA__CONV_WEIGHT) {
         p.m = p.fg;
         p.taps = p.cg * g->kh * g->kw;
-        p.ld = ceil_div(most(p.m, 1), lanes) * lanes;
+        p.ld = ceil_div(kata__maximum(p.m, 1), lanes) * lanes;
         p.rows = g->oh;
         p.band_rows = g->oh;
         p.part_bytes = lines((size_t)(g->groups * p.taps * p.ld) * p.size);
-        p.parts = most(1, least(least(MOST_PARTS, g->n), (int64_t)(total / CHUNK_FLOPS)));
-        p.parts = most(1, least(p.parts, PARTS_BYTES / (int64_t)most((int64_t)p.part_bytes, 1)));
-        const int64_t want = most(1, least(MOST_PARTS, (int64_t)(total / CHUNK_FLOPS)));
-        p.channel_chunks = most(1, least(p.cg, ceil_div(want, p.parts * g->groups)));
+        p.parts = kata__maximum(
+            1, kata__minimum(kata__minimum(MOST_PARTS, g->n), (int64_t)(total / CHUNK_FLOPS)));
+        p.parts = kata__maximum(
+            1,
+            kata__minimum(p.parts, PARTS_BYTES / (int64_t)kata__maximum((int64_t)p.part_bytes, 1)));
+        const int64_t want =
+            kata__maximum(1, kata__minimum(MOST_PARTS, (int64_t)(total / CHUNK_FLOPS)));
+        p.channel_chunks =
+            kata__maximum(1, kata__minimum(p.cg, ceil_div(want, p.parts * g->groups)));
         p.planes = ceil_div(p.cg, p.channel_chunks);
     } else {
         p.m = what == KATA__CONV_FORWARD ? p.fg : p.cg;
@@ -144,19 +142,20 @@ static struct plan make_plan(kata_context *context, kata_dtype dtype, const kata
         const int64_t width = what == KATA__CONV_FORWARD ? g->ow : ceil_div(g->w, g->stride_w);
         /* Bands of at least a panel of pixels, so many that their padded planes stay in the
          * second-level cache; then shares of at least two tiles of channels. */
-        const int64_t most_bands = p.rows / ceil_div(p.table->columns, most(width, 1));
+        const int64_t most_bands = p.rows / ceil_div(p.table->columns, kata__maximum(width, 1));
         const int64_t planes_bytes =
             p.planes * (what == KATA__CONV_FORWARD ? g->h * g->w : pixels) * (int64_t)p.size;
         const int64_t want = unit_flops > 1.5 * chunk ? (int64_t)(unit_flops / chunk + 0.5) : 1;
-        p.bands = most(1, least(most(want, planes_bytes / PLANES_BYTES), most_bands));
+        p.bands = kata__maximum(
+            1, kata__minimum(kata__maximum(want, planes_bytes / PLANES_BYTES), most_bands));
         if (want > 1) {
-            p.m_chunks = most(1, least(want / p.bands, p.m / (2 * p.table->rows)));
+            p.m_chunks = kata__maximum(1, kata__minimum(want / p.bands, p.m / (2 * p.table->rows)));
         } else if (p.bands == 1) {
-            p.units = most(1, (int64_t)(chunk / most((int64_t)unit_flops, 1)));
+            p.units = kata__maximum(1, (int64_t)(chunk / kata__maximum((int64_t)unit_flops, 1)));
         }
         p.band_rows = ceil_div(p.rows, p.bands);
     }
-    p.units = least(p.units, most(p.n_units, 1));
+    p.units = kata__minimum(p.units, kata__maximum(p.n_units, 1));
     p.unit_chunks = ceil_div(p.n_units, p.units);
 
     if (what == KATA__CONV_INPUT) {
@@ -170,11 +169,12 @@ static struct plan make_plan(kata_context *context, kata_dtype dtype, const kata
         }
     } else {
         const int64_t reach = (g->kw - 1) * g->dilation_w;
-        p.phases = least(g->stride_w, reach + 1);
-        p.plane_rows = most(0, (p.band_rows - 1) * g->stride_h + (g->kh - 1) * g->dilation_h + 1);
+        p.phases = kata__minimum(g->stride_w, reach + 1);
+        p.plane_rows =
+            kata__maximum(0, (p.band_rows - 1) * g->stride_h + (g->kh - 1) * g->dilation_h + 1);
         p.pitch = g->ow + reach / g->stride_w;
     }
-    p.offset_bytes = lines((size_t)most(p.taps, 1) * sizeof(int64_t));
+    p.offset_bytes = lines((size_t)kata__maximum(p.taps, 1) * sizeof(int64_t));
     p.source_bytes =
         lines((size_t)(p.planes * p.phases * p.plane_rows * p.pitch + 2 * lanes) * p.size);
     p.panel_bytes =
@@ -280,7 +280,7 @@ static struct share share_of(const struct plan *p, int64_t chunk) {
     const int64_t channel = chunk % p->m_chunks, rest = chunk / p->m_chunks;
     const int64_t band = rest % p->bands, unit = rest / p->bands;
     struct share s = {.first = unit * p->units,
-                      .last = least((unit + 1) * p->units, p->n_units),
+                      .last = kata__minimum((unit + 1) * p->units, p->n_units),
                       .row = p->rows * band / p->bands,
                       .channel = p->m * channel / p->m_chunks};
     s.rows = p->rows * (band + 1) / p->bands - s.row;
@@ -463,7 +463,7 @@ static void input_chunk(void *argument, int64_t chunk, int worker) {
                     .source = source,
                     .offset = offset,
                     .row_step = p->pitch,
-                    .rows = least(s.rows, y.count - s.row),
+                    .rows = kata__minimum(s.rows, y.count - s.row),
                     .width = x.count,
                     .out = to(p, job->out,
                               ((image * g->c + c) * g->h + y.first + s.row * g->stride_h) * g->w +
@@ -553,7 +553,7 @@ static void weight_sum_chunk(void *argument, int64_t chunk, int worker) {
     const struct plan *p = job->plan;
     const int64_t chunks = ceil_div(p->taps, SUM_TAPS);
     const int64_t group = chunk / chunks, first = chunk % chunks * SUM_TAPS;
-    p->table->conv_weight_sum(p->m, p->taps, first, least(first + SUM_TAPS, p->taps),
+    p->table->conv_weight_sum(p->m, p->taps, first, kata__minimum(first + SUM_TAPS, p->taps),
                               job->parts + (size_t)(group * p->taps * p->ld) * p->size, p->ld,
                               p->parts, (int64_t)(p->part_bytes / p->size),
                               to(p, job->out, group * p->fg * p->taps));

@@ -6,6 +6,7 @@
  * do not depend on the chunk that computes it. */
 #include "kernel/conv_nhwc.h"
 #include "base/context.h"
+#include "base/number.h"
 #include "base/parallel.h"
 #include "kernel/table.h"
 #include "kernel/winograd.h"
@@ -22,14 +23,6 @@ enum {
 
 static int64_t ceil_div(int64_t a, int64_t b) {
     return (a + b - 1) / b;
-}
-
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
-static int64_t most(int64_t a, int64_t b) {
-    return a > b ? a : b;
 }
 
 kata__conv_algorithm kata__conv_nhwc_algorithm(const kata__conv *conv) {
@@ -62,22 +55,24 @@ static struct plan make_plan(kata_context *context, const kata__conv *g, bool po
     p.rows = pool ? g->oh / 2 : g->oh;
 
     const double image = 2.0 * (double)(g->f * p.taps) * (double)(g->oh * g->ow) + 1;
-    const double chunk = most(CHUNK_FLOPS, (int64_t)(image * (double)g->n / MOST_CHUNKS));
+    const double chunk = kata__maximum(CHUNK_FLOPS, (int64_t)(image * (double)g->n / MOST_CHUNKS));
     p.images = p.bands = p.panel_chunks = 1;
     if (image > 1.5 * chunk) {
         const int64_t want = (int64_t)(image / chunk + 0.5);
         const int64_t panels = p.panels * p.groups;
         const int64_t cache_bands = g->h * g->w * g->c * 4 / BAND_BYTES;
-        const int64_t most_bands = most(1, least(p.rows, g->oh * g->ow / BAND_PIXELS));
+        const int64_t most_bands =
+            kata__maximum(1, kata__minimum(p.rows, g->oh * g->ow / BAND_PIXELS));
         if (g->f * p.taps * 4 > WEIGHT_BYTES) { /* each band reads all weights: few bands */
-            p.panel_chunks = least(want, panels);
-            p.bands = least(most_bands, most(ceil_div(want, p.panel_chunks), cache_bands));
+            p.panel_chunks = kata__minimum(want, panels);
+            p.bands = kata__minimum(most_bands,
+                                    kata__maximum(ceil_div(want, p.panel_chunks), cache_bands));
         } else {
-            p.bands = least(most_bands, most(want, cache_bands));
-            p.panel_chunks = least(panels, ceil_div(want, p.bands));
+            p.bands = kata__minimum(most_bands, kata__maximum(want, cache_bands));
+            p.panel_chunks = kata__minimum(panels, ceil_div(want, p.bands));
         }
     } else {
-        p.images = most(1, least(g->n, (int64_t)(chunk / image)));
+        p.images = kata__maximum(1, kata__minimum(g->n, (int64_t)(chunk / image)));
     }
     p.n_chunks = ceil_div(g->n, p.images) * p.bands * p.panel_chunks;
     return p;
@@ -107,7 +102,7 @@ static void pack_chunk(void *argument, int64_t chunk, int worker) {
     const struct plan *p = job->plan;
     const kata__conv *g = job->conv;
     const int64_t group = chunk / p->panels, first = chunk % p->panels * p->panel;
-    const int64_t width = least(p->rounded - first, p->panel);
+    const int64_t width = kata__minimum(p->rounded - first, p->panel);
     const int64_t kernel = g->kh * g->kw, fg = g->f / g->groups;
     float *to = job->packed + p->taps * (group * p->rounded + first);
     for (int64_t k = 0; k < width; k++) {
@@ -182,7 +177,7 @@ struct job {
 
 /* The first output channel of a panel, counted over all groups. */
 static int64_t panel_channel(const struct plan *p, int64_t panel) {
-    return panel / p->panels * p->fg + least(panel % p->panels * p->table->panel, p->fg);
+    return panel / p->panels * p->fg + kata__minimum(panel % p->panels * p->table->panel, p->fg);
 }
 
 /* Puts a piece's NHWC rows into the NCHW y, (f, plane), of its image. */
@@ -213,7 +208,7 @@ static void direct_chunk(void *argument, int64_t chunk, int worker) {
                                    .first_panel = panels * share / p->panel_chunks,
                                    .last_panel = panels * (share + 1) / p->panel_chunks,
                                    .scratch = kata__per_thread(job->workspace, worker)};
-    for (int64_t n = first; n < least(first + p->images, g->n); n++) {
+    for (int64_t n = first; n < kata__minimum(first + p->images, g->n); n++) {
         const int64_t full = n * g->oh * g->ow * g->f;
         piece.x = job->x + n * g->h * g->w * g->c;
         piece.y = store->nchw ? (float *)((char *)piece.scratch + scratch_bytes(g))

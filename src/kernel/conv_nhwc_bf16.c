@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/context.h"
+#include "base/number.h"
 #include "kernel/chunks.h"
 #include "kernel/table_bfloat16.h"
 #include "kernel/winograd.h"
@@ -31,10 +32,6 @@ enum {
 
 static int64_t round_up(int64_t n, int64_t unit) {
     return (n + unit - 1) / unit * unit;
-}
-
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
 }
 
 static int64_t greatest(int64_t a, int64_t b) {
@@ -77,7 +74,7 @@ static frame frame_of(const kata__conv *v) {
 static void fill_frame(const kata__bfloat16_table *table, const kata__conv *v, const frame *g,
                        const kata__conv_bf16_input *input, int64_t picture, uint16_t *to) {
     const int64_t c = v->c;
-    const int64_t x0 = greatest(0, -v->pad_left), x1 = least(v->w, g->pitch - v->pad_left);
+    const int64_t x0 = greatest(0, -v->pad_left), x1 = kata__minimum(v->w, g->pitch - v->pad_left);
     if (input->index != NULL) { /* it fits: see kata__conv_bf16_input */
         const int64_t ph = v->h / 2, pw = v->w / 2;
         const uint16_t *x = (const uint16_t *)input->x + picture * ph * pw * c;
@@ -92,7 +89,7 @@ static void fill_frame(const kata__bfloat16_table *table, const kata__conv *v, c
     if (x0 >= x1) {
         return;
     }
-    for (int64_t y = greatest(0, -v->pad_top); y < least(v->h, g->rows - v->pad_top); y++) {
+    for (int64_t y = greatest(0, -v->pad_top); y < kata__minimum(v->h, g->rows - v->pad_top); y++) {
         uint16_t *row = to + ((y + v->pad_top) * g->pitch + v->pad_left + x0) * c;
         const int64_t at = ((picture * v->h + y) * v->w + x0) * c, count = (x1 - x0) * c;
         if (input->dtype == KATA_F32) {
@@ -134,7 +131,7 @@ static void pack_chunk(void *argument, int64_t chunk, int worker) {
     const packing *p = argument;
     const frame *g = &p->g;
     const int64_t blocks = (g->fg + BLOCK - 1) / BLOCK, group = chunk / blocks;
-    const int64_t f0 = chunk % blocks * BLOCK, n = least(g->fg - f0, BLOCK);
+    const int64_t f0 = chunk % blocks * BLOCK, n = kata__minimum(g->fg - f0, BLOCK);
     const int64_t pairs = (g->taps * g->cg + 1) / 2;
     uint16_t *to = p->packed + chunk * pairs * 2 * BLOCK;
     (void)worker;
@@ -148,7 +145,7 @@ static void pack_chunk(void *argument, int64_t chunk, int worker) {
         const int64_t step = p->flipped ? g->taps : g->cg * g->taps;
         float columns[PACK_TAPS * BLOCK];
         for (int64_t t0 = 0; t0 < g->taps; t0 += PACK_TAPS) {
-            const int64_t count = least(PACK_TAPS, g->taps - t0);
+            const int64_t count = kata__minimum(PACK_TAPS, g->taps - t0);
             p->table->transpose_float(n, count, from + t0, step, columns, BLOCK);
             for (int64_t t = 0; t < count; t++) {
                 const int64_t tap = p->flipped ? g->taps - 1 - t0 - t : t0 + t;
@@ -195,7 +192,7 @@ static int64_t band_of(int64_t oh, int64_t ow, int64_t pitch) {
     int64_t best = 0;
     double best_share = 0;
     for (int64_t rows = 2; rows < oh + 2; rows += 2) {
-        const int64_t real = least(rows, oh), pixels = (real - 1) * pitch + ow;
+        const int64_t real = kata__minimum(rows, oh), pixels = (real - 1) * pitch + ow;
         const double share = (double)(real * ow) / (double)round_up(pixels, 16);
         if (best > 0 && pixels > BAND_PIXELS) {
             break;
@@ -212,12 +209,12 @@ static forward plan_forward(const kata__conv *v) {
     forward p = {.v = v, .g = frame_of(v)};
     p.pitch = p.g.in_place ? p.g.pitch : v->ow;
     p.band = band_of(v->oh, v->ow, p.pitch);
-    p.pixels = (least(p.band, v->oh) - 1) * p.pitch + v->ow;
+    p.pixels = (kata__minimum(p.band, v->oh) - 1) * p.pitch + v->ow;
     p.terms = round_up(p.g.taps * p.g.cg, 2);
-    p.blocks = least((p.g.fg + BLOCK - 1) / BLOCK, MAX_BLOCKS);
+    p.blocks = kata__minimum((p.g.fg + BLOCK - 1) / BLOCK, MAX_BLOCKS);
     const int64_t work = p.g.rows * p.g.pitch * v->c;
     p.pictures = work >= CHUNK_WORK ? 1 : greatest(1, CHUNK_WORK / greatest(work, 1));
-    p.pictures = least(p.pictures, 4);
+    p.pictures = kata__minimum(p.pictures, 4);
     /* Products of whole tiles read and write up to 15 pixels more. */
     p.frame_bytes = room((p.g.rows * p.g.pitch + 15) * v->c, sizeof(uint16_t));
     p.patch_bytes =
@@ -341,7 +338,7 @@ static void forward_picture(const forward *p, int64_t picture, uint16_t *from, u
     for (int64_t group = 0; group < v->groups; group++) {
         const uint16_t *packed = p->packed + group * group_packed(g);
         for (int64_t y = 0; y < v->oh; y += p->band) {
-            const int64_t rows = least(p->band, v->oh - y);
+            const int64_t rows = kata__minimum(p->band, v->oh - y);
             kata__bfloat16_product product = {.m = (rows - 1) * p->pitch + v->ow,
                                               .b_block = p->terms * BLOCK,
                                               .c = sums,
@@ -361,7 +358,7 @@ static void forward_picture(const forward *p, int64_t picture, uint16_t *from, u
                 product.k = p->terms;
             }
             for (int64_t f = 0; f < g->fg; f += p->blocks * BLOCK) {
-                const int64_t n = least(g->fg - f, p->blocks * BLOCK);
+                const int64_t n = kata__minimum(g->fg - f, p->blocks * BLOCK);
                 product.n_blocks = (n + BLOCK - 1) / BLOCK;
                 product.ldc = product.n_blocks * BLOCK;
                 product.b = packed + f * p->terms;
@@ -444,7 +441,7 @@ static by_weight plan_weight(const kata__conv *v) {
     p.line = p.by_offset ? g->pitch : v->ow;
     p.per = p.by_offset ? g->rows * g->pitch : v->oh * v->ow;
     p.pictures = greatest(1, WEIGHT_PIXELS / greatest(p.per, 1));
-    p.pictures = least(p.pictures, greatest(v->n, 1));
+    p.pictures = kata__minimum(p.pictures, greatest(v->n, 1));
     p.pixels = round_up(p.pictures * p.per, 32);
     p.reach = p.pixels;
     if (p.by_offset) {
@@ -502,7 +499,7 @@ static void multiply(const by_weight *p, kata__bfloat16_product *product, const 
     product->runs = 1;
     product->ldc = p->columns;
     for (int64_t f = 0; f < p->g.fg; f += SOME_FILTERS) {
-        product->m = least(SOME_FILTERS, p->g.fg - f);
+        product->m = kata__minimum(SOME_FILTERS, p->g.fg - f);
         product->a = rows + f * ROW_PITCH;
         product->c = sums + f * p->columns;
         p->table->product(product);
@@ -533,10 +530,10 @@ static void multiply_frames(const by_weight *p, int64_t first, int64_t count, ui
         }
     }
     for (int64_t at = 0; at < p->pixels; at += SOME_PIXELS) {
-        product.k = least(SOME_PIXELS, p->pixels - at);
+        product.k = kata__minimum(SOME_PIXELS, p->pixels - at);
         const int64_t end = at + product.k == p->pixels
                                 ? p->reach
-                                : least(p->reach, at + product.k + p->reach - p->pixels);
+                                : kata__minimum(p->reach, at + product.k + p->reach - p->pixels);
         const uint16_t *from = frames + ready * c;
         p->table->pair(end - ready, c, from, c, packed + ready * BLOCK, block);
         p->table->pair(end - ready, c, from + c, c, packed + blocks * block + ready * BLOCK, block);
@@ -571,7 +568,7 @@ static void multiply_patches(const by_weight *p, int64_t first, int64_t count, u
             memset(patches + i * step, 0, (size_t)step * sizeof *patches);
         }
         for (int64_t at = 0; at < p->pixels; at += SOME_PIXELS) {
-            const int64_t k = least(SOME_PIXELS, p->pixels - at);
+            const int64_t k = kata__minimum(SOME_PIXELS, p->pixels - at);
             p->table->pair(k, p->g.taps * p->g.cg, patches + at * step, step, packed, k * BLOCK);
             p->table->transpose(k, fg, plane + at * v->f + group * fg, v->f, rows, ROW_PITCH);
             kata__bfloat16_product product = {.n_blocks = n - 1,

@@ -24,6 +24,7 @@
 #include "kernel/move.h"
 #include "kernel/table.h"
 #include "kernel/winograd.h"
+#include "base/number.h"
 
 #include <assert.h>
 #include <string.h>
@@ -65,14 +66,6 @@ static int64_t ceil_div(int64_t a, int64_t b) {
     return (a + b - 1) / b;
 }
 
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
-static int64_t most(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
-
 static int64_t lines(int64_t numbers) {
     return (numbers + LINE - 1) / LINE * LINE;
 }
@@ -107,7 +100,7 @@ static struct plan make_plan(kata_context *context, const kata__conv *conv, bool
                      .c_chunks = 1,
                      .images = 1};
     kata__conv *g = &p.g;
-    g->groups = most(g->groups, 1);
+    g->groups = kata__maximum(g->groups, 1);
     if (pooled) {
         g->oh = g->oh / 2 * 2;
         g->ow = g->ow / 2 * 2;
@@ -127,10 +120,10 @@ static struct plan make_plan(kata_context *context, const kata__conv *conv, bool
     } else if (g->groups == 1 && g->c < MERGED_CHANNELS && g->kw > 1 && g->dilation_w == 1) {
         p.way = MERGED;
         p.run = g->kw * g->c;
-        p.x_columns = most((g->ow - 1) * g->stride_w + g->kw, 0);
+        p.x_columns = kata__maximum((g->ow - 1) * g->stride_w + g->kw, 0);
         p.padded = g->pad_left != 0 || p.x_columns > g->w;
     }
-    p.vectors = ceil_div(most(p.fg, 1), p.lanes);
+    p.vectors = ceil_div(kata__maximum(p.fg, 1), p.lanes);
     p.ld = p.vectors * p.lanes;
     p.tap_rows = p.way == DEPTHWISE || p.way == POOLED ? 1 : p.table->tap_rows(g, p.run, p.vectors);
     p.rows = g->oh + reach_of(&p);
@@ -139,19 +132,21 @@ static struct plan make_plan(kata_context *context, const kata__conv *conv, bool
 
     const double total = 2.0 * (double)(g->n * g->oh * g->ow) * (double)(g->f * p.cg * p.taps);
     const int64_t want =
-        most(1, (int64_t)(total < (double)WANTED_CHUNKS * CHUNK_FLOPS ? total / CHUNK_FLOPS
-                                                                      : WANTED_CHUNKS));
+        kata__maximum(1, (int64_t)(total < (double)WANTED_CHUNKS * CHUNK_FLOPS ? total / CHUNK_FLOPS
+                                                                               : WANTED_CHUNKS));
     const int64_t dw_bytes = p.sum_numbers * (int64_t)sizeof(float);
     const int64_t most_parts =
-        most(1, least(want < WANTED_CHUNKS ? want : MOST_PARTS, PARTS_BYTES / most(dw_bytes, 1)));
+        kata__maximum(1, kata__minimum(want < WANTED_CHUNKS ? want : MOST_PARTS,
+                                       PARTS_BYTES / kata__maximum(dw_bytes, 1)));
 
     /* Shares of the channels, if there are too few images for enough parts. */
-    const int64_t first_parts = most(1, least(most_parts, g->n * most(1, p.rows / 4)));
+    const int64_t first_parts =
+        kata__maximum(1, kata__minimum(most_parts, g->n * kata__maximum(1, p.rows / 4)));
     p.f_units = p.groups > 1 ? p.groups : p.way == DEPTHWISE ? p.vectors : ceil_div(p.vectors, 2);
-    p.f_chunks = least(p.f_units, ceil_div(want, first_parts));
+    p.f_chunks = kata__minimum(p.f_units, ceil_div(want, first_parts));
     if (p.way == PER_TAP) {
-        p.c_chunks =
-            most(1, least(p.cg / SHARE_CHANNELS, ceil_div(want, first_parts * p.f_chunks)));
+        p.c_chunks = kata__maximum(
+            1, kata__minimum(p.cg / SHARE_CHANNELS, ceil_div(want, first_parts * p.f_chunks)));
     }
 
     /* Bands: of what a chunk reads of x and dy. Of at least four rows where they only serve to have
@@ -160,20 +155,22 @@ static struct plan make_plan(kata_context *context, const kata__conv *conv, bool
     const int64_t image_numbers =
         g->h * g->w * g->c / p.c_chunks / (p.groups > 1 || p.way == DEPTHWISE ? p.f_chunks : 1) +
         g->oh * g->ow * p.groups * p.ld / p.f_chunks;
-    p.bands = most(1, least(p.rows, ceil_div(image_numbers, budget)));
-    p.bands = most(p.bands, least(ceil_div(first_parts, most(g->n, 1)), p.rows / 4));
-    p.band_rows = most(1, ceil_div(p.rows, p.bands));
+    p.bands = kata__maximum(1, kata__minimum(p.rows, ceil_div(image_numbers, budget)));
+    p.bands = kata__maximum(
+        p.bands, kata__minimum(ceil_div(first_parts, kata__maximum(g->n, 1)), p.rows / 4));
+    p.band_rows = kata__maximum(1, ceil_div(p.rows, p.bands));
     if (pooled) {
         p.band_rows += p.band_rows % 2;
     }
-    p.bands = most(1, ceil_div(p.rows, p.band_rows));
+    p.bands = kata__maximum(1, ceil_div(p.rows, p.band_rows));
     p.n_items = g->n * p.bands;
-    p.parts = most(1, least(most_parts, p.n_items));
+    p.parts = kata__maximum(1, kata__minimum(most_parts, p.n_items));
     if (p.parts < p.n_items) {
         p.parts = equal_parts(p.n_items, p.parts);
     }
     if (p.bands == 1) {
-        p.images = most(1, least(ceil_div(g->n, p.parts), budget / most(image_numbers, 1)));
+        p.images = kata__maximum(
+            1, kata__minimum(ceil_div(g->n, p.parts), budget / kata__maximum(image_numbers, 1)));
     }
 
     if (p.way == POOLED) {
@@ -184,18 +181,18 @@ static struct plan make_plan(kata_context *context, const kata__conv *conv, bool
     }
     p.transposed_numbers = nchw ? lines(g->n * plane_of(&p) * g->f) : 0;
     if (p.padded) {
-        p.x_rows = least(g->h, p.tap_rows > 1 ? p.band_rows
-                                              : (p.band_rows - 1) * g->stride_h +
-                                                    (g->kh - 1) * g->dilation_h + 1);
+        p.x_rows = kata__minimum(g->h, p.tap_rows > 1 ? p.band_rows
+                                                      : (p.band_rows - 1) * g->stride_h +
+                                                            (g->kh - 1) * g->dilation_h + 1);
         p.x_numbers = lines(p.images * p.x_rows * p.x_columns * g->c);
     }
-    p.dy_rows = least(g->oh, p.band_rows + reach_of(&p) + (pooled ? 1 : 0));
+    p.dy_rows = kata__minimum(g->oh, p.band_rows + reach_of(&p) + (pooled ? 1 : 0));
     p.dy_rows += p.dy_rows % 2;
     if (pooled) {
         const int64_t units = ceil_div(p.f_units, p.f_chunks);
-        const int64_t numbers = p.groups > 1
-                                    ? units * p.fg + p.lanes
-                                    : least(p.ld, units * p.lanes * (p.way == DEPTHWISE ? 1 : 2));
+        const int64_t numbers =
+            p.groups > 1 ? units * p.fg + p.lanes
+                         : kata__minimum(p.ld, units * p.lanes * (p.way == DEPTHWISE ? 1 : 2));
         p.dy_numbers =
             lines(p.images * p.dy_rows * g->ow * ceil_div(numbers, p.lanes) * p.lanes + p.lanes);
     } else if (p.way != DEPTHWISE && p.fg % p.lanes != 0) {
@@ -249,9 +246,9 @@ static struct share share_of(const struct plan *p, int64_t f_chunk, int64_t c_ch
     } else {
         const int64_t unit = p->way == DEPTHWISE ? 1 : 2;
         s.vector = first * unit;
-        s.vectors = least(last * unit, p->vectors) - s.vector;
+        s.vectors = kata__minimum(last * unit, p->vectors) - s.vector;
         s.f = s.vector * p->lanes;
-        s.channels = least(p->fg - s.f, s.vectors * p->lanes);
+        s.channels = kata__minimum(p->fg - s.f, s.vectors * p->lanes);
     }
     if (p->way == PER_TAP) {
         s.c = p->cg * c_chunk / p->c_chunks;
@@ -274,11 +271,11 @@ static void pad_x(const struct plan *p, const float *x, float *to, kata__conv_we
         top = b->first * g->stride_h - g->pad_top;
         end = (b->last - 1) * g->stride_h + (g->kh - 1) * g->dilation_h - g->pad_top + 1;
     }
-    top = most(top, 0);
-    end = least(end, g->h);
+    top = kata__maximum(top, 0);
+    end = kata__minimum(end, g->h);
     /* Column j of the copy is column j - pad_left of x. */
-    const int64_t first = least(most(g->pad_left, 0), p->x_columns);
-    const int64_t last = most(first, least(p->x_columns, g->w + g->pad_left));
+    const int64_t first = kata__minimum(kata__maximum(g->pad_left, 0), p->x_columns);
+    const int64_t last = kata__maximum(first, kata__minimum(p->x_columns, g->w + g->pad_left));
     const size_t before = (size_t)(first * g->c), inside = (size_t)((last - first) * g->c);
     const size_t behind = (size_t)((p->x_columns - last) * g->c);
     b->x = to;
@@ -302,8 +299,8 @@ static void pad_x(const struct plan *p, const float *x, float *to, kata__conv_we
 /* Rows of dy that a band reads. */
 static void dy_rows_of(const struct plan *p, const kata__conv_weight_band *b, int64_t *first,
                        int64_t *last) {
-    *first = most(0, b->first - reach_of(p));
-    *last = least(p->g.oh, b->last);
+    *first = kata__maximum(0, b->first - reach_of(p));
+    *last = kata__minimum(p->g.oh, b->last);
 }
 
 /* Spreads the rows of dy that a band reads; adds those that are the band's own to bias. */
@@ -370,11 +367,11 @@ static void fetch_next(const struct job *job, const struct next *next, kata__con
     const kata__conv *g = &p->g;
     const int64_t rows = p->bands == 1 ? next->images * p->rows : p->band_rows;
     const int64_t x_row = g->w * g->c, x_first = first_row(p, next->item, g->h, g->stride_h);
-    const int64_t x_rows = least(rows * g->stride_h, g->n * g->h - x_first);
+    const int64_t x_rows = kata__minimum(rows * g->stride_h, g->n * g->h - x_first);
     /* Of a pooled dy there is a row for every two. */
     const int64_t scale = p->pooled ? 2 : 1, dy_row = g->ow / scale * g->f;
     const int64_t dy_first = first_row(p, next->item, g->oh, 1) / scale;
-    const int64_t dy_rows = least(rows / scale, g->n * g->oh / scale - dy_first);
+    const int64_t dy_rows = kata__minimum(rows / scale, g->n * g->oh / scale - dy_first);
     b->ahead[0] = (kata__conv_weight_ahead){job->x + x_first * x_row, x_rows * x_row / LINE};
     b->ahead[1] = (kata__conv_weight_ahead){job->dy + dy_first * dy_row, dy_rows * dy_row / LINE};
 }
@@ -393,7 +390,7 @@ static void run_item(const struct job *job, const struct share *s, int64_t item,
         .tap_rows = p->tap_rows,
         .columns_merged = p->way == MERGED,
         .first = band * p->band_rows,
-        .last = least(p->rows, (band + 1) * p->band_rows),
+        .last = kata__minimum(p->rows, (band + 1) * p->band_rows),
         .images = images,
         .x = x,
         .x_image = g->h * g->w * g->c,
@@ -418,7 +415,8 @@ static void run_item(const struct job *job, const struct share *s, int64_t item,
     if (p->pooled) {
         spread_dy(job, s, image, dy_scratch, p->groups > 1 ? NULL : db, &b);
         f = 0;
-    } else if (p->way != DEPTHWISE && reads_behind(p, image + images - 1, least(b.last, g->oh))) {
+    } else if (p->way != DEPTHWISE &&
+               reads_behind(p, image + images - 1, kata__minimum(b.last, g->oh))) {
         copy_dy(job, image, dy_scratch, &b);
     }
     const float *all_x = b.x + (p->way == MERGED ? 0 : s->c), *all_dy = b.dy + f;
@@ -435,7 +433,7 @@ static void run_item(const struct job *job, const struct share *s, int64_t item,
             continue;
         }
         if (db && !counted) {
-            p->table->bias(&b, b.first, least(b.last, g->oh), db + in * p->ld);
+            p->table->bias(&b, b.first, kata__minimum(b.last, g->oh), db + in * p->ld);
         }
         p->table->band(&b);
     }
@@ -447,7 +445,7 @@ static void run_pooled_item(const struct job *job, const struct share *s, int64_
     const struct plan *p = job->plan;
     const kata__conv *g = &p->g;
     const int64_t image = item / p->bands, first = item % p->bands * p->band_rows / 2;
-    const int64_t last = least(g->oh / 2, first + p->band_rows / 2);
+    const int64_t last = kata__minimum(g->oh / 2, first + p->band_rows / 2);
     const int64_t plane = plane_of(p), pixel = first * (g->ow / 2);
     const int64_t from = (image * plane + pixel) * g->f + s->f;
     float *transposed = scratch + p->x_numbers;
@@ -481,7 +479,7 @@ static struct next first_of(const struct plan *p, int64_t chunk) {
     if (part < p->parts) {
         const int64_t end = p->n_items * (part + 1) / p->parts;
         next.item = p->n_items * part / p->parts;
-        next.images = least(p->images, end - next.item);
+        next.images = kata__minimum(p->images, end - next.item);
     }
     return next;
 }
@@ -513,12 +511,12 @@ static void part_chunk(void *argument, int64_t chunk, int worker) {
     }
     const int64_t end = p->n_items * (part_number + 1) / p->parts;
     for (int64_t item = p->n_items * part_number / p->parts; item < end;) {
-        const int64_t images = least(p->images, end - item);
+        const int64_t images = kata__minimum(p->images, end - item);
         if (p->way == POOLED) {
             run_pooled_item(job, &s, item, bias, part, scratch);
         } else {
             const struct next more = {.item = item + images,
-                                      .images = least(p->images, end - item - images)};
+                                      .images = kata__minimum(p->images, end - item - images)};
             run_item(job, &s, item, images, more.images > 0 ? &more : &next_chunk, bias, part,
                      scratch);
         }
@@ -528,7 +526,7 @@ static void part_chunk(void *argument, int64_t chunk, int worker) {
 
 /* Chunks of the sum: some input channels of a group; the last one has the bias. */
 static int64_t sum_channels(const struct plan *p) {
-    return most(1, least(p->cg, SUM_NUMBERS / most(1, p->fg * p->taps)));
+    return kata__maximum(1, kata__minimum(p->cg, SUM_NUMBERS / kata__maximum(1, p->fg * p->taps)));
 }
 
 static void sum_chunk(void *argument, int64_t chunk, int worker) {
@@ -545,7 +543,7 @@ static void sum_chunk(void *argument, int64_t chunk, int worker) {
         return;
     }
     const int64_t first = chunk % group_chunks * channels;
-    p->table->sum(p->fg, p->cg, p->taps, first, least(first + channels, p->cg),
+    p->table->sum(p->fg, p->cg, p->taps, first, kata__minimum(first + channels, p->cg),
                   job->parts + group * p->taps * p->cg * p->ld, p->ld, p->parts, p->part_numbers,
                   job->dw + group * p->fg * p->cg * p->taps);
 }

@@ -10,6 +10,7 @@
  * of the sizes and the instruction set alone.
  */
 #include "kernel/gemm.h"
+#include "base/number.h"
 #include "base/parallel.h"
 #include "kernel/table.h"
 
@@ -58,14 +59,6 @@ static int64_t ceil_div(int64_t a, int64_t b) {
     return (a + b - 1) / b;
 }
 
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
-static int64_t most(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
-
 /* 1 or an even number: so many chunks can be shared by two threads. */
 static int64_t even(int64_t n) {
     return n > 1 ? n / 2 * 2 : n;
@@ -100,11 +93,11 @@ static void turn_column_product(kata__gemm *g) {
 /* The rows of the largest chunk, or more: a border is moved by less than a vector, and the last
  * chunk has what is left of one besides. */
 static int64_t most_rows_of(const struct plan *p) {
-    return least(p->g.m, ceil_div(p->g.m, p->row_chunks) + 2 * p->table->lanes);
+    return kata__minimum(p->g.m, ceil_div(p->g.m, p->row_chunks) + 2 * p->table->lanes);
 }
 
 static int64_t most_columns_of(const struct plan *p) {
-    return least(p->g.n, (ceil_div(p->n_vectors, p->column_chunks) + 2) * p->table->lanes);
+    return kata__minimum(p->g.n, (ceil_div(p->n_vectors, p->column_chunks) + 2) * p->table->lanes);
 }
 
 /* Numbers that the largest piece needs for tiles of A. */
@@ -123,7 +116,7 @@ static size_t piece_space(const struct plan *p) {
 /* Numbers of the largest part of C that is taken. */
 static int64_t most_taken(const struct plan *p) {
     if (p->parts > 1) {
-        return ceil_div(p->g.m, least(p->g.m, p->parts)) * (p->g.n + p->tail);
+        return ceil_div(p->g.m, kata__minimum(p->g.m, p->parts)) * (p->g.n + p->tail);
     }
     return most_rows_of(p) * (most_columns_of(p) + p->tail);
 }
@@ -136,40 +129,44 @@ static void cut_pieces(struct plan *p, int64_t want, double flops, bool transpos
     if (g->batch == 1 && g->k >= 2 * FEWEST_TERMS &&
         (g->m + g->n) * g->k * (int64_t)p->size > 2 * FETCH_BYTES &&
         g->m * g->n * 8 < (g->m + g->n) * g->k) {
-        p->parts = even(least(want, g->k / FEWEST_TERMS));
-        p->parts = most(1, least(p->parts, PARTS_NUMBERS / (g->m * (g->n + p->tail))));
+        p->parts = even(kata__minimum(want, g->k / FEWEST_TERMS));
+        p->parts =
+            kata__maximum(1, kata__minimum(p->parts, PARTS_NUMBERS / (g->m * (g->n + p->tail))));
         want /= p->parts;
     }
     /* Every chunk of rows fetches B again, every chunk of columns A: the chunks are about as many
      * rows high as columns wide, and fewer where both sides are cut. */
-    const int64_t fewest_rows = transposes       ? TRANSPOSE_ROWS
-                                : g->transpose_a ? most(lanes, least(TERM_ROWS, g->m / 2))
-                                                 : p->table->rows;
-    const int64_t most_rows = most(1, g->m / fewest_rows);
-    const int64_t most_columns = most(1, p->n_vectors / FEWEST_VECTORS);
+    const int64_t fewest_rows = transposes ? TRANSPOSE_ROWS
+                                : g->transpose_a
+                                    ? kata__maximum(lanes, kata__minimum(TERM_ROWS, g->m / 2))
+                                    : p->table->rows;
+    const int64_t most_rows = kata__maximum(1, g->m / fewest_rows);
+    const int64_t most_columns = kata__maximum(1, p->n_vectors / FEWEST_VECTORS);
     double high = sqrt((double)want * (double)g->m / (double)g->n);
     if (high >= 1.5 && (double)want / high >= 1.5) {
         const int64_t side = (int64_t)(SQUARE_CHUNKS * cbrt(flops / SQUARE_FLOPS) + 0.5);
-        want = most(SQUARE_CHUNKS, side);
+        want = kata__maximum(SQUARE_CHUNKS, side);
         high = sqrt((double)want * (double)g->m / (double)g->n);
     }
-    p->row_chunks = even(least(least(most_rows, want), most(1, (int64_t)(high + 0.5))));
-    p->column_chunks = even(least(most_columns, most(1, want / p->row_chunks)));
-    p->row_chunks = even(most(1, least(most_rows, want / p->column_chunks)));
+    p->row_chunks = even(
+        kata__minimum(kata__minimum(most_rows, want), kata__maximum(1, (int64_t)(high + 0.5))));
+    p->column_chunks = even(kata__minimum(most_columns, kata__maximum(1, want / p->row_chunks)));
+    p->row_chunks = even(kata__maximum(1, kata__minimum(most_rows, want / p->column_chunks)));
     if (g->take && p->parts == 1) {
         const int64_t parts = ceil_div(g->m * g->n * (int64_t)p->size, TAKEN_BYTES);
-        p->row_chunks = most(p->row_chunks, even(least(most_rows, parts / p->column_chunks)));
+        p->row_chunks =
+            kata__maximum(p->row_chunks, even(kata__minimum(most_rows, parts / p->column_chunks)));
     }
 }
 
 /* What a worker needs of the workspace. */
 static void measure(struct plan *p, bool transposes) {
     const kata__gemm *g = &p->g;
-    const int64_t lanes = p->table->lanes, terms = least(g->k, p->table->k_block);
+    const int64_t lanes = p->table->lanes, terms = kata__minimum(g->k, p->table->k_block);
     p->space_bytes = p->way == PIECES ? lines(piece_space(p) * p->size) : 0;
     if (p->pack) {
         const int64_t vectors = ceil_div(p->n_vectors, p->column_chunks) + 2;
-        const int64_t numbers = terms * least(vectors, p->table->block_vectors + 2) * lanes;
+        const int64_t numbers = terms * kata__minimum(vectors, p->table->block_vectors + 2) * lanes;
         p->scratch_bytes = lines((size_t)numbers * p->size);
     }
     if (transposes) {
@@ -188,7 +185,7 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype,
                      .column_chunks = 1,
                      .items = 1};
     kata__gemm *g = &p.g;
-    g->batch = most(g->batch, 1);
+    g->batch = kata__maximum(g->batch, 1);
     if (g->alpha == 0) {
         g->k = 0;
     }
@@ -198,9 +195,9 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype,
     turn_column_product(g);
     const bool b_rows = g->transpose_b || (g->n == 1 && g->ldb == 1);
     const bool a_rows = !g->transpose_a || (g->m == 1 && g->lda == 1);
-    p.way = a_rows && b_rows && least(g->m, g->n) <= 4 ? DOT
-            : g->m <= 2 && !g->transpose_b             ? ROWS
-                                                       : PIECES;
+    p.way = a_rows && b_rows && kata__minimum(g->m, g->n) <= 4 ? DOT
+            : g->m <= 2 && !g->transpose_b                     ? ROWS
+                                                               : PIECES;
     p.swap = p.way == DOT && g->n < g->m;
 
     const int64_t lanes = p.table->lanes, tail = g->n % lanes;
@@ -212,7 +209,7 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype,
     p.n_vectors = ceil_div(g->n, lanes);
     const bool transposes = p.tail > 0 && !g->transpose_a && !g->transpose_b;
 
-    const double flops = 2.0 * (double)g->m * (double)g->n * (double)most(g->k, 1);
+    const double flops = 2.0 * (double)g->m * (double)g->n * (double)kata__maximum(g->k, 1);
     const double all = flops * (double)g->batch;
     const double chunks = all / CHUNK_FLOPS < FEW_CHUNKS ? all / CHUNK_FLOPS : FEW_CHUNKS;
     int64_t want = even((int64_t)(chunks / (double)g->batch + 0.5)); /* chunks of one product */
@@ -220,14 +217,14 @@ static struct plan make_plan(const kata_context *context, kata_dtype dtype,
         want = 2;
     }
     if (p.swap) { /* the long side of C is m */
-        p.row_chunks = most(1, least(g->m, want));
+        p.row_chunks = kata__maximum(1, kata__minimum(g->m, want));
     } else if (p.way == DOT) {
-        p.column_chunks = most(1, least(p.n_vectors, want));
+        p.column_chunks = kata__maximum(1, kata__minimum(p.n_vectors, want));
     } else if (want > 1) {
         cut_pieces(&p, want, flops, transposes);
     }
     if (p.row_chunks * p.column_chunks == 1) {
-        p.items = least(g->batch, most(1, (int64_t)((double)g->batch / chunks)));
+        p.items = kata__minimum(g->batch, kata__maximum(1, (int64_t)((double)g->batch / chunks)));
     }
     p.item_chunks = ceil_div(g->batch, p.items);
     const int64_t rows = g->m / p.row_chunks;
@@ -475,7 +472,7 @@ static void run_chunk(void *argument, int64_t chunk, int worker) {
         after.a = after.a == now.a ? NULL : after.a;
         after.b = after.b == now.b ? NULL : after.b;
     }
-    const int64_t last = least(c.item + p->items, p->g.batch);
+    const int64_t last = kata__minimum(c.item + p->items, p->g.batch);
     for (int64_t item = c.item; item < last; item++) {
         if (p->way == DOT) {
             dot_chunk(job, worker, item, c.i0, c.i1, c.j0, c.j1);
@@ -502,7 +499,7 @@ static void parts_chunk(void *argument, int64_t chunk, int worker) {
         .relu = g->relu,
         .mask = g->mask,
     };
-    const int64_t chunks = least(g->m, p->parts);
+    const int64_t chunks = kata__minimum(g->m, p->parts);
     const int64_t first = g->m * chunk / chunks, last = g->m * (chunk + 1) / chunks;
     if (!g->take) {
         p->table->sum_parts(&piece, job->parts, p->parts, g->m * n, first, last);
@@ -528,6 +525,6 @@ void kata__gemm_run(kata_context *context, kata_dtype dtype, const kata__gemm *g
         kata__parallel(context, job.n_chunks, run_chunk, &job);
     }
     if (sums) {
-        kata__parallel(context, least(p.g.m, p.parts), parts_chunk, &job);
+        kata__parallel(context, kata__minimum(p.g.m, p.parts), parts_chunk, &job);
     }
 }

@@ -1,6 +1,9 @@
 /* What the bodies of one instruction set share. Included once by each src/kernel/isa_*.c, which
- * first defines KATA__ISA           the suffix of the unit's table: portable, avx2, avx512
- *   KATA__VECTOR_BYTES  16, 32 or 64
+ * first defines two macros:
+ *
+ *   KATA__ISA            the suffix of the unit's table: portable, avx2, avx512
+ *   KATA__VECTOR_BYTES   16, 32 or 64
+ *
  * Everything in such a unit has internal linkage but its table, so that no function compiled for a
  * higher instruction set can be merged into a lower one. The bodies (src/kernel/body) are written
  * once for a type REAL; kernel/isa_real.h, included before them for each type, names it. */

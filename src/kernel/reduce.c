@@ -9,6 +9,7 @@
  * cut into parts, whose partial results are combined as a tree. Parts follow from the shape. */
 #include "kernel/elementwise.h"
 #include "kernel/chunks.h"
+#include "base/number.h"
 
 #include <math.h>
 
@@ -180,10 +181,6 @@ static void sort_axes(reduce_job *job, const kata_shape *shape, const bool *redu
     }
 }
 
-static int64_t smaller(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
 void kata__reduce_run(kata_context *context, kata_dtype dtype, kata__reduce op,
                       const kata_shape *shape, const bool *reduce, const void *x, void *y) {
     const kata__elementwise_table *table = kata__elementwise_of(context, dtype);
@@ -213,15 +210,16 @@ void kata__reduce_run(kata_context *context, kata_dtype dtype, kata__reduce op,
 
     /* A unit is a tile of results; rows: as many as make a chunk, columns: wide ones. */
     const int64_t per_result = total / job.n_results;
-    job.tile = smaller(job.rows ? kata__chunk_size(per_result) : KATA__TILE, KATA__TILE);
+    job.tile = kata__minimum(job.rows ? kata__chunk_size(per_result) : KATA__TILE, KATA__TILE);
     job.n_tiles = kata__chunk_count(job.results, job.tile);
     job.n_units = job.n_outer * job.n_tiles;
-    job.units_in_chunk = kata__chunk_size(per_result * smaller(job.tile, job.results));
+    job.units_in_chunk = kata__chunk_size(per_result * kata__minimum(job.tile, job.results));
 
     job.n_parts = 1;
     if (job.n_units < ENOUGH_UNITS && job.n_results <= KATA__PARTIALS / 2) {
-        job.n_parts = smaller(smaller(job.part_axis_dim, MAX_PARTS),
-                              smaller(KATA__PARTIALS / job.n_results, total / KATA__CHUNK));
+        job.n_parts =
+            kata__minimum(kata__minimum(job.part_axis_dim, MAX_PARTS),
+                          kata__minimum(KATA__PARTIALS / job.n_results, total / KATA__CHUNK));
     }
     if (job.n_parts < 2) {
         kata__run_chunks(context, kata__chunk_count(job.n_units, job.units_in_chunk), reduce_chunk,

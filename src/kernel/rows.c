@@ -1,13 +1,10 @@
 /* Drivers of softmax and the normalisations: chunks and threads. The loops are body/rows.h. */
 #include "kernel/rows.h"
 #include "kernel/chunks.h"
+#include "base/number.h"
 
 #include <math.h>
 #include <string.h>
-
-static int64_t smaller(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
 
 /* ---- softmax ---- */
 
@@ -42,7 +39,7 @@ static void softmax_columns_chunk(void *argument, int64_t chunk, int worker) {
     int64_t unit, n = kata__chunk_of(chunk, job->outer * job->n_tiles, job->rows_in_chunk, &unit);
     for (const int64_t end = unit + n; unit < end; unit++) {
         const int64_t first = unit % job->n_tiles * job->tile;
-        const int64_t width = smaller(job->tile, job->inner - first);
+        const int64_t width = kata__minimum(job->tile, job->inner - first);
         const size_t at =
             (size_t)(unit / job->n_tiles * job->n_axis * job->inner + first) * job->size;
         if (job->dy == NULL) {
@@ -69,7 +66,7 @@ static void softmax_run(kata_context *context, kata_dtype dtype, softmax_job *jo
     }
     job->tile = KATA__TILE;
     job->n_tiles = kata__chunk_count(job->inner, job->tile);
-    job->rows_in_chunk = kata__chunk_size(job->n_axis * smaller(job->tile, job->inner));
+    job->rows_in_chunk = kata__chunk_size(job->n_axis * kata__minimum(job->tile, job->inner));
     kata__run_chunks(context, kata__chunk_count(job->outer * job->n_tiles, job->rows_in_chunk),
                      softmax_columns_chunk, job);
 }
@@ -172,10 +169,10 @@ static void batch_norm_run(kata_context *context, batch_norm_job *job) {
     job->size = kata_dtype_size(job->dtype);
     if (job->d < KATA__PLANE) {
         /* Columns: one to four cache lines of float32, at most a tile. */
-        const int64_t lines = job->c / 128 < 1 ? 1 : smaller(job->c / 128, 4);
-        job->group = smaller(16 * lines, KATA__TILE / (job->d > 0 ? job->d : 1));
+        const int64_t lines = job->c / 128 < 1 ? 1 : kata__minimum(job->c / 128, 4);
+        job->group = kata__minimum(16 * lines, KATA__TILE / (job->d > 0 ? job->d : 1));
     } else {
-        job->group = smaller(kata__chunk_size(job->n * job->d), MOST_CHANNELS);
+        job->group = kata__minimum(kata__chunk_size(job->n * job->d), MOST_CHANNELS);
     }
     kata__run_chunks(context, kata__chunk_count(job->c, job->group), batch_norm_chunk, job);
 }

@@ -8,6 +8,7 @@
 #ifndef KATA_KERNEL_TABLE_CONV_NHWC_WEIGHT_H
 #define KATA_KERNEL_TABLE_CONV_NHWC_WEIGHT_H
 
+#include "base/number.h"
 #include "kernel/conv.h"
 
 /* Cache lines to be fetched. */

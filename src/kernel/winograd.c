@@ -11,6 +11,7 @@
  * its batch. */
 #include "kernel/winograd.h"
 #include "base/context.h"
+#include "base/number.h"
 #include "kernel/chunks.h"
 #include "kernel/table_bfloat16.h"
 
@@ -32,14 +33,6 @@ enum {
     PACK_NUMBERS = 2304, /* of weight, to a chunk */
     LINE = 64
 };
-
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
-static int64_t most(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
 
 static int64_t ceil_div(int64_t a, int64_t b) {
     return (a + b - 1) / b;
@@ -146,7 +139,7 @@ static void pack(kata_context *context, const kata__winograd_table *table, const
                            .weight = weight,
                            .packed = packed,
                            .vectors = p.f_vectors};
-    job.chunk = most(1, PACK_NUMBERS / (9 * p.table->lanes * most(conv->c, 1)));
+    job.chunk = kata__maximum(1, PACK_NUMBERS / (9 * p.table->lanes * kata__maximum(conv->c, 1)));
     kata__run_chunks(context, kata__chunk_count(job.vectors, job.chunk), pack_chunk, &job);
 }
 
@@ -178,18 +171,21 @@ static struct plan plan_forward(const kata__winograd_table *table, const kata__c
     const int64_t weight_words = p.points * ceil_div(conv->c, p.pair) * f_pitch;
     const double flops = 2.0 * (double)weight_words * (double)p.tiles;
     /* A few chunks are a power of two, so that two or four threads share them evenly. */
-    const int64_t enough = most(1, least(MOST_CHUNKS, (int64_t)(flops / CHUNK_FLOPS)));
+    const int64_t enough =
+        kata__maximum(1, kata__minimum(MOST_CHUNKS, (int64_t)(flops / CHUNK_FLOPS)));
     int64_t want = 1;
     while (want < enough) {
         want *= 2;
     }
     const int64_t run = run_tiles(&p, weight_words * (int64_t)sizeof(float));
-    p.blocks = most(1, least(want, ceil_div(p.tiles, run)));
-    p.blocks = most(p.blocks, least(least(want, ENOUGH_CHUNKS), p.tiles / LEAST_TILES));
+    p.blocks = kata__maximum(1, kata__minimum(want, ceil_div(p.tiles, run)));
+    p.blocks = kata__maximum(
+        p.blocks, kata__minimum(kata__minimum(want, ENOUGH_CHUNKS), p.tiles / LEAST_TILES));
     p.run = ceil_div(p.tiles, p.blocks);
-    p.run = ceil_div(p.run, most(1, ceil_div(p.run, run)));
+    p.run = ceil_div(p.run, kata__maximum(1, ceil_div(p.run, run)));
     /* A share reads and transforms its tiles anew: not for less than two vectors. */
-    p.f_parts = most(1, least(least(want, ENOUGH_CHUNKS) / p.blocks, p.f_vectors / 2));
+    p.f_parts = kata__maximum(
+        1, kata__minimum(kata__minimum(want, ENOUGH_CHUNKS) / p.blocks, p.f_vectors / 2));
     p.f_part = ceil_div(p.f_vectors, p.f_parts) * p.table->lanes;
     p.v_step = point_step(p.run * p.c_pitch / p.pair);
     p.m_step = point_step(p.run * p.f_part);
@@ -247,7 +243,7 @@ static void forward_chunk(void *argument, int64_t chunk, int worker) {
                                       .rows = p->rows,
                                       .columns = p->columns,
                                       .first = first,
-                                      .count = least(p->run, last - first),
+                                      .count = kata__minimum(p->run, last - first),
                                       .channels = g->c,
                                       .block = p->run * lanes / p->pair,
                                       .step = p->v_step};
@@ -267,7 +263,7 @@ static void forward_chunk(void *argument, int64_t chunk, int worker) {
                                                 .c_block = p->run * lanes};
         p->table->product(&product);
         piece.channel = f_first * lanes;
-        piece.channels = least(f_last * lanes, g->f) - piece.channel;
+        piece.channels = kata__minimum(f_last * lanes, g->f) - piece.channel;
         piece.block = p->run * lanes;
         piece.step = p->m_step;
         p->table->output(&piece, m, job->store, job->y);
@@ -318,22 +314,24 @@ static struct plan plan_weight(const kata__winograd_table *table, const kata__co
     struct plan p = plan_tiles(table, conv, algorithm, pooled);
     const int64_t lanes = p.table->lanes, f_pitch = p.f_vectors * lanes;
     const double flops = 2.0 * p.points * (double)p.tiles * (double)conv->c * (double)f_pitch;
-    p.c_parts = most(1, ceil_div(conv->c, WEIGHT_CHANNELS));
+    p.c_parts = kata__maximum(1, ceil_div(conv->c, WEIGHT_CHANNELS));
     p.c_part = ceil_div(ceil_div(conv->c, lanes), p.c_parts) * lanes;
-    p.f_parts = most(1, ceil_div(f_pitch, WEIGHT_CHANNELS));
+    p.f_parts = kata__maximum(1, ceil_div(f_pitch, WEIGHT_CHANNELS));
     p.f_part = ceil_div(p.f_vectors, p.f_parts) * lanes;
 
     p.sum_pitch = f_pitch;
     p.part_numbers = 9 * conv->c * p.sum_pitch;
-    const int64_t part_bytes = most(p.part_numbers * (int64_t)sizeof(float), 1);
-    const int64_t want = most(1, least(MOST_PARTS, (int64_t)(flops / CHUNK_FLOPS)));
+    const int64_t part_bytes = kata__maximum(p.part_numbers * (int64_t)sizeof(float), 1);
+    const int64_t want =
+        kata__maximum(1, kata__minimum(MOST_PARTS, (int64_t)(flops / CHUNK_FLOPS)));
     p.blocks = ceil_div(want, p.c_parts * p.f_parts);
-    p.blocks = least(p.blocks, most(PARTS_BYTES / part_bytes, 1));
-    p.blocks = most(1, least(p.blocks, p.tiles / PART_TILES));
+    p.blocks = kata__minimum(p.blocks, kata__maximum(PARTS_BYTES / part_bytes, 1));
+    p.blocks = kata__maximum(1, kata__minimum(p.blocks, p.tiles / PART_TILES));
     p.blocks -= p.blocks > 1 ? p.blocks % 2 : 0; /* two threads have the same to do */
     const int64_t word_bytes = p.points * (p.c_part + p.f_part) * (int64_t)sizeof(float);
-    int64_t words = most(WEIGHT_TILES, least(WEIGHT_BYTES / word_bytes, MOST_WEIGHT_TILES));
-    words = most(1, least(words, ceil_div(ceil_div(p.tiles, p.blocks), p.pair)));
+    int64_t words =
+        kata__maximum(WEIGHT_TILES, kata__minimum(WEIGHT_BYTES / word_bytes, MOST_WEIGHT_TILES));
+    words = kata__maximum(1, kata__minimum(words, ceil_div(ceil_div(p.tiles, p.blocks), p.pair)));
     p.run = words * p.pair;
 
     p.v_step = point_step(words * p.c_part);
@@ -387,7 +385,7 @@ static void weight_chunk(void *argument, int64_t chunk, int worker) {
     const int64_t block = chunk / (p->c_parts * p->f_parts);
     const int64_t c_share = chunk / p->f_parts % p->c_parts, f_share = chunk % p->f_parts;
     const int64_t c = c_vectors * c_share / p->c_parts * lanes;
-    const int64_t c_end = least(c_vectors * (c_share + 1) / p->c_parts * lanes, g->c);
+    const int64_t c_end = kata__minimum(c_vectors * (c_share + 1) / p->c_parts * lanes, g->c);
     const int64_t f_first = p->f_vectors * f_share / p->f_parts;
     const int64_t f_last = p->f_vectors * (f_share + 1) / p->f_parts;
     char *scratch = kata__per_thread(job->workspace, worker);
@@ -419,14 +417,14 @@ static void weight_chunk(void *argument, int64_t chunk, int worker) {
                                       .rows = p->rows,
                                       .columns = p->columns,
                                       .first = first,
-                                      .count = least(p->run, last - first),
+                                      .count = kata__minimum(p->run, last - first),
                                       .channel = c,
                                       .channels = c_end - c,
                                       .block = vector_words,
                                       .step = p->v_step};
         p->table->input_weight(&piece, job->x, NULL, v);
         piece.channel = f_first * lanes;
-        piece.channels = least(f_last * lanes, g->f) - piece.channel;
+        piece.channels = kata__minimum(f_last * lanes, g->f) - piece.channel;
         piece.step = p->m_step;
         p->table->gradient(&piece, job->dy, job->index, d, db);
         kata__winograd_product some = product;
@@ -536,8 +534,9 @@ void kata__winograd_bf16_weight(kata_context *context, const kata__conv *conv,
 static double taps_inside(int64_t in, int64_t out, int64_t pad) {
     double count = 0;
     for (int64_t tap = 0; tap < 3; tap++) {
-        const int64_t first = most(pad - tap, 0), last = least(in + pad - tap, out);
-        count += (double)most(last - first, 0);
+        const int64_t first = kata__maximum(pad - tap, 0),
+                      last = kata__minimum(in + pad - tap, out);
+        count += (double)kata__maximum(last - first, 0);
     }
     return count;
 }

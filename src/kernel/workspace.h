@@ -6,7 +6,7 @@
 #ifndef KATA_KERNEL_WORKSPACE_H
 #define KATA_KERNEL_WORKSPACE_H
 
-#include "base/context.h"
+#include <kata/base.h>
 
 typedef struct kata__workspace_size {
     size_t shared, per_thread; /* bytes */

@@ -60,6 +60,7 @@ static int print_facts(kata__tool *tool, bool json) {
         {"kernels", kata_context_kernels(tool->context)},
         {"chosen", reason(tool)},
         {"bfloat16", kata_context_bfloat16(tool->context)},
+        {"bf16", kata__tool_bf16_words(tool)},
         {"threads", kata__tool_text(tool, "%d", kata_context_threads(tool->context))},
         {"operators", kata__tool_text(tool, "%d", kata_op_count())},
         {"mnist", data_folder(tool, "mnist")},

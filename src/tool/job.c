@@ -441,6 +441,10 @@ void kata__job_introduce(const kata__job *job) {
                    job->epochs, job->epochs == 1 ? "" : "s", job->batches, s->batch,
                    job->loss->name, s->optimizer.rule->name, s->optimizer.lr,
                    kata_schedule_name(s->schedule.kind));
+    if (s->precision == KATA_PRECISION_BF16) {
+        kata__tool_say(tool, "bf16   convolutions and large products in %s",
+                       kata__tool_bf16_words(tool));
+    }
     kata__tool_say(tool, "run    %s", job->run.path);
 }
 

@@ -336,6 +336,9 @@ static void write_environment(kata__buffer *out, const kata__job *job) {
     snprintf(text, sizeof text, "%s, %d threads", kata_context_kernels(job->tool->context),
              kata_context_threads(job->tool->context));
     pair(out, "kernels", text);
+    if (job->settings.precision == KATA_PRECISION_BF16) {
+        pair(out, "precision bf16", kata__tool_bf16_words(job->tool));
+    }
     if (uname(&system) == 0) {
         snprintf(text, sizeof text, "%.100s %.100s %.100s", system.sysname, system.release,
                  system.machine);

@@ -439,8 +439,8 @@ const kata__option kata__train_options[] = {
      .section = "train",
      .value = "NAME",
      .choice = kata__precision_choice,
-     .help = "what convolutions and large products compute in: bf16 is faster where the processor "
-             "has it (kata info); weights and sums stay float32"},
+     .help = "what convolutions and large products compute in: bfloat16 with weights and sums "
+             "in float32, where that is faster on this processor (kata info), or float32"},
     {.name = "recompute",
      .type = KATA__OPTION_FLAG,
      AT(recompute),

@@ -112,6 +112,21 @@ char *kata__tool_text(kata__tool *tool, const char *format, ...) {
     return text;
 }
 
+const char *kata__tool_bf16_words(const kata__tool *tool) {
+    static const char *const words[][2] = {
+        {"amx", "bfloat16 by AMX tiles"},
+        {"avx512_bf16", "bfloat16 by AVX512_BF16"},
+        {"plain", "bfloat16 widened to float32, as KATA_BFLOAT16 asks; float32 is faster"},
+        {"float32", "float32: this processor is not known to multiply bfloat16 faster "
+                    "(KATA_BFLOAT16=plain or avx512_bf16 asks for it all the same)"}};
+    const char *level = kata_context_bfloat16(tool->context);
+    size_t i = 0;
+    while (i + 1 < KATA__COUNT(words) && strcmp(words[i][0], level) != 0) {
+        i++;
+    }
+    return words[i][1];
+}
+
 const char *kata__tool_model_path(kata__tool *tool, const char *argument) {
     if (!kata__directory_exists(argument)) {
         return argument;

@@ -71,6 +71,8 @@ int kata__tool_flush(const kata__tool *tool);
 /* The text of printf in the arena; NULL when memory is short. */
 char *kata__tool_text(kata__tool *tool, const char *format, ...) KATA_PRINTF(2, 3);
 
+/* What convolutions and large products of --precision bf16 are computed in. */
+const char *kata__tool_bf16_words(const kata__tool *tool);
 /* The path of a model argument: a RUN folder means its model.onnx. NULL when memory is short. */
 const char *kata__tool_model_path(kata__tool *tool, const char *argument);
 
@@ -86,7 +88,7 @@ const char *kata__precision_choice(int i);
     {                                                                                              \
         .name = "precision", .type = KATA__OPTION_CHOICE, .offset = offsetof(s, precision),        \
         .value = "NAME", .choice = kata__precision_choice,                                         \
-        .help = "what convolutions and large products compute in; bf16 sums in float32"            \
+        .help = "what convolutions and large products compute in; bf16: see kata info"             \
     }
 #define KATA__OPTION_QUIET(s)                                                                      \
     {                                                                                              \

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/context.h"
 #include "exec/plan.h"
 #include "pass/pass.h"
 #include "train/step.h"
@@ -130,7 +131,8 @@ static kata_status build(struct kata__trainer *trainer, kata__program *program,
     KATA__TRY(kata_graph_optimize(&optimized, graph));
     kata_graph_free(graph);
     program->graph = optimized;
-    if (trainer->options.precision == KATA_PRECISION_BF16) {
+    if (trainer->options.precision == KATA_PRECISION_BF16 &&
+        optimized->context->bfloat16_level != KATA__BFLOAT16_NONE) {
         kata_graph *lowered;
         KATA__TRY(kata_graph_lower_precision(&lowered, optimized));
         kata_graph_free(optimized);

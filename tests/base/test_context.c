@@ -91,7 +91,8 @@ static void bad_options(void **state) {
     options = (kata_context_options){.bfloat16 = "fast"};
     assert_int_equal(kata_context_new(&context, &options), KATA_INVALID);
     assert_string_equal(kata_error_message(),
-                        "options.bfloat16 is \"fast\"; accepted are plain, avx512_bf16, amx");
+                        "options.bfloat16 is \"fast\"; accepted are float32, plain, "
+                        "avx512_bf16, amx");
     kata_allocator half = {0};
     options = (kata_context_options){.allocator = &half};
     assert_int_equal(kata_context_new(&context, &options), KATA_INVALID);
@@ -100,12 +101,12 @@ static void bad_options(void **state) {
 
 static void bfloat16(void **state) {
     (void)state;
-    static const char *const names[] = {"plain", "avx512_bf16", "amx"};
+    static const char *const names[] = {"float32", "plain", "avx512_bf16", "amx"};
     kata_context *context = make(1, NULL);
-    assert_string_equal(kata_context_bfloat16(context), names[kata__cpu_bfloat16_level()]);
+    assert_string_equal(kata_context_bfloat16(context), names[kata__cpu_bfloat16_choice()]);
     kata_context_free(context);
     context = make(1, "portable"); /* pairs and tiles come with avx512 only */
-    assert_string_equal(kata_context_bfloat16(context), "plain");
+    assert_string_equal(kata_context_bfloat16(context), "float32");
     assert_int_equal(seen.n_warnings, 0);
     kata_context_free(context);
     setenv("KATA_BFLOAT16", "plain", 1);
@@ -116,17 +117,43 @@ static void bfloat16(void **state) {
     setenv("KATA_BFLOAT16", "tiles", 1);
     context = make(1, NULL);
     assert_int_equal(seen.n_warnings, 1);
-    assert_non_null(strstr(seen.last, "KATA_BFLOAT16 is \"tiles\"; accepted are plain, "
+    assert_non_null(strstr(seen.last, "KATA_BFLOAT16 is \"tiles\"; accepted are float32, plain, "
                                       "avx512_bf16, amx; using"));
     kata_context_free(context);
     setenv("KATA_BFLOAT16", "amx", 1);
     memset(&seen, 0, sizeof seen);
     context = make(1, "portable");
-    assert_string_equal(kata_context_bfloat16(context), "plain");
+    assert_string_equal(kata_context_bfloat16(context), "float32");
     assert_int_equal(seen.n_warnings, 1);
     assert_non_null(strstr(seen.last, "there is no amx with the portable kernels"));
     kata_context_free(context);
     unsetenv("KATA_BFLOAT16");
+}
+
+/* The processors that were measured, and others, which compute in float32. */
+static void bfloat16_choice(void **state) {
+    (void)state;
+    static const struct {
+        const char *vendor;
+        unsigned family;
+        kata__bfloat16_level there, choice;
+    } expected[] = {
+        {"GenuineIntel", 6, KATA__BFLOAT16_AMX, KATA__BFLOAT16_AMX},
+        {"GenuineIntel", 6, KATA__BFLOAT16_AVX512,
+         KATA__BFLOAT16_NONE}, /* pairs at half the rate */
+        {"GenuineIntel", 6, KATA__BFLOAT16_PLAIN, KATA__BFLOAT16_NONE},
+        {"AuthenticAMD", 0x19, KATA__BFLOAT16_AVX512, KATA__BFLOAT16_AVX512}, /* Zen 4 */
+        {"AuthenticAMD", 0x19, KATA__BFLOAT16_PLAIN, KATA__BFLOAT16_NONE},    /* Zen 3 */
+        {"AuthenticAMD", 0x6, KATA__BFLOAT16_AVX512, KATA__BFLOAT16_NONE},
+        {"HygonGenuine", 0x19, KATA__BFLOAT16_AVX512, KATA__BFLOAT16_NONE},
+        {"", 0, KATA__BFLOAT16_PLAIN, KATA__BFLOAT16_NONE},
+    };
+    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
+        assert_int_equal(
+            kata__bfloat16_choice(expected[i].vendor, expected[i].family, expected[i].there),
+            expected[i].choice);
+    }
+    assert_true(kata__cpu_bfloat16_choice() <= kata__cpu_bfloat16_level());
 }
 
 static void kernels(void **state) {
@@ -285,6 +312,7 @@ int main(void) {
         cmocka_unit_test_setup(bad_options, set_up),
         cmocka_unit_test_setup(kernels, set_up),
         cmocka_unit_test_setup(bfloat16, set_up),
+        cmocka_unit_test_setup(bfloat16_choice, set_up),
         cmocka_unit_test_setup(threads, set_up),
         cmocka_unit_test_setup(failed_allocations, set_up),
         cmocka_unit_test_setup(registered_operators_are_freed, set_up),

@@ -26,12 +26,20 @@ hash=$(hash_of threads-1)
 [ "$(hash_of threads-2)" = "$hash" ] || fail "2 threads give other weights"
 [ "$(hash_of threads-5)" = "$hash" ] || fail "5 threads give other weights"
 
-# bfloat16: the same bits for any number of threads too, and others than float32's; its files are float32
+# bfloat16, asked for whatever the processor: the same bits for any number of threads too, and others than float32's;
+# its files are float32
 for n in 1 5; do
-    "$kata" train $settings --precision bf16 --threads $n --out bf16-$n --quiet >/dev/null || fail "bf16 with $n threads"
+    KATA_BFLOAT16=plain "$kata" train $settings --precision bf16 --threads $n --out bf16-$n --quiet >/dev/null ||
+        fail "bf16 with $n threads"
 done
 [ "$(hash_of bf16-1)" = "$(hash_of bf16-5)" ] || fail "5 threads give other weights in bf16"
 [ "$(hash_of bf16-1)" != "$hash" ] || fail "bf16 gives float32's weights"
+# where bfloat16 is no faster, bf16 is float32 to the bit, and says so
+KATA_BFLOAT16=float32 "$kata" train $settings --precision bf16 --out bf16-none >/dev/null 2>bf16-said || fail "bf16 as float32"
+[ "$(hash_of bf16-none)" = "$hash" ] || fail "bf16 computed in float32 gives other weights"
+grep -q "^bf16   convolutions and large products in float32: " bf16-said || fail "training does not say what bf16 is computed in"
+grep -q "precision bf16</t[hd]><td>float32: " bf16-none/report.html || fail "the report does not say what bf16 is computed in"
+KATA_BFLOAT16=plain "$kata" info --json | grep -q '"bf16":"bfloat16 widened to float32' || fail "kata info does not say what bf16 is computed in"
 grep -q "precision: bf16" bf16-1/kata.yaml || fail "kata.yaml does not say the precision"
 "$kata" evaluate bf16-1 --data idx --precision bf16 --quiet >/dev/null || fail "evaluating in bf16"
 

@@ -347,14 +347,6 @@ static void kata__weight_tiles(kata__conv_weight_band *b, const kata__weight_row
     }
 }
 
-static int64_t kata__weight_larger(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
-
-static int64_t kata__weight_smaller(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
 /* Taps that each go alone. */
 static void kata__weight_single_taps(kata__conv_weight_band *b, int64_t vector, int each) {
     const kata__conv *g = b->g;
@@ -362,8 +354,8 @@ static void kata__weight_single_taps(kata__conv_weight_band *b, int64_t vector, 
         const int64_t offset = ky * g->dilation_h - g->pad_top;
         int64_t first, last;
         kata__conv_inside(offset, g->stride_h, g->h, g->oh, &first, &last);
-        first = kata__weight_larger(first, b->first);
-        last = kata__weight_smaller(last, b->last);
+        first = kata__maximum(first, b->first);
+        last = kata__minimum(last, b->last);
         if (first < last) {
             const kata__weight_rows_of_taps r = {.ky = ky,
                                                  .taps = 1,
@@ -384,19 +376,19 @@ static void kata__weight_group(kata__conv_weight_band *b, int64_t vector, int ea
                                int64_t k1) {
     const kata__conv *g = b->g;
     const int taps = (int)(k1 - k0);
-    const int64_t end = kata__weight_smaller(b->last, g->pad_top + g->h);
+    const int64_t end = kata__minimum(b->last, g->pad_top + g->h);
     kata__weight_rows_of_taps all = {.ky = k0, .taps = taps, .vector = vector, .each = each};
     int stretch = -1; /* the last one of `all`, -1: none */
-    for (int64_t u = kata__weight_larger(b->first, g->pad_top), next; u < end; u = next) {
+    for (int64_t u = kata__maximum(b->first, g->pad_top), next; u < end; u = next) {
         int64_t first = k1, last = k0;
         next = end;
         for (int64_t ky = k0; ky < k1; ky++) {
             const int64_t from = ky * g->dilation_h, to = from + g->oh;
             if (from > u) {
-                next = kata__weight_smaller(next, from);
+                next = kata__minimum(next, from);
             } else if (to > u) {
-                next = kata__weight_smaller(next, to);
-                first = kata__weight_smaller(first, ky);
+                next = kata__minimum(next, to);
+                first = kata__minimum(first, ky);
                 last = ky + 1;
             }
         }
@@ -595,10 +587,10 @@ static int64_t kata__weight_stretch(int64_t at, int64_t end, int64_t taps, int64
             continue;
         }
         if (first > at) {
-            next = kata__weight_smaller(next, first);
+            next = kata__minimum(next, first);
         } else {
-            next = kata__weight_smaller(next, last);
-            *k0 = kata__weight_smaller(*k0, k);
+            next = kata__minimum(next, last);
+            *k0 = kata__minimum(*k0, k);
             *k1 = k + 1;
         }
     }
@@ -641,9 +633,8 @@ KATA__LOCAL void kata__weight_pooled_body(const kata__conv_weight_pooled *w, con
     const int64_t width = g->ow / 2, rows = 2 * (w->last - w->first) + k - 2;
     const int64_t columns = g->ow + 32; /* of a padded row: whole vectors are read */
     float *line[2] = {w->scratch, w->scratch + columns}, *patch = w->scratch + 2 * columns;
-    const int64_t first = kata__weight_larger(g->pad_left, 0);
-    const int64_t last =
-        kata__weight_larger(first, kata__weight_smaller(columns, g->w + g->pad_left));
+    const int64_t first = kata__maximum(g->pad_left, 0);
+    const int64_t last = kata__maximum(first, kata__minimum(columns, g->w + g->pad_left));
     for (int64_t r = 0; r <= rows; r++) {
         float *to = line[r % 2];
         const int64_t y = 2 * w->first + r - g->pad_top;

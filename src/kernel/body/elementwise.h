@@ -17,14 +17,12 @@
 #else
 #define KATA__VECTOR_LOOP _Pragma("GCC ivdep")
 #endif
-/* Reductions: the longest row that is not halved; how results combine; what an element is. */
+/* Reductions: the longest row that is not halved; how results combine. */
 #define KATA__ROW_BLOCK 16384
 #define KATA__ADD(a, b) ((a) + (b))
 /* A NaN on either side is the result. */
 #define KATA__GREATER(a, b) ((((a) > (b)) | ((a) != (a))) ? (a) : (b))
 #define KATA__LESS(a, b) ((((a) < (b)) | ((a) != (a))) ? (a) : (b))
-#define KATA__SAME(v) (v)
-#define KATA__SQUARE(v) ((v) * (v))
 #define KATA__PLUS(v, sum) ((sum) + (v))
 #define KATA__PLUS_SQUARE(v, sum) NAME(fma64)(v, v, sum)
 #endif
@@ -167,82 +165,6 @@ static void NAME(binary_pow)(int64_t n, const void *a, int a_step, const void *b
  * into 64 partial sums, then 8 for what is left, then one; rows of more than KATA__ROW_BLOCK are
  * halved first, so that the error grows with log n. A row's order depends on its length alone. */
 
-#define KATA__REDUCE_ROWS(name, ACC, empty, COMBINE, VALUE)                                        \
-    /* n < KATA__STRIP */                                                                          \
-    KATA__LOCAL double NAME(name##_short)(int64_t n, const REAL *x) {                              \
-        ACC part[8], last = (ACC)(empty);                                                          \
-        int64_t i = 0;                                                                             \
-        if (n >= 16) {                                                                             \
-            for (int j = 0; j < 8; j++) {                                                          \
-                const ACC v = (ACC)x[j];                                                           \
-                part[j] = VALUE(v);                                                                \
-            }                                                                                      \
-            for (i = 8; i + 8 <= n; i += 8) {                                                      \
-                for (int j = 0; j < 8; j++) {                                                      \
-                    const ACC v = (ACC)x[i + j];                                                   \
-                    part[j] = COMBINE(part[j], VALUE(v));                                          \
-                }                                                                                  \
-            }                                                                                      \
-            for (int j = 0; j < 4; j++) {                                                          \
-                part[j] = COMBINE(part[j], part[j + 4]);                                           \
-            }                                                                                      \
-            part[0] = COMBINE(part[0], part[2]);                                                   \
-            part[1] = COMBINE(part[1], part[3]);                                                   \
-            last = COMBINE(part[0], part[1]);                                                      \
-        }                                                                                          \
-        for (; i < n; i++) {                                                                       \
-            const ACC v = (ACC)x[i];                                                               \
-            last = COMBINE(last, VALUE(v));                                                        \
-        }                                                                                          \
-        return (double)last;                                                                       \
-    }                                                                                              \
-    static double NAME(name##_row)(int64_t n, const REAL *x) {                                     \
-        if (n > KATA__ROW_BLOCK) {                                                                 \
-            const int64_t half = (n / 2 + KATA__STRIP - 1) / KATA__STRIP * KATA__STRIP;            \
-            const double left = NAME(name##_row)(half, x);                                         \
-            const double right = NAME(name##_row)(n - half, x + half);                             \
-            return COMBINE(left, right);                                                           \
-        }                                                                                          \
-        if (n < KATA__STRIP) {                                                                     \
-            return NAME(name##_short)(n, x);                                                       \
-        }                                                                                          \
-        ACC part[KATA__STRIP];                                                                     \
-        for (int j = 0; j < KATA__STRIP; j++) {                                                    \
-            const ACC v = (ACC)x[j];                                                               \
-            part[j] = VALUE(v);                                                                    \
-        }                                                                                          \
-        int64_t i = KATA__STRIP;                                                                   \
-        for (; i + KATA__STRIP <= n; i += KATA__STRIP) {                                           \
-            KATA__VECTOR_LOOP                                                                      \
-            for (int j = 0; j < KATA__STRIP; j++) {                                                \
-                const ACC v = (ACC)x[i + j];                                                       \
-                part[j] = COMBINE(part[j], VALUE(v));                                              \
-            }                                                                                      \
-        }                                                                                          \
-        for (int width = KATA__STRIP / 2; width > 0; width /= 2) {                                 \
-            for (int j = 0; j < width; j++) {                                                      \
-                part[j] = COMBINE(part[j], part[j + width]);                                       \
-            }                                                                                      \
-        }                                                                                          \
-        const double most = (double)part[0], rest = NAME(name##_short)(n - i, x + i);              \
-        return COMBINE(most, rest);                                                                \
-    }                                                                                              \
-    static void NAME(name##_rows)(int64_t rows, int64_t stride, int64_t n, const void *x_data,     \
-                                  double *sum) {                                                   \
-        const REAL *x = x_data;                                                                    \
-        if (n < KATA__STRIP) {                                                                     \
-            for (int64_t i = 0; i < rows; i++) {                                                   \
-                const double row = NAME(name##_short)(n, x + i * stride);                          \
-                sum[i] = COMBINE(sum[i], row);                                                     \
-            }                                                                                      \
-            return;                                                                                \
-        }                                                                                          \
-        for (int64_t i = 0; i < rows; i++) {                                                       \
-            const double row = NAME(name##_row)(n, x + i * stride);                                \
-            sum[i] = COMBINE(sum[i], row);                                                         \
-        }                                                                                          \
-    }
-
 /* Columns, n <= KATA__TILE. Sums: four rows to a pass over the accumulators. */
 #define KATA__SUM_COLUMNS(name, VALUE)                                                             \
     static void NAME(name)(int64_t rows, int64_t stride, int64_t n, const void *x_data,            \
@@ -290,10 +212,34 @@ static void NAME(binary_pow)(int64_t n, const void *a, int a_step, const void *b
         }                                                                                          \
     }
 
-KATA__REDUCE_ROWS(reduce_sum, double, 0.0, KATA__ADD, KATA__SAME)
-KATA__REDUCE_ROWS(reduce_max, REAL, -__builtin_inf(), KATA__GREATER, KATA__SAME)
-KATA__REDUCE_ROWS(reduce_min, REAL, __builtin_inf(), KATA__LESS, KATA__SAME)
-KATA__REDUCE_ROWS(reduce_sum_square, double, 0.0, KATA__ADD, KATA__SQUARE)
+#define KATA__REDUCTION reduce_sum
+#define KATA__ACC double
+#define KATA__EMPTY 0.0
+#define KATA__COMBINE(a, b) KATA__ADD(a, b)
+#define KATA__VALUE(v) (v)
+#include "kernel/body/reduce_rows.h"
+
+#define KATA__REDUCTION reduce_max
+#define KATA__ACC REAL
+#define KATA__EMPTY -__builtin_inf()
+#define KATA__COMBINE(a, b) KATA__GREATER(a, b)
+#define KATA__VALUE(v) (v)
+#include "kernel/body/reduce_rows.h"
+
+#define KATA__REDUCTION reduce_min
+#define KATA__ACC REAL
+#define KATA__EMPTY __builtin_inf()
+#define KATA__COMBINE(a, b) KATA__LESS(a, b)
+#define KATA__VALUE(v) (v)
+#include "kernel/body/reduce_rows.h"
+
+#define KATA__REDUCTION reduce_sum_square
+#define KATA__ACC double
+#define KATA__EMPTY 0.0
+#define KATA__COMBINE(a, b) KATA__ADD(a, b)
+#define KATA__VALUE(v) ((v) * (v))
+#include "kernel/body/reduce_rows.h"
+
 KATA__SUM_COLUMNS(reduce_sum_columns, KATA__PLUS)
 KATA__SUM_COLUMNS(reduce_sum_square_columns, KATA__PLUS_SQUARE)
 KATA__EXTREME_COLUMNS(reduce_max_columns, KATA__GREATER)

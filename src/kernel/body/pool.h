@@ -8,42 +8,60 @@ KATA__LOCAL void NAME(pool_range)(int64_t start, int64_t dilation, int64_t count
     *last = *last < count ? *last : count;
 }
 
-/* Not exact where there are NaNs: one that is not the first of its row of the window is lost. To
- * look for them costs this loop a third of its speed. */
-static void NAME(max_pool_2x2)(const kata__conv *g, const REAL *x, REAL *y, int32_t *index) {
-    for (int64_t oy = 0; oy < g->oh; oy++) {
-        const REAL *a = x + 2 * oy * g->w, *b = a + g->w;
-        REAL *to = y + oy * g->ow;
-        if (!index) {
-            for (int64_t ox = 0; ox < g->ow; ox++) {
-                REAL top = a[2 * ox + 1] > a[2 * ox] ? a[2 * ox + 1] : a[2 * ox];
-                REAL low = b[2 * ox + 1] > b[2 * ox] ? b[2 * ox + 1] : b[2 * ox];
-                to[ox] = low > top ? low : top;
-            }
-            continue;
-        }
-        int32_t *where = index + oy * g->ow;
-        const int32_t at = (int32_t)(2 * oy * g->w), w = (int32_t)g->w, ow = (int32_t)g->ow;
-        for (int32_t ox = 0; ox < ow; ox++) {
-            const REAL a0 = a[2 * ox], a1 = a[2 * ox + 1], b0 = b[2 * ox], b1 = b[2 * ox + 1];
-            const REAL top = a1 > a0 ? a1 : a0, low = b1 > b0 ? b1 : b0;
-            const int32_t top_at = a1 > a0, low_at = w + (b1 > b0);
+/* Whether one of two rows of n numbers has a NaN. */
+KATA__LOCAL bool NAME(pool_has_nan)(const REAL *a, const REAL *b, int64_t n) {
+    IVEC nan = {0};
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        const VEC u = NAME(load)(a + i), v = NAME(load)(b + i);
+        nan |= (u != u) | (v != v);
+    }
+    int found = 0;
+    for (; i < n; i++) {
+        found |= (a[i] != a[i]) | (b[i] != b[i]);
+    }
+    for (int k = 0; k < LANES; k++) {
+        found |= nan[k] != 0;
+    }
+    return found != 0;
+}
+
+/* One row of 2x2 windows that have no NaN. */
+static void NAME(max_pool_2x2)(const kata__conv *g, const REAL *x, int64_t oy, REAL *y,
+                               int32_t *index) {
+    const REAL *a = x + 2 * oy * g->w, *b = a + g->w;
+    REAL *to = y + oy * g->ow;
+    if (!index) {
+        for (int64_t ox = 0; ox < g->ow; ox++) {
+            REAL top = a[2 * ox + 1] > a[2 * ox] ? a[2 * ox + 1] : a[2 * ox];
+            REAL low = b[2 * ox + 1] > b[2 * ox] ? b[2 * ox + 1] : b[2 * ox];
             to[ox] = low > top ? low : top;
-            where[ox] = at + 2 * ox + (low > top ? low_at : top_at);
         }
+        return;
+    }
+    int32_t *where = index + oy * g->ow;
+    const int32_t at = (int32_t)(2 * oy * g->w), w = (int32_t)g->w, ow = (int32_t)g->ow;
+    for (int32_t ox = 0; ox < ow; ox++) {
+        const REAL a0 = a[2 * ox], a1 = a[2 * ox + 1], b0 = b[2 * ox], b1 = b[2 * ox + 1];
+        const REAL top = a1 > a0 ? a1 : a0, low = b1 > b0 ? b1 : b0;
+        const int32_t top_at = a1 > a0, low_at = w + (b1 > b0);
+        to[ox] = low > top ? low : top;
+        where[ox] = at + 2 * ox + (low > top ? low_at : top_at);
     }
 }
 
 static void NAME(max_pool)(const kata__conv *g, const void *x_data, void *y_data, int32_t *index) {
     const REAL *x = x_data;
     REAL *y = y_data;
-    if (g->kh == 2 && g->kw == 2 && g->stride_h == 2 && g->stride_w == 2 && g->dilation_h == 1 &&
-        g->dilation_w == 1 && g->pad_top == 0 && g->pad_left == 0 && 2 * g->oh <= g->h &&
-        2 * g->ow <= g->w) {
-        NAME(max_pool_2x2)(g, x, y, index);
-        return;
-    }
+    const bool is_2x2 = g->kh == 2 && g->kw == 2 && g->stride_h == 2 && g->stride_w == 2 &&
+                        g->dilation_h == 1 && g->dilation_w == 1 && g->pad_top == 0 &&
+                        g->pad_left == 0 && 2 * g->oh <= g->h && 2 * g->ow <= g->w;
     for (int64_t oy = 0; oy < g->oh; oy++) {
+        const REAL *rows = x + 2 * oy * g->w;
+        if (is_2x2 && !NAME(pool_has_nan)(rows, rows + g->w, 2 * g->ow)) {
+            NAME(max_pool_2x2)(g, x, oy, y, index);
+            continue;
+        }
         const int64_t y0 = oy * g->stride_h - g->pad_top;
         int64_t i0, i1;
         NAME(pool_range)(y0, g->dilation_h, g->kh, g->h, &i0, &i1);
