@@ -223,6 +223,90 @@ static kata_status check_inputs(const kata_graph *graph, const kata_op *op,
     return KATA_OK;
 }
 
+/* --- known elements ---------------------------------------------------------------------------
+ *
+ * Exporters compute sizes in the graph: the elements of short integer tensors are followed, so that
+ * shape rules know them. */
+
+typedef union few_elements {
+    int64_t i64[KATA_MAX_RANK];
+    int32_t i32[KATA_MAX_RANK];
+    uint8_t bytes[KATA_MAX_RANK * sizeof(int64_t)];
+} few_elements;
+
+static bool is_short(const kata_type *type) {
+    const int64_t n = kata_shape_count(&type->shape);
+    return type->kind == KATA_KIND_TENSOR && type->shape.rank <= 1 && n >= 0 &&
+           n <= KATA_MAX_RANK &&
+           (type->dtype == KATA_I64 || type->dtype == KATA_I32 || type->dtype == KATA_BOOL);
+}
+
+/* A tensor of known elements; false if one is open. */
+static bool put_elements(const kata_elements *from, const kata_type *type, few_elements *to,
+                         kata_tensor *out) {
+    bool known = is_short(type);
+    for (int k = 0; known && k < from->n; k++) {
+        known = !from->is_open[k];
+        if (type->dtype == KATA_I64) {
+            to->i64[k] = from->value[k];
+        } else if (type->dtype == KATA_I32) {
+            to->i32[k] = (int32_t)from->value[k];
+        } else {
+            to->bytes[k] = from->value[k] != 0;
+        }
+    }
+    *out = kata_tensor_view(to, type->dtype, &type->shape);
+    return known;
+}
+
+/* What the node makes, where all that it reads is known: its own kernel says it. */
+static bool compute_elements(const kata_graph *graph, const kata__node *node,
+                             const kata_infer *infer, kata_elements *out) {
+    enum { MOST = 4 };
+    const uint32_t unfit = KATA_OP_RANDOM | KATA_OP_UPDATE | KATA_OP_DYNAMIC | KATA_OP_VIEW;
+    few_elements in[MOST], results[MOST];
+    kata_tensor inputs[MOST] = {{0}}, outputs[MOST] = {{0}};
+    const kata_op *op = node->op;
+    if ((op->flags & unfit) != 0 || node->has_subgraphs || op->workspace != NULL ||
+        op->per_thread_workspace != NULL || op->prepare != NULL || node->n_inputs < 1 ||
+        node->n_inputs > MOST || node->n_outputs > MOST) {
+        return false;
+    }
+    for (int i = 0; i < node->n_inputs; i++) {
+        if (infer->constants[i] != NULL && kata_tensor_count(infer->constants[i]) <= 64) {
+            inputs[i] = *infer->constants[i];
+        } else if (node->inputs[i].id != 0 &&
+                   (infer->elements[i] == NULL ||
+                    !put_elements(infer->elements[i], &infer->inputs[i], &in[i], &inputs[i]))) {
+            return false;
+        }
+    }
+    for (int i = 0; i < node->n_outputs; i++) {
+        if (!is_short(&infer->outputs[i])) {
+            return false;
+        }
+        outputs[i] =
+            kata_tensor_view(&results[i], infer->outputs[i].dtype, &infer->outputs[i].shape);
+    }
+    const kata_call call = {.op = op,
+                            .context = graph->context,
+                            .attributes = node->attributes,
+                            .n_inputs = node->n_inputs,
+                            .n_outputs = node->n_outputs,
+                            .inputs = inputs,
+                            .outputs = outputs};
+    if (op->reference(&call) != KATA_OK) {
+        return false; /* it fails when it runs */
+    }
+    *out = (kata_elements){.n = (int)kata_tensor_count(&outputs[0])};
+    for (int k = 0; k < out->n; k++) {
+        out->value[k] = outputs[0].dtype == KATA_I64   ? results[0].i64[k]
+                        : outputs[0].dtype == KATA_I32 ? results[0].i32[k]
+                                                       : results[0].bytes[k];
+    }
+    return true;
+}
+
 /* What the row knows of the elements of output 0, in the graph's arena. */
 static kata_status find_elements(kata_graph *graph, const kata__node *node, const kata_type *types,
                                  const kata_elements **out) {
@@ -231,14 +315,16 @@ static kata_status find_elements(kata_graph *graph, const kata__node *node, cons
     const kata_elements *elements[KATA_MAX_INPUTS];
     kata_elements found;
     *out = NULL;
-    if (node->op->elements == NULL) {
+    if (!is_short(&types[0])) {
         return KATA_OK;
     }
     kata_infer infer =
         infer_of(graph, node->op, node->attributes, node->inputs, node->n_inputs, node->n_captured,
                  input_types, constants, elements, outputs, node->n_outputs);
     memcpy(outputs, types, (size_t)node->n_outputs * sizeof *types);
-    if (!node->op->elements(&infer, &found) || found.n < 0 || found.n > KATA_MAX_RANK) {
+    bool known = (node->op->elements != NULL && node->op->elements(&infer, &found)) ||
+                 compute_elements(graph, node, &infer, &found);
+    if (!known || found.n < 0 || found.n > KATA_MAX_RANK) {
         return KATA_OK;
     }
     kata_elements *kept = kata__arena_alloc(&graph->arena, 1, sizeof *kept);

@@ -173,6 +173,11 @@ static void test_unknown_sizes(void **state) {
     TEST_OK(kata_graph_new(&graph, kata_context_default(), "unknown"));
     kata_value x = kata_graph_input(graph, "x", KATA_F32, &KATA_SHAPE_OF(KATA_UNKNOWN_DIM, 4, 4));
     const int64_t keep[] = {0, -1}, first[] = {0}, second[] = {1}, two[] = {2, 1, 1};
+    const kata_value sizes = KATA_NODE(graph, "Shape", KATA_INPUTS(x));
+    const kata_value zero = kata_graph_int64s(graph, (const int64_t[]){0}, 1);
+    const kata_value one = kata_graph_int64s(graph, (const int64_t[]){1}, 1);
+    const kata_value fifty = kata_graph_int64s(graph, (const int64_t[]){50}, 1);
+    const kata_value seventeen = kata_graph_int64s(graph, (const int64_t[]){17}, 1);
     const struct {
         kata_value value;
         const char *shape;
@@ -196,6 +201,15 @@ static void test_unknown_sizes(void **state) {
         {KATA_NODE(graph, "Shape", KATA_INPUTS(x)), "(3,)"},
         {KATA_NODE(graph, "Reshape", KATA_INPUTS(x, KATA_NODE(graph, "Shape", KATA_INPUTS(x)))),
          "(?,4,4)"},
+        /* 50 mod 17 = 16 is computed by Mod's own kernel, the batch is only moved. */
+        {KATA_NODE(graph, "Reshape",
+                   KATA_INPUTS(
+                       x, KATA_NODE_WITH(
+                              graph, "Concat",
+                              KATA_INPUTS(KATA_NODE(graph, "Slice", KATA_INPUTS(sizes, zero, one)),
+                                          KATA_NODE(graph, "Mod", KATA_INPUTS(fifty, seventeen))),
+                              KATA_INT("axis", 0)))),
+         "(?,16)"},
         {KATA_NODE(graph, "ConstantOfShape",
                    KATA_INPUTS(KATA_NODE(graph, "Shape", KATA_INPUTS(x)))),
          "(?,4,4)"},
