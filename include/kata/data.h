@@ -149,6 +149,23 @@ KATA_API kata_status kata_picture_to_digit(const kata_picture *picture, uint8_t 
 /* Area/bilinear resize to (channels, height, width) uint8, as model input. */
 KATA_API kata_status kata_picture_to_planes(const kata_picture *picture, int channels, int height,
                                             int width, uint8_t *out);
+/* How pictures lie in samples of a shape: NCHW is (channels, height, width), NHWC, which other
+ * tools write, (height, width, channels); the channels are 1 or 3. A shape that could be both is
+ * NCHW. */
+typedef struct kata_picture_layout {
+    int channels, height, width;
+    bool channels_last; /* NHWC */
+} kata_picture_layout;
+/* False if no samples of this shape are pictures. */
+KATA_API bool kata_picture_layout_of(kata_picture_layout *out, const kata_shape *sample);
+/* kata_picture_to_planes in the layout of a sample of this shape. KATA_SHAPE if it is no picture.
+ */
+KATA_API kata_status kata_picture_to_sample(const kata_picture *picture, const kata_shape *sample,
+                                            uint8_t *out);
+/* Pictures (n, ...) of the data set that lie in the other layout than a model's samples of this
+ * shape are turned into it; *turned says if any were. Others stay as they are. */
+KATA_API kata_status kata_dataset_match_layout(kata_dataset *dataset, const kata_shape *sample,
+                                               bool *turned);
 
 #ifdef __cplusplus
 }

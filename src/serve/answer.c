@@ -118,11 +118,10 @@ static kata_status picture_input(const kata__served *served, const void *file, s
     kata_status status;
     if (served->digit) {
         status = kata_picture_to_digit(&picture, pixels);
-    } else if (served->input.rank == 3) {
-        status =
-            kata_picture_to_planes(&picture, (int)served->input.dim[0], (int)served->input.dim[1],
-                                   (int)served->input.dim[2], pixels);
     } else {
+        status = kata_picture_to_sample(&picture, &served->input, pixels);
+    }
+    if (status == KATA_SHAPE) {
         char text[KATA_SHAPE_TEXT_SIZE];
         status = kata_fail(KATA_UNSUPPORTED, "model %s takes %s, which is no picture; use :predict",
                            served->name, kata_shape_text(&served->input, text));

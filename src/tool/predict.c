@@ -97,7 +97,8 @@ static kata_status read_picture(const predictor *p, const char *name, const void
                                 size_t n_bytes, kata_tensor *out) {
     char text[KATA_SHAPE_TEXT_SIZE];
     const kata_shape *s = &p->sample;
-    if (!kata__source_is_picture(s)) {
+    kata_picture_layout layout;
+    if (!kata_picture_layout_of(&layout, s)) {
         return kata_fail(KATA_SHAPE,
                          "%s: the model takes inputs of shape %s, not pictures; give "
                          "an .npy file",
@@ -115,8 +116,7 @@ static kata_status read_picture(const predictor *p, const char *name, const void
         bool digit = kind != NULL && strcmp(kind, "digit") == 0 && s->dim[0] == 1 &&
                      s->dim[1] == 28 && s->dim[2] == 28;
         status = digit ? kata_picture_to_digit(&picture, out->data)
-                       : kata_picture_to_planes(&picture, (int)s->dim[0], (int)s->dim[1],
-                                                (int)s->dim[2], out->data);
+                       : kata_picture_to_sample(&picture, s, out->data);
     }
     kata_picture_free(&picture);
     if (status != KATA_OK) {

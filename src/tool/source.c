@@ -199,15 +199,24 @@ kata_status kata__source_data(kata__tool *tool, kata_data *out, const char *argu
         return open_data(out, tool, argument, &all);
     }
     kata_shape sample = kata__source_input(model);
-    if (all.height == 0 && kata__source_is_picture(&sample)) {
-        all.channels = (int)sample.dim[0];
-        all.height = (int)sample.dim[1];
-        all.width = (int)sample.dim[2];
+    kata_picture_layout layout;
+    if (all.height == 0 && kata_picture_layout_of(&layout, &sample)) {
+        all.channels = layout.channels;
+        all.height = layout.height;
+        all.width = layout.width;
     }
     KATA__TRY(open_data(out, tool, argument, &all));
     kata_dataset *parts[] = {out->train, out->test, out->validation};
+    bool any = false;
     for (int i = 0; i < 3; i++) {
+        bool turned;
         KATA__TRY(align_classes(tool, parts[i], model));
+        KATA__TRY(kata_dataset_match_layout(parts[i], &sample, &turned));
+        any = any || turned;
+    }
+    if (any) {
+        kata__tool_say(tool, "%s: pictures are turned to the model's layout, %s", argument,
+                       layout.channels_last ? "channels last (NHWC)" : "channels first (NCHW)");
     }
     return KATA_OK;
 }
