@@ -7,34 +7,44 @@
 #include "base/memory.h"
 #include "graph/graph.h"
 #include "serve/instances.h"
+#include "serve/named.h"
 
 kata_status kata__served_init(kata__served *served, kata_model *model, const char *name) {
     const kata_graph *graph = kata_model_graph(model);
-    if (kata_graph_n_inputs(graph) != 1 || kata_graph_n_outputs(graph) < 1) {
-        return kata_fail(KATA_UNSUPPORTED, "only a model with one input can be served; %s has %d",
-                         kata_graph_name(graph), kata_graph_n_inputs(graph));
+    if (kata_graph_n_inputs(graph) < 1 || kata_graph_n_outputs(graph) < 1) {
+        return kata_fail(KATA_UNSUPPORTED, "model %s has no input or no output",
+                         kata_graph_name(graph));
     }
-    kata_shape in = kata_value_shape(graph, kata_graph_input_at(graph, 0));
-    kata_shape out = kata_value_shape(graph, kata_graph_output_at(graph, 0));
+    const kata_value x = kata_graph_input_at(graph, 0), y = kata_graph_output_at(graph, 0);
+    const kata_shape in = kata_value_shape(graph, x), out = kata_value_shape(graph, y);
+    const bool is_one = kata_graph_n_inputs(graph) == 1 && in.rank > 0 && out.rank > 0;
     *served = (kata__served){.context = kata_model_context(model),
                              .model = model,
                              .name = name,
-                             .n_inputs = 1,
-                             .n_outputs = 1};
-    for (int i = 1; i < in.rank; i++) {
+                             .n_inputs = is_one,
+                             .n_outputs = is_one};
+    for (int i = 1; i < in.rank && is_one; i++) {
         served->input.dim[served->input.rank++] = in.dim[i];
-        served->n_inputs *= in.dim[i];
+        served->n_inputs = in.dim[i] > 0 ? served->n_inputs * in.dim[i] : 0;
     }
     for (int i = 1; i < out.rank; i++) {
-        served->n_outputs *= out.dim[i];
+        served->n_outputs = out.dim[i] > 0 ? served->n_outputs * out.dim[i] : 0;
     }
     if (served->n_inputs < 1 || served->n_outputs < 1) {
-        return kata_fail(KATA_UNSUPPORTED, "model %s has inputs or outputs of unknown size",
-                         kata_graph_name(graph));
+        served->n_inputs = served->n_outputs = 0;
+    }
+    if (served->n_inputs == 0 || kata__n_answers(graph) > 1 ||
+        kata_value_dtype(graph, x) != KATA_F32 || kata_value_dtype(graph, y) != KATA_F32) {
+        KATA__TRY(kata_predictor_new(&served->predictor, kata_model_graph(model), NULL));
     }
     const char *picture = kata_graph_metadata(graph, "kata.picture");
     served->digit = served->n_inputs == 784 && (picture == NULL || strcmp(picture, "digit") == 0);
     return KATA_OK;
+}
+
+void kata__served_free(kata__served *served) {
+    kata_predictor_free(served->predictor);
+    served->predictor = NULL;
 }
 
 static kata_status predict(kata__served *served, const float *inputs, int64_t n, float *outputs) {
@@ -136,6 +146,11 @@ static kata_status picture_input(const kata__served *served, const void *file, s
 kata_status kata__answer_picture(kata__served *served, const void *file, size_t n_bytes,
                                  bool detail, kata__buffer *out) {
     kata_context *context = served->context;
+    if (served->n_inputs == 0) {
+        return kata_fail(KATA_UNSUPPORTED,
+                         "model %s does not take one picture of a known size; use :predict",
+                         served->name);
+    }
     float *numbers =
         kata__alloc(context, (size_t)(served->n_inputs + served->n_outputs), sizeof *numbers);
     uint8_t *pixels = kata__alloc(context, (size_t)served->n_inputs, 1);
@@ -154,8 +169,12 @@ kata_status kata__answer_picture(kata__served *served, const void *file, size_t 
     return status;
 }
 
-kata_status kata__answer_instances(kata__served *served, const char *body, size_t n_bytes,
+kata_status kata__answer_instances(kata__served *served, char *body, size_t n_bytes,
                                    kata__buffer *out) {
+    if (served->predictor != NULL) {
+        return kata__answer_named(served->predictor, kata_model_graph(served->model), body, n_bytes,
+                                  out);
+    }
     kata__instances instances;
     KATA__TRY(kata__instances_read(&instances, served->context, body, n_bytes, served->n_inputs));
     int64_t width = served->n_outputs;

@@ -454,6 +454,7 @@ kata_status kata__server_start(kata__server **out, kata_model *model, const char
         status = start(server, options);
     }
     if (status != KATA_OK) {
+        kata__served_free(&server->served);
         kata__free(context, server);
         return status;
     }
@@ -466,6 +467,7 @@ void kata__server_stop(kata__server *server) {
         return;
     }
     MHD_stop_daemon(server->daemon);
+    kata__served_free(&server->served);
     kata__free(server->context, server);
 }
 

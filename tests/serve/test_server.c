@@ -475,6 +475,59 @@ static void test_instances_alone(void **state) {
     }
 }
 
+/* p = a + b (float32), q = the sizes of b (int64), which is a row a sample for two samples only. */
+static void test_named(void **state) {
+    (void)state;
+    static char answer[8192];
+    kata_graph *graph;
+    kata_model *named;
+    kata__server *digits = server;
+    kata_context *context = kata_context_default();
+    const kata_shape shape = KATA_SHAPE_OF(KATA_UNKNOWN_DIM, 2);
+    assert_int_equal(kata_graph_new(&graph, context, "named"), KATA_OK);
+    kata_value a = kata_graph_input(graph, "a", KATA_F32, &shape);
+    kata_value b = kata_graph_input(graph, "b", KATA_F32, &shape);
+    kata_graph_output(graph, "p", KATA_NODE(graph, "Add", KATA_INPUTS(a, b)));
+    kata_graph_output(graph, "q", KATA_NODE(graph, "Shape", KATA_INPUTS(b)));
+    assert_int_equal(kata_graph_status(graph), KATA_OK);
+    assert_int_equal(kata_model_from_graph(&named, graph), KATA_OK);
+    assert_int_equal(kata__server_start(&server, named, "named", &(kata__server_options){0}),
+                     KATA_OK);
+    const char *const path = "/v1/models/named:predict";
+    /* the shape of two rows has two elements: q is [2] */
+    const char *const want = "{\"predictions\":[{\"p\":[4,null],\"q\":2},{\"p\":[7,8.5],\"q\":2}]}";
+    assert_int_equal(post_json(path,
+                               "{\"instances\":[{\"b\":[3,3e38],\"a\":[1,3e38]},"
+                               "{\"a\":[2,3],\"b\":[5,5.5]}]}",
+                               answer, sizeof answer),
+                     200);
+    assert_contains(answer, want);
+    assert_int_equal(post_json(path,
+                               "{\"inputs\":{\"a\":[[1,3e38],[2,3]],\"b\":[[3,3e38],[5,5.5]]}}",
+                               answer, sizeof answer),
+                     200);
+    assert_contains(answer, want);
+    static const char *const bad[][2] = {
+        {"{\"instances\":[{\"a\":[1,2]}]}", "instance 0 lacks the input b"},
+        {"{\"instances\":[{\"a\":[1,2],\"c\":[1,2]}]}", "the model has no input c"},
+        {"{\"instances\":[{\"a\":[1,2],\"a\":[1,2]}]}", "input a is given twice"},
+        {"{\"instances\":[[1,2]]}", "instance 0 is not an object"},
+        {"{\"instances\":[{\"a\":[1,2],\"b\":[1,2,3]}]}", "input b has the shape"},
+        {"{\"instances\":[{\"a\":[1,[2]],\"b\":[1,2]}]}", "input a are ragged"},
+        {"{\"instances\":[{\"a\":[1,\"2\"],\"b\":[1,2]}]}", "input a takes elements of float32"},
+        {"{\"inputs\":{\"a\":[[1,2]]}}", "the input b is missing"},
+        {"{\"inputs\":{\"a\":[[1,2]],\"b\":[[1,2],[3,4]]}}", "input b has 2 samples beside 1"},
+        {"{\"instances\":[{\"a\":[1,2],\"b\":[1,2]}]}", "not a row for each"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_int_equal(post_json(path, bad[i][0], answer, sizeof answer), 400);
+        assert_contains(answer, bad[i][1]);
+    }
+    kata__server_stop(server);
+    server = digits;
+    kata_model_free(named);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_picture_as_form_and_as_body),
@@ -487,6 +540,7 @@ int main(void) {
         cmocka_unit_test(test_hostile_http),
         cmocka_unit_test(test_bad_options),
         cmocka_unit_test(test_instances_alone),
+        cmocka_unit_test(test_named),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
