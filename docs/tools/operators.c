@@ -8,9 +8,12 @@
 #include <kata/op.h>
 
 static const char *const attribute_types[] = {
-    [KATA_ATTRIBUTE_INT] = "int",       [KATA_ATTRIBUTE_FLOAT] = "float",
-    [KATA_ATTRIBUTE_STRING] = "string", [KATA_ATTRIBUTE_INTS] = "ints",
-    [KATA_ATTRIBUTE_FLOATS] = "floats", [KATA_ATTRIBUTE_TENSOR] = "tensor"};
+    [KATA_ATTRIBUTE_INT] = "int",         [KATA_ATTRIBUTE_FLOAT] = "float",
+    [KATA_ATTRIBUTE_STRING] = "string",   [KATA_ATTRIBUTE_INTS] = "ints",
+    [KATA_ATTRIBUTE_FLOATS] = "floats",   [KATA_ATTRIBUTE_TENSOR] = "tensor",
+    [KATA_ATTRIBUTE_STRINGS] = "strings", [KATA_ATTRIBUTE_GRAPH] = "graph"};
+_Static_assert(sizeof attribute_types / sizeof attribute_types[0] == KATA_ATTRIBUTE_GRAPH + 1,
+               "a kind of attributes has no word");
 
 /* Text inside a table's cell: a bar would end the cell, a star begin emphasis. */
 static void print_text(const char *text) {

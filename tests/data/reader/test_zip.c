@@ -14,7 +14,7 @@ enum { MOST = 70000 };
 
 static uint8_t *put(uint8_t *to, uint64_t value, int n_bytes) {
     for (int i = 0; i < n_bytes; i++) {
-        *to++ = (uint8_t)(value >> 8 * i);
+        *to++ = i < 8 ? (uint8_t)(value >> 8 * i) : 0;
     }
     return to;
 }
