@@ -27,7 +27,6 @@ typedef struct column {
 
 typedef struct job {
     kata_context *context;
-    const kata_graph *graph;
     kata__json json;
     column *columns;
     kata_named_tensor *inputs, *outputs;
@@ -364,7 +363,6 @@ kata_status kata__answer_named(kata_predictor *predictor, const kata_graph *grap
                                size_t n_bytes, kata__buffer *out) {
     kata_context *context = out->context;
     job j = {.context = context,
-             .graph = graph,
              .n_inputs = kata_graph_n_inputs(graph),
              .n_outputs = kata__n_answers(graph)};
     j.columns = kata__alloc_zero(context, (size_t)j.n_inputs, sizeof *j.columns);
