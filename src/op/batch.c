@@ -168,6 +168,13 @@ static void beside(kata_batch *b, int axis) {
     }
 }
 
+/* A table of rank 1 is one row. */
+void kata__batch_rows(kata_batch *batch) {
+    if (batch->inputs[0].shape.rank == 2 && batch->input_axes[0] == 0) {
+        beside(batch, -1);
+    }
+}
+
 void kata__batch_along(kata_batch *batch) {
     beside(batch, axis_attribute(batch, batch->inputs[0].shape.rank));
 }

@@ -9,6 +9,8 @@ void kata__batch_by_flags(kata_batch *batch);
 
 /* Input 0 has its samples on the first axis, output 0 too; the other inputs are weights. */
 void kata__batch_first(kata_batch *batch);
+/* Input 0 is a table whose rows are the samples, and each output has something for each row. */
+void kata__batch_rows(kata_batch *batch);
 /* The attribute `axis` is the one along which elements meet: the samples may be on any other. */
 void kata__batch_along(kata_batch *batch);
 

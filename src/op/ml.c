@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "op/batch.h"
 #include "op/gradient.h"
 #include "op/loops.h"
 
@@ -292,6 +293,7 @@ static kata_status FeatureVectorizer_reference(const kata_call *call) {
                                         .attributes = LIST,                                        \
                                         .infer = NAME##_infer,                                     \
                                         .reference = NAME##_reference,                             \
+                                        .batch = kata__batch_rows,                                 \
                                         .gradient = kata__gradient_zero,                           \
                                         .tolerance = 1e-6,                                         \
                                         .doc = DOC};

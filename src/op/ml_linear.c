@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "op/batch.h"
 #include "op/gradient.h"
 #include "op/loops.h"
 #include "op/ml.h"
@@ -162,6 +163,7 @@ static kata_status LinearClassifier_reference(const kata_call *call) {
                                         .infer = NAME##_infer,                                     \
                                         .workspace = NAME##_workspace,                             \
                                         .reference = NAME##_reference,                             \
+                                        .batch = kata__batch_rows,                                 \
                                         .tolerance = 1e-5,                                         \
                                         .doc = DOC};
 

@@ -559,7 +559,7 @@ static const kata_attribute_spec TreeEnsembleClassifier_attributes[] = {
                                         .reference = NAME##_reference,                             \
                                         .prepare = NAME##_prepare,                                 \
                                         .free = forest_free,                                       \
-                                        .batch = kata__batch_first,                                \
+                                        .batch = kata__batch_rows,                                 \
                                         .tolerance = 1e-6,                                         \
                                         .doc = DOC};
 

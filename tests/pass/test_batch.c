@@ -118,6 +118,8 @@ BUILD(matmul_many_weights, KATA_NODE(g, "MatMul",
                                                  weight(g, KATA_SHAPE_OF(SIZE, 3, 2)))))
 BUILD(einsum, KATA_NODE_WITH(g, "Einsum", KATA_INPUTS(x, weight(g, KATA_SHAPE_OF(FEATURES, 3))),
                              KATA_STRING("equation", "ni,ij->nj")))
+BUILD(normalizer, KATA_NODE(g, "ai.onnx.ml:Normalizer", KATA_INPUTS(x)))
+BUILD(normalizer_turned, KATA_NODE(g, "ai.onnx.ml:Normalizer", KATA_INPUTS(transpose(g, x))))
 BUILD(einsum_sum, KATA_NODE_WITH(g, "Einsum", KATA_INPUTS(x), KATA_STRING("equation", "ni->i")))
 BUILD(einsum_gram,
       KATA_NODE_WITH(g, "Einsum", KATA_INPUTS(x, x), KATA_STRING("equation", "ni,mi->nm")))
@@ -260,6 +262,8 @@ static const example examples[] = {
     E(matmul_stack, 0),
     E(matmul_many_weights, MIXED),
     E(einsum, 0),
+    E(normalizer, 0),
+    E(normalizer_turned, MIXED),
     E(einsum_sum, MIXED),
     E(einsum_gram, MIXED),
     E(scaled, 0),
